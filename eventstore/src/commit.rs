@@ -1,0 +1,397 @@
+//! Making a commit: what is expected, what is guarded, what is appended. All encoding and hashing of the body
+//! happens here, on the caller's thread, so that the one writer only has to stamp a header and link the chain.
+
+use crate::codec;
+use crate::digest::{self, BodyDigest};
+use crate::error::CommitError;
+use crate::event::{Metadata, NewEvent};
+use crate::format::body::{BODY_HEADER_BYTES, Body, CommandRecord};
+use crate::format::event::{EVENT_HEADER_BYTES, EventIter};
+use crate::format::frame::{Frame, FrameHeader, FrameKind, frame_len};
+use crate::format::metadata::presence;
+use crate::limits::{
+    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, COMMIT_EVENTS_MAX, COMMIT_STREAMS_MAX, EVENT_BYTES_MAX, TAGS_MAX,
+};
+use crate::names::{CommandId, Fingerprint, StreamId, Tag};
+use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
+use rustc_hash::FxHashMap;
+use std::fmt;
+
+/// What the writer of a stream believes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExpectedVersion {
+    /// Nothing.
+    #[default]
+    Any,
+    /// It does not exist.
+    NoStream,
+    /// It exists.
+    StreamExists,
+    /// Its last version is this one.
+    Exact(Version),
+}
+
+impl ExpectedVersion {
+    pub(crate) fn holds(self, current: Option<Version>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => current.is_none(),
+            Self::StreamExists => current.is_some(),
+            Self::Exact(version) => current == Some(version),
+        }
+    }
+}
+
+impl fmt::Display for ExpectedVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any version"),
+            Self::NoStream => f.write_str("no version"),
+            Self::StreamExists => f.write_str("some version"),
+            Self::Exact(version) => write!(f, "version {version}"),
+        }
+    }
+}
+
+/// A condition on something that the commit does not write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// The stream's last version is this one; `None` = it does not exist.
+    StreamAt(StreamId, Option<Version>),
+    /// No event with this tag is at or after this position: a dynamic consistency boundary.
+    NoNewer(Tag, Position),
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StreamAt(stream, Some(version)) => write!(f, "guard: stream {stream} at version {version}"),
+            Self::StreamAt(stream, None) => write!(f, "guard: no stream {stream}"),
+            Self::NoNewer(tag, position) => write!(f, "guard: nothing tagged {tag} from position {position}"),
+        }
+    }
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It appended events.
+    Applied,
+    /// There was nothing to change; its id is remembered all the same.
+    Unchanged,
+}
+
+/// A command's entry in the log's permanent memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command {
+    /// Its id.
+    pub id: CommandId,
+    /// What it said.
+    pub fingerprint: Fingerprint,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Collects one atomic append.
+#[derive(Debug, Default)]
+pub struct CommitBuilder {
+    expectations: FxHashMap<StreamId, ExpectedVersion>,
+    guards: Vec<Guard>,
+    events: Vec<NewEvent>,
+    commands: Vec<CommandRecord>,
+    claimed: usize,
+}
+
+impl CommitBuilder {
+    /// An empty commit.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is believed about a stream that the commit writes.
+    pub fn expect(&mut self, stream: StreamId, expected: ExpectedVersion) -> &mut Self {
+        self.expectations.insert(stream, expected);
+        self
+    }
+
+    /// A condition on something that the commit does not write.
+    pub fn guard(&mut self, guard: Guard) -> &mut Self {
+        self.guards.push(guard);
+        self
+    }
+
+    /// An event; events keep their order.
+    pub fn event(&mut self, event: NewEvent) -> &mut Self {
+        self.events.push(event);
+        self
+    }
+
+    /// A command to be remembered, with the events added since the last one.
+    pub fn command(&mut self, command: Command) -> &mut Self {
+        // Counts beyond u32 fail the limits in `prepare` long before they could be stored.
+        let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        self.commands.push(CommandRecord {
+            id: command.id,
+            fingerprint: command.fingerprint,
+            outcome: match command.outcome {
+                Outcome::Applied => 0,
+                Outcome::Unchanged => 1,
+            },
+            first_event: narrow(self.claimed),
+            events: narrow(self.events.len() - self.claimed),
+        });
+        self.claimed = self.events.len();
+        self
+    }
+
+    /// Encodes and hashes the commit's body.
+    ///
+    /// # Errors
+    /// When a limit is broken, or an expectation names a stream that the commit does not write.
+    pub fn prepare(self) -> Result<PreparedCommit, CommitError> {
+        self.check_counts()?;
+        let Self { mut expectations, guards, events, commands, .. } = self;
+
+        let mut streams: Vec<TouchedStream> = Vec::new();
+        let mut stream_indexes: FxHashMap<StreamId, u16> = FxHashMap::default();
+        let mut places = Vec::with_capacity(events.len());
+        for event in &events {
+            let index = if let Some(index) = stream_indexes.get(&event.stream) {
+                *index
+            } else {
+                let count = streams.len();
+                let index = u16::try_from(count).ok().filter(|_| count < COMMIT_STREAMS_MAX).ok_or(
+                    CommitError::TooMany { what: "streams", count: count + 1, max: COMMIT_STREAMS_MAX },
+                )?;
+                let expected = expectations.remove(&event.stream).unwrap_or_default();
+                streams.push(TouchedStream { id: event.stream.clone(), expected, events: 0 });
+                stream_indexes.insert(event.stream.clone(), index);
+                index
+            };
+            let touched = &mut streams[usize::from(index)];
+            places.push((index, touched.events));
+            touched.events += 1;
+        }
+        if let Some((stream, _)) = expectations.into_iter().next() {
+            return Err(CommitError::ExpectationWithoutEvent { stream });
+        }
+
+        let body = encode_body(&streams, &commands, &events, &places)?;
+        if body.len() > COMMIT_BYTES_MAX {
+            return Err(CommitError::TooLarge { bytes: body.len(), max: COMMIT_BYTES_MAX });
+        }
+        let tags = events.into_iter().flat_map(|event| event.tags).collect();
+        let mut prepared = PreparedCommit {
+            body_crc: crc32fast::hash(&body),
+            body,
+            body_digest: Digest::default(),
+            events: places.len(),
+            streams,
+            guards,
+            commands,
+            tags,
+        };
+        prepared.body_digest = prepared.digest_body();
+        Ok(prepared)
+    }
+
+    fn check_counts(&self) -> Result<(), CommitError> {
+        if self.events.is_empty() && self.commands.is_empty() {
+            return Err(CommitError::Empty);
+        }
+        for (what, count, max) in [
+            ("events", self.events.len(), COMMIT_EVENTS_MAX),
+            ("commands", self.commands.len(), COMMIT_COMMANDS_MAX),
+            (
+                "tags on one event",
+                self.events.iter().map(|event| event.tags.len()).max().unwrap_or(0),
+                TAGS_MAX,
+            ),
+        ] {
+            if count > max {
+                return Err(CommitError::TooMany { what, count, max });
+            }
+        }
+        for (index, command) in self.commands.iter().enumerate() {
+            if (command.outcome == 0) == (command.events == 0) {
+                let outcome = if command.outcome == 0 { "applied" } else { "unchanged" };
+                return Err(CommitError::OutcomeMismatch {
+                    command: command.id,
+                    outcome,
+                    events: command.events,
+                });
+            }
+            // Quadratic only for the few commands of an atomic batch; larger ones sort below.
+            if self.commands.len() <= 64
+                && self.commands[..index].iter().any(|earlier| earlier.id == command.id)
+            {
+                return Err(CommitError::CommandTwice { command: command.id });
+            }
+        }
+        if self.commands.len() > 64 {
+            let mut ids: Vec<_> = self.commands.iter().map(|command| command.id).collect();
+            ids.sort_unstable();
+            if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(CommitError::CommandTwice { command: pair[0] });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A stream that a commit writes.
+#[derive(Debug, Clone)]
+pub(crate) struct TouchedStream {
+    pub(crate) id: StreamId,
+    pub(crate) expected: ExpectedVersion,
+    pub(crate) events: u32,
+}
+
+/// A commit that only waits for its place in the log.
+#[derive(Debug, Clone)]
+pub struct PreparedCommit {
+    pub(crate) body: Vec<u8>,
+    pub(crate) body_crc: u32,
+    pub(crate) body_digest: Digest,
+    pub(crate) events: usize,
+    pub(crate) streams: Vec<TouchedStream>,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) commands: Vec<CommandRecord>,
+    /// Of all events, for the checks of guards within a group.
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl PreparedCommit {
+    /// Length of the frame that it will be, bytes.
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        frame_len(self.streams.len(), self.body.len())
+    }
+
+    /// Digest of the body, computed from the encoded bytes by the code that verifies them: what is hashed is what is
+    /// stored, by construction.
+    fn digest_body(&self) -> Digest {
+        let count = u32::try_from(self.events).unwrap_or(u32::MAX);
+        // The views need a frame around the body; positions and versions are not part of the digest.
+        let header = FrameHeader {
+            kind: FrameKind::Commit,
+            streams: u16::try_from(self.streams.len()).unwrap_or(u16::MAX),
+            events: count,
+            body_len: 0,
+            body_crc: 0,
+            epoch: 0,
+            first: Position::ZERO,
+            recorded_at: Timestamp::ZERO,
+            durable_upto: Position::ZERO,
+            durable_end: LogOffset::default(),
+            chain: Digest::default(),
+        };
+        let base_versions = vec![0; 8 * self.streams.len()];
+        let mut digest = BodyDigest::new(count);
+        let frame = Frame::around(header, &base_versions, &self.body);
+        if let Ok(events) = EventIter::new(frame) {
+            for view in events.map_while(Result::ok) {
+                digest.event(&digest::event(&view));
+            }
+        }
+        digest.finish(command_table_of(&self.body))
+    }
+}
+
+fn command_table_of(body: &[u8]) -> &[u8] {
+    Body::decode(body).map(|body| body.command_table).unwrap_or_default()
+}
+
+fn encode_body(
+    streams: &[TouchedStream],
+    commands: &[CommandRecord],
+    events: &[NewEvent],
+    places: &[(u16, u32)],
+) -> Result<Vec<u8>, CommitError> {
+    let payloads: usize = events.iter().map(|event| event.payload.len() + 512).sum();
+    let mut body = Vec::with_capacity(payloads + 64);
+    body.resize(BODY_HEADER_BYTES, 0);
+    for stream in streams {
+        push_short(&mut body, stream.id.as_str());
+    }
+    let stream_table = body.len() - BODY_HEADER_BYTES;
+    if !commands.is_empty() {
+        // Plain fixed-width structs: encoding them cannot fail.
+        body.extend_from_slice(&codec::encode(&commands).unwrap_or_default());
+    }
+    let command_table = body.len() - BODY_HEADER_BYTES - stream_table;
+    let narrow = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
+    body[0..4].copy_from_slice(&narrow(stream_table));
+    body[4..8].copy_from_slice(&narrow(command_table));
+    for (index, (event, (stream, ordinal))) in events.iter().zip(places).enumerate() {
+        encode_event(&mut body, event, *stream, *ordinal, index)?;
+    }
+    Ok(body)
+}
+
+fn encode_event(
+    body: &mut Vec<u8>,
+    event: &NewEvent,
+    stream: u16,
+    ordinal: u32,
+    index: usize,
+) -> Result<(), CommitError> {
+    let start = body.len();
+    let mut header = [0; EVENT_HEADER_BYTES];
+    header[8..24].copy_from_slice(event.id.as_bytes());
+    header[24..26].copy_from_slice(&stream.to_le_bytes());
+    header[26..28].copy_from_slice(&event.schema_version.to_le_bytes());
+    header[28..32].copy_from_slice(&ordinal.to_le_bytes());
+    header[32] = event.content_type as u8;
+    // Names are checked when they are made: their lengths fit one byte.
+    header[33] = short_len(event.event_type.as_str());
+    header[34] = u8::try_from(event.tags.len()).unwrap_or(u8::MAX);
+    body.extend_from_slice(&header);
+    body.extend_from_slice(event.event_type.as_str().as_bytes());
+    let tags_at = body.len();
+    for tag in &event.tags {
+        push_short(body, tag.as_str());
+    }
+    let metadata_at = body.len();
+    body[start + 35] = push_metadata(body, &event.metadata);
+    let payload_at = body.len();
+    let record_len = payload_at - start + event.payload.len();
+    if record_len > EVENT_BYTES_MAX {
+        return Err(CommitError::EventTooLarge { index, bytes: record_len, max: EVENT_BYTES_MAX });
+    }
+    body.extend_from_slice(&event.payload);
+    let narrow = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
+    body[start..start + 4].copy_from_slice(&narrow(record_len));
+    body[start + 4..start + 8].copy_from_slice(&narrow(event.payload.len()));
+    body[start + 40..start + 44].copy_from_slice(&narrow(metadata_at - tags_at));
+    body[start + 44..start + 48].copy_from_slice(&narrow(payload_at - metadata_at));
+    Ok(())
+}
+
+fn short_len(text: &str) -> u8 {
+    u8::try_from(text.len()).unwrap_or(u8::MAX)
+}
+
+fn push_short(body: &mut Vec<u8>, text: &str) {
+    body.push(short_len(text));
+    body.extend_from_slice(text.as_bytes());
+}
+
+fn push_metadata(body: &mut Vec<u8>, metadata: &Metadata) -> u8 {
+    let mut bits = 0;
+    let mut field = |bit: u8, bytes: Option<&[u8]>| {
+        if let Some(bytes) = bytes {
+            bits |= bit;
+            body.extend_from_slice(bytes);
+        }
+    };
+    field(presence::CORRELATION, metadata.correlation_id.as_ref().map(|id| &id.as_bytes()[..]));
+    field(presence::CAUSATION, metadata.causation_id.as_ref().map(|id| &id.as_bytes()[..]));
+    field(presence::COMMAND, metadata.command_id.as_ref().map(|id| &id.as_bytes()[..]));
+    field(presence::TRACEPARENT, metadata.traceparent.as_ref().map(|trace| &trace[..]));
+    let occurred_at = metadata.occurred_at.map(|at| at.get().to_le_bytes());
+    field(presence::OCCURRED_AT, occurred_at.as_ref().map(|bytes| &bytes[..]));
+    field(presence::EXTRAS, (!metadata.extras.is_empty()).then_some(&metadata.extras[..]));
+    bits
+}

@@ -1,0 +1,228 @@
+//! One error per operation. Each says what, where, and what is known; none of them is a panic.
+
+use crate::commit::{ExpectedVersion, Guard};
+use crate::names::{CommandId, StreamId};
+use crate::numbers::{LogOffset, Position, Version};
+use std::{io, path::PathBuf};
+use uuid::Uuid;
+
+/// Why a commit could not be prepared: it breaks a limit or is not well formed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// Neither events nor a command.
+    #[error("a commit needs an event or a command")]
+    Empty,
+    /// More of something than a commit may hold.
+    #[error("the commit has {count} {what}, at most {max} are allowed")]
+    TooMany {
+        /// Events, streams, commands or tags.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many are allowed.
+        max: usize,
+    },
+    /// An event's record is longer than allowed.
+    #[error("event {index} takes {bytes} bytes, at most {max} are allowed")]
+    EventTooLarge {
+        /// 0-based, in the commit.
+        index: usize,
+        /// Its length.
+        bytes: usize,
+        /// The longest allowed.
+        max: usize,
+    },
+    /// The body is longer than allowed.
+    #[error("the commit takes {bytes} bytes, at most {max} are allowed")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The longest allowed.
+        max: usize,
+    },
+    /// An expectation about a stream that the commit does not write: use a guard.
+    #[error("stream {stream} is expected at a version but not written; use a guard")]
+    ExpectationWithoutEvent {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A command without events cannot have been applied, one with events not unchanged.
+    #[error("command {command} says {outcome} but has {events} events")]
+    OutcomeMismatch {
+        /// The command.
+        command: CommandId,
+        /// What it says.
+        outcome: &'static str,
+        /// How many events it has.
+        events: u32,
+    },
+    /// The same command id twice in one commit.
+    #[error("command {command} stands twice in one commit")]
+    CommandTwice {
+        /// The command.
+        command: CommandId,
+    },
+}
+
+/// Why a commit was not appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// A stream is not where the caller believed it to be.
+    #[error("stream {stream} was expected at {expected} but is at {}", at(*current))]
+    WrongExpectedVersion {
+        /// The stream.
+        stream: StreamId,
+        /// What the caller expected.
+        expected: ExpectedVersion,
+        /// Its last version; `None` when it does not exist.
+        current: Option<Version>,
+    },
+    /// Something the decision rested on has changed.
+    #[error("{guard} does not hold: it is at {}", current.map_or_else(|| "nothing".to_owned(), |at| at.to_string()))]
+    GuardFailed {
+        /// The guard.
+        guard: Guard,
+        /// The stream's version, or the newest position with the tag.
+        current: Option<u64>,
+    },
+    /// The command id is known with another content.
+    #[error("command {command} was used before with another content")]
+    CommandReused {
+        /// The command.
+        command: CommandId,
+    },
+    /// An atomic commit names commands of which only some are known.
+    #[error("command {command} was carried out before, but not together with the others of this commit")]
+    CommandsSplit {
+        /// A command that is known.
+        command: CommandId,
+    },
+    /// The queue before the writer is full; try again later.
+    #[error("overloaded: the queue before the writer is full")]
+    Overloaded,
+    /// The commit cannot fit into a segment of this store.
+    #[error("the commit takes {bytes} bytes, a segment of this store holds {max}")]
+    LargerThanSegment {
+        /// Length of its frame.
+        bytes: u64,
+        /// The longest frame.
+        max: u64,
+    },
+    /// Writing failed; whether the commit is on disk is not known, and this store takes no more.
+    #[error("outcome unknown: {reason}")]
+    OutcomeUnknown {
+        /// What failed.
+        reason: String,
+    },
+    /// There is no room for another segment; nothing was written.
+    #[error("read-only: {reason}")]
+    ReadOnly {
+        /// Why.
+        reason: String,
+    },
+    /// What the decision rested on could not be read back.
+    #[error("the log could not be read: {reason}")]
+    Unreadable {
+        /// What failed.
+        reason: String,
+    },
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+fn at(version: Option<Version>) -> String {
+    version.map_or_else(|| "no version: it does not exist".to_owned(), |version| format!("version {version}"))
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no log in the directory (yet).
+    #[error("no log in {path}")]
+    NoLog {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process writes this log.
+    #[error("another writer has {path} locked{}", holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// What the other writer wrote into it.
+        holder: Option<String>,
+    },
+    /// Acknowledged data is damaged. Nothing was touched.
+    #[error(
+        "acknowledged data is damaged at segment {segment} offset {offset} (position {position}): {reason}; \
+         the log is known to have reached {durable_end}. Nothing was changed; run `sunday verify` for the whole picture"
+    )]
+    Damaged {
+        /// Number of the segment.
+        segment: u32,
+        /// Offset of the first bad frame.
+        offset: u64,
+        /// Position of the event that should begin there.
+        position: Position,
+        /// How far the log is known to have been durable.
+        durable_end: LogOffset,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A segment is missing, foreign, or does not continue the one before it.
+    #[error("segment {segment} cannot be used: {reason}")]
+    BadSegment {
+        /// Number of the segment.
+        segment: u32,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting is out of its range.
+    #[error("{0}")]
+    Setting(String),
+    /// The operating system refused.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// Why something could not be read from the log.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Bytes that were sound once are not any more.
+    #[error("damaged at segment {segment} offset {offset}: {reason}")]
+    Damaged {
+        /// Number of the segment.
+        segment: u32,
+        /// Offset of the frame.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A segment file could not be opened.
+    #[error("segment {segment}: {reason}")]
+    Segment {
+        /// Number of the segment.
+        segment: u32,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The directory holds another store than the one that was opened.
+    #[error("the log was replaced: store {found} instead of {expected}")]
+    OtherStore {
+        /// The store that was opened.
+        expected: Uuid,
+        /// The store that is there now.
+        found: Uuid,
+    },
+}

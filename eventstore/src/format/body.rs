@@ -1,0 +1,84 @@
+//! The body of a commit, split into stream table, command table and events.
+
+use super::FormatError;
+use super::bytes::{slice, u32_at};
+use crate::codec;
+use crate::names::{CommandId, Fingerprint};
+use serde::{Deserialize, Serialize};
+
+/// Length of the fixed part of a body, bytes.
+pub const BODY_HEADER_BYTES: usize = 8;
+/// Length of a command's record in the table, bytes.
+pub const COMMAND_RECORD_BYTES: usize = 41;
+
+/// One command in a commit's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CommandRecord {
+    pub(crate) id: CommandId,
+    pub(crate) fingerprint: Fingerprint,
+    /// 0 applied, 1 unchanged.
+    pub(crate) outcome: u8,
+    /// First of its events, counted within the commit.
+    pub(crate) first_event: u32,
+    pub(crate) events: u32,
+}
+
+/// A commit's body, split into its parts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Body<'a> {
+    stream_table: &'a [u8],
+    pub(crate) command_table: &'a [u8],
+    events: &'a [u8],
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let streams = u32_at(bytes, 0)? as usize;
+        let commands = u32_at(bytes, 4)? as usize;
+        let stream_table = slice(bytes, BODY_HEADER_BYTES, streams)?;
+        let command_table = slice(bytes, BODY_HEADER_BYTES + streams, commands)?;
+        let events =
+            bytes.get(BODY_HEADER_BYTES + streams + commands..).ok_or(FormatError("the bytes end early"))?;
+        Ok(Self { stream_table, command_table, events })
+    }
+
+    /// The streams touched, each with its one-byte length prefix.
+    pub(crate) fn streams(&self) -> StreamTable<'a> {
+        StreamTable { rest: self.stream_table }
+    }
+
+    pub(crate) fn commands(&self) -> Result<Vec<CommandRecord>, FormatError> {
+        if self.command_table.is_empty() {
+            return Ok(Vec::new());
+        }
+        codec::decode(self.command_table).map_err(|_| FormatError("the command table cannot be read"))
+    }
+
+    pub(crate) fn events(&self) -> &'a [u8] {
+        self.events
+    }
+}
+
+/// Iterates over the stream table.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamTable<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for StreamTable<'a> {
+    type Item = Result<&'a [u8], FormatError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let len = usize::from(*self.rest.first()?);
+        let Some((entry, rest)) = self.rest.split_at_checked(len + 1) else {
+            self.rest = &[];
+            return Some(Err(FormatError("the stream table ends early")));
+        };
+        if std::str::from_utf8(&entry[1..]).is_err() {
+            self.rest = &[];
+            return Some(Err(FormatError("a stream id is not UTF-8")));
+        }
+        self.rest = rest;
+        Some(Ok(entry))
+    }
+}

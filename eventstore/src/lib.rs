@@ -1,0 +1,59 @@
+//! The append-only, hash-chained, memory-mapped event log of Sunday.
+//!
+//! ```text
+//!  CommitBuilder ──prepare──▶ PreparedCommit ──submit──▶ queue ──▶ writer thread
+//!   (caller's thread: encode, hash)                                 │ sequencer: check, stamp
+//!                                                                   │ pwrite, fdatasync
+//!                                                                   ▼ publish (control page), answer
+//!  Log: commits · streams · commands · tags  ◀──tail (mmap)── any process, any number
+//! ```
+//!
+//! One writer per data directory, any number of readers in any process. What [`Store::append`] acknowledged
+//! is on disk; what a reader is given was acknowledged or is about to be. Bytes are never rewritten with other
+//! bytes and never cut off. `FORMAT.md` beside this crate is the byte-level contract; [`verify()`] checks it
+//! from outside, trusting nothing that the writer keeps in memory.
+//!
+//! This crate does not know what an event means: payloads are opaque bytes.
+
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
+pub mod codec;
+mod commit;
+mod control;
+mod digest;
+mod error;
+mod event;
+mod follow;
+pub mod format;
+mod index;
+pub mod limits;
+mod log;
+mod mapped;
+mod names;
+mod numbers;
+mod queue;
+mod recorded;
+mod recovery;
+mod scan;
+mod segment;
+mod segments;
+mod sequencer;
+mod store;
+mod tail;
+pub mod verify;
+mod writer;
+
+pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, PreparedCommit};
+pub use error::{AppendError, CommitError, OpenError, ReadError};
+pub use event::{ContentType, Metadata, NewEvent, TraceParent};
+pub use format::event::EventView;
+pub use format::metadata::MetadataView;
+pub use log::{Direction, Log};
+pub use names::{CommandId, EventType, Fingerprint, NameError, StreamId, Tag};
+pub use numbers::{Digest, Lineage, LogOffset, Position, Timestamp, Version};
+pub use recorded::{Commits, FoundCommand, RecordedCommit, RecordedEvent};
+pub use store::{Pending, Receipt, Store, StoreOptions};
+pub use verify::verify;

@@ -1,0 +1,211 @@
+//! Reading the log: everything by position, one stream forward and backward, one event, one command.
+//!
+//! The same type serves the writer's process and every other. It hands out what has been tailed (`tail.rs`) and
+//! nothing beyond. Whole commits only.
+
+use crate::error::{OpenError, ReadError};
+use crate::follow::{self, Follower};
+use crate::names::{CommandId, StreamId, Tag};
+use crate::numbers::{Digest, Lineage, Position, Version};
+use crate::recorded::{Commits, FoundCommand, RecordedEvent};
+use crate::tail::Shared;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// A handle to read a log. Cheap to clone; all clones share one index.
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub(crate) shared: Arc<Shared>,
+    /// Follows the writer of another process; dropped with the last handle.
+    _follower: Option<Arc<Follower>>,
+}
+
+/// Which way to read a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards newer versions.
+    Forward,
+    /// Towards older versions.
+    Backward,
+}
+
+impl Log {
+    pub(crate) fn of_writer(shared: Arc<Shared>) -> Self {
+        Self { shared, _follower: None }
+    }
+
+    /// Opens the log of a data directory whose writer is another process, and follows that writer.
+    ///
+    /// # Errors
+    /// [`OpenError::NoLog`] when no writer has ever published there; otherwise when the log cannot be read.
+    pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        let (shared, follower) = follow::open(data_dir)?;
+        Ok(Self { shared, _follower: Some(Arc::new(follower)) })
+    }
+
+    /// Opens the log of a data directory as it is now, without a writer and without following one.
+    ///
+    /// # Errors
+    /// When there is no log, or it cannot be read, or it is damaged.
+    pub fn open_offline(data_dir: &Path) -> Result<Self, OpenError> {
+        follow::open_offline(data_dir).map(|shared| Self { shared, _follower: None })
+    }
+
+    /// The store that this log belongs to.
+    #[must_use]
+    pub fn store_id(&self) -> Uuid {
+        self.shared.store
+    }
+
+    /// The next position to be published.
+    #[must_use]
+    pub fn watermark(&self) -> Position {
+        *self.shared.watermark.borrow()
+    }
+
+    /// Changes whenever the watermark moves.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Position> {
+        self.shared.watermark.subscribe()
+    }
+
+    /// Blocks until the watermark is at least `position`; false when `timeout` passes first.
+    #[must_use]
+    pub fn wait_for(&self, position: Position, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut pause = Duration::from_micros(50);
+        while self.watermark() < position {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// Whole commits in order of position; the first is the one that holds `from`. Ends at the watermark, and goes on
+    /// when asked again after the watermark has moved.
+    #[must_use]
+    pub fn commits(&self, from: Position) -> Commits {
+        let next_commit = self.shared.index.read().commit_from(from);
+        Commits::new(self.clone(), next_commit, from)
+    }
+
+    /// The event at a position; `None` beyond the watermark.
+    ///
+    /// # Errors
+    /// When the log is damaged there.
+    pub fn event(&self, position: Position) -> Result<Option<RecordedEvent>, ReadError> {
+        if position >= self.watermark() {
+            return Ok(None);
+        }
+        let Some(commit) = self.commits(position).next().transpose()? else {
+            return Ok(None);
+        };
+        let index =
+            usize::try_from(position.get().saturating_sub(commit.first().get())).unwrap_or(usize::MAX);
+        Ok(RecordedEvent::new(commit, index))
+    }
+
+    /// Last version of a stream; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// None today; sealed indexes will need I/O.
+    pub fn stream_version(&self, stream: &StreamId) -> Result<Option<Version>, ReadError> {
+        Ok(self.shared.stream_version(stream))
+    }
+
+    /// Up to `limit` events of a stream, from version `from` (included) on, forward or backward.
+    ///
+    /// # Errors
+    /// When the log is damaged there.
+    pub fn read_stream(
+        &self,
+        stream: &StreamId,
+        from: Version,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let places = match direction {
+            Direction::Forward => {
+                self.shared.index.read().stream_forward(stream.as_str(), from, limit.saturating_add(1))
+            }
+            Direction::Backward => self.shared.index.read().stream_backward(stream.as_str(), from, limit),
+        };
+        let mut events = Vec::new();
+        for place in places {
+            let commit = self.shared.commit_at(place)?;
+            let mut indexes: Vec<usize> = commit
+                .events()
+                .enumerate()
+                .filter(|(_, event)| event.stream() == stream.as_str())
+                .filter(|(_, event)| match direction {
+                    Direction::Forward => event.version() >= from,
+                    Direction::Backward => event.version() <= from,
+                })
+                .map(|(index, _)| index)
+                .collect();
+            if direction == Direction::Backward {
+                indexes.reverse();
+            }
+            for index in indexes {
+                if events.len() == limit {
+                    return Ok(events);
+                }
+                events.extend(RecordedEvent::new(commit.clone(), index));
+            }
+        }
+        Ok(events)
+    }
+
+    /// What the log remembers of a command.
+    ///
+    /// # Errors
+    /// When the log is damaged where the command was recorded.
+    pub fn find_command(&self, command: &CommandId) -> Result<Option<FoundCommand>, ReadError> {
+        self.shared.find_command(command)
+    }
+
+    /// Position of the newest event with the tag.
+    #[must_use]
+    pub fn newest_with_tag(&self, tag: &Tag) -> Option<Position> {
+        self.shared.newest_with_tag(tag)
+    }
+
+    /// Where the log is: store, next position, chain head.
+    #[must_use]
+    pub fn lineage(&self) -> Lineage {
+        let tail = self.shared.tail();
+        Lineage { store: self.shared.store, next: tail.next, chain: tail.chain }
+    }
+
+    /// Whether a remembered lineage is one of this log's own: the same store, and the same chain head there.
+    ///
+    /// # Errors
+    /// When the log is damaged there.
+    pub fn confirms(&self, lineage: &Lineage) -> Result<bool, ReadError> {
+        if lineage.store != self.shared.store || lineage.next > self.watermark() {
+            return Ok(false);
+        }
+        if lineage.next == Position::ZERO && lineage.chain == Digest::default() {
+            return Ok(true);
+        }
+        // Commits without events share a position, so several chain heads can stand at one.
+        let before = Position::new(lineage.next.get().saturating_sub(1));
+        for commit in self.commits(before) {
+            let commit = commit?;
+            if commit.first() > lineage.next {
+                break;
+            }
+            if commit.next() == lineage.next && commit.chain() == lineage.chain {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

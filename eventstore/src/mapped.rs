@@ -1,0 +1,74 @@
+//! The only `unsafe` of this crate: mapping files, and seeing words of a mapped page as atomics.
+//!
+//! What makes it sound is a rule of the log, not of the compiler: a segment file is never truncated or rewritten with
+//! other bytes, and a reader forms slices only below the watermark, where nothing is written any more.
+#![expect(unsafe_code, reason = "mapping files is what this file is for")]
+
+use memmap2::{Mmap, MmapOptions, MmapRaw};
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// A file mapped for reading.
+#[derive(Debug)]
+pub(crate) struct Map(Mmap);
+
+impl Map {
+    /// Maps all of `file` as it is now.
+    pub(crate) fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: segment files are only ever appended to in place (their length is fixed at birth), and callers look at
+        // bytes below the watermark only. Somebody who truncates the file from outside can make us die by SIGBUS, as
+        // with every mapped store; FORMAT.md forbids it.
+        unsafe { Mmap::map(file) }.map(Self)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A page shared between processes, seen as atomics.
+#[derive(Debug)]
+pub(crate) struct SharedPage {
+    map: MmapRaw,
+    writable: bool,
+}
+
+impl SharedPage {
+    /// Maps the first `len` bytes of `file`.
+    pub(crate) fn new(file: &File, len: usize, writable: bool) -> io::Result<Self> {
+        if file.metadata()?.len() < len as u64 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the control page is shorter than it should be",
+            ));
+        }
+        let mut options = MmapOptions::new();
+        options.len(len);
+        let map = if writable { options.map_raw(file)? } else { options.map_raw_read_only(file)? };
+        Ok(Self { map, writable })
+    }
+
+    fn pointer(&self, at: usize, width: usize) -> *mut u8 {
+        assert!(at.is_multiple_of(width) && at + width <= self.map.len(), "control page field out of place");
+        self.map.as_mut_ptr().wrapping_add(at)
+    }
+
+    /// The 32-bit word at `at`, a multiple of 4.
+    pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: in bounds and aligned (asserted; a mapping starts on a page), lives as long as the map, and every
+        // process accesses it as an atomic. On a read-only map the callers only load (`store_*` check `writable`).
+        unsafe { AtomicU32::from_ptr(self.pointer(at, 4).cast()) }
+    }
+
+    /// The 64-bit word at `at`, a multiple of 8.
+    pub(crate) fn long(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(self.pointer(at, 8).cast()) }
+    }
+
+    /// Whether this process may store into the page.
+    pub(crate) fn writable(&self) -> bool {
+        self.writable
+    }
+}

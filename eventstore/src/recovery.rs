@@ -1,0 +1,243 @@
+//! Opening a log for writing: what counts, what was torn, and when to refuse.
+//!
+//! The rule and its reasons are in `FORMAT.md` (Recovery). Invariant: nothing is truncated, nothing is overwritten with
+//! other bytes, and recovery that is cut short is simply done again by the next opening.
+
+use crate::control;
+use crate::digest::sha256;
+use crate::error::OpenError;
+use crate::follow::used_segments;
+use crate::format::segment_header::{Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::numbers::{Digest, LogOffset, Position, Timestamp};
+use crate::scan::{self, WalkEnd};
+use crate::segment::{self, Segment, SegmentFile};
+use crate::segments::{self, Preparer};
+use crate::tail::Shared;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How the last used segment is to be continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Continue {
+    /// With the next frame.
+    Here,
+    /// In a new segment, because this one is sealed.
+    AfterSeal,
+    /// In a new segment, because something torn follows what counts; this is its digest.
+    AfterTear(Digest),
+}
+
+/// A log that may be written.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) store: Uuid,
+    /// The epoch of the writer to be.
+    pub(crate) epoch: u32,
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) end: LogOffset,
+    pub(crate) next: Position,
+    pub(crate) chain: Digest,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) continues: Continue,
+}
+
+/// Looks at the log of a data directory, makes it if there is none, and syncs what was whole but not known durable.
+pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, OpenError> {
+    let log_dir = data_dir.join("log");
+    let published = control::last_published(data_dir)?;
+    set_aside_torn_header(data_dir)?;
+    let segments = used_segments(data_dir)?;
+    let Some(last) = segments.last().map(Arc::clone) else {
+        if let Some(published) = published {
+            return Err(OpenError::Damaged {
+                segment: 0,
+                offset: 0,
+                position: Position::ZERO,
+                durable_end: published.end,
+                reason: "the segments are gone, but the control page knows of a log".to_owned(),
+            });
+        }
+        return create(data_dir, &log_dir, segment_bytes);
+    };
+    let store = last.header.store;
+    if let Some(foreign) = segments.iter().find(|segment| segment.header.store != store) {
+        let reason = format!("it belongs to store {}, the log to store {store}", foreign.header.store);
+        return Err(OpenError::BadSegment { segment: foreign.header.sequence, reason });
+    }
+
+    let walked = scan::walk(&last, |_, _| {});
+    let beyond = scan::probe(&last, walked.offset);
+    let published = published.filter(|published| published.store == store);
+    // D: the furthest place that anything vouches for.
+    let mut durable_end = walked.durable_end.max(beyond.durable_end);
+    for segment in &segments {
+        durable_end = durable_end.max(segment.header.durable_end);
+    }
+    if let Some(published) = published {
+        durable_end = durable_end.max(published.end);
+    }
+    let end = LogOffset::new(last.header.sequence, walked.offset);
+    if end < durable_end {
+        let reason = match walked.end {
+            WalkEnd::Bad(error) => error.to_string(),
+            WalkEnd::Unwritten => "there are zeros where frames were".to_owned(),
+            WalkEnd::Sealed => "the segments after the seal are gone".to_owned(),
+        };
+        return Err(OpenError::Damaged {
+            segment: last.header.sequence,
+            offset: walked.offset,
+            position: walked.next,
+            durable_end,
+            reason,
+        });
+    }
+    if end > durable_end {
+        make_durable(&log_dir, &last, durable_end, end)?;
+    }
+    let continues = match (walked.end, beyond.first_nonzero) {
+        (WalkEnd::Sealed, _) => Continue::AfterSeal,
+        (_, None) => Continue::Here,
+        (_, Some(torn)) => {
+            tracing::warn!(
+                segment = last.header.sequence,
+                offset = walked.offset,
+                torn_at = torn,
+                position = walked.next.get(),
+                "a torn group that nobody was told of is set aside; the log goes on in a new segment"
+            );
+            Continue::AfterTear(sha256(tail_of(&last, walked.offset)))
+        }
+    };
+    Ok(Recovered {
+        store,
+        epoch: walked.epoch.max(published.map_or(0, |published| published.epoch)) + 1,
+        end,
+        next: walked.next,
+        chain: walked.chain,
+        recorded_at: walked.recorded_at,
+        continues,
+        segments,
+    })
+}
+
+fn tail_of(segment: &Segment, from: u64) -> &[u8] {
+    usize::try_from(from).ok().and_then(|from| segment.bytes().get(from..)).unwrap_or_default()
+}
+
+/// Whole frames that nobody vouches for may only be in the page cache: write them again, byte for byte, and sync.
+fn make_durable(log_dir: &Path, last: &Segment, from: LogOffset, end: LogOffset) -> Result<(), OpenError> {
+    let path = segment::path(log_dir, last.header.sequence);
+    let io = |source| OpenError::Io { action: "cannot sync", path: path.clone(), source };
+    let file = OpenOptions::new().write(true).open(&path).map_err(io)?;
+    let from = if from.segment() == last.header.sequence { from.offset() } else { 0 };
+    let bytes = tail_of(last, from);
+    let len = usize::try_from(end.offset() - from).unwrap_or(bytes.len()).min(bytes.len());
+    file.write_all_at(&bytes[..len], from).map_err(io)?;
+    file.sync_data().map_err(io)
+}
+
+/// A header that a crash has torn while its segment was being begun: the segment was never used. It is renamed, not
+/// removed, and only when everything before it says that the log ended there.
+fn set_aside_torn_header(data_dir: &Path) -> Result<(), OpenError> {
+    let log_dir = data_dir.join("log");
+    let sequences = segments::list(&log_dir)?;
+    let mut last_used = None;
+    for sequence in &sequences {
+        match Segment::open(&log_dir, *sequence)? {
+            SegmentFile::Used(segment) => last_used = Some(segment),
+            SegmentFile::Prepared => return Ok(()),
+            SegmentFile::Broken(error) => {
+                let published = control::last_published(data_dir)?;
+                let reached = published.is_some_and(|published| published.end.segment() >= *sequence);
+                let is_last_begun = (sequence + 1..)
+                    .zip(sequences.iter().skip(*sequence as usize + 1))
+                    .all(|(_, later)| matches!(Segment::open(&log_dir, *later), Ok(SegmentFile::Prepared)));
+                let sealed =
+                    last_used.as_ref().is_some_and(|last| scan::walk(last, |_, _| {}).end == WalkEnd::Sealed);
+                if reached || !is_last_begun || !sealed {
+                    return Err(OpenError::BadSegment { segment: *sequence, reason: error.to_string() });
+                }
+                let path = segment::path(&log_dir, *sequence);
+                let aside = path.with_extension("seg.torn");
+                tracing::warn!(segment = sequence, %error, "a segment header that a crash has torn is set aside");
+                let io = |source| OpenError::Io { action: "cannot set aside", path: path.clone(), source };
+                std::fs::rename(&path, aside).map_err(io)?;
+                // What was prepared behind it is all zero, and would leave a gap in the numbers.
+                for later in sequences.iter().filter(|later| *later > sequence) {
+                    std::fs::remove_file(segment::path(&log_dir, *later)).map_err(io)?;
+                }
+                return segments::sync_dir(&log_dir).map_err(io);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn create(data_dir: &Path, log_dir: &Path, segment_bytes: u64) -> Result<Recovered, OpenError> {
+    let io = |source| OpenError::Io { action: "cannot create a log in", path: log_dir.to_owned(), source };
+    let file = Preparer::new(log_dir.to_owned(), segment_bytes).take(0).map_err(io)?;
+    let header = SegmentHeader {
+        store: Uuid::now_v7(),
+        sequence: 0,
+        first_position: Position::ZERO,
+        salt: *Uuid::new_v4().as_bytes(),
+        epoch: 1,
+        capacity: segment_bytes,
+        previous: Previous::NONE,
+        durable_end: LogOffset::default(),
+    };
+    write_header(&file, &header).map_err(io)?;
+    segments::sync_dir(data_dir).map_err(io)?;
+    let segments = used_segments(data_dir)?;
+    Ok(Recovered {
+        store: header.store,
+        epoch: 1,
+        segments,
+        end: LogOffset::new(0, SEGMENT_HEADER_BYTES as u64),
+        next: Position::ZERO,
+        chain: Digest::default(),
+        recorded_at: Timestamp::new(i64::MIN),
+        continues: Continue::Here,
+    })
+}
+
+/// Writes and syncs a segment's header.
+pub(crate) fn write_header(file: &File, header: &SegmentHeader) -> std::io::Result<()> {
+    file.write_all_at(&header.encode(), 0)?;
+    file.sync_data()
+}
+
+/// What the next segment's header says of the last one.
+pub(crate) fn previous_of(recovered: &Recovered) -> Previous {
+    let (last, valid_len) = (recovered.segments.last(), recovered.end.offset());
+    let counted =
+        last.map(|last| &last.bytes()[..usize::try_from(valid_len).unwrap_or(0).min(last.bytes().len())]);
+    Previous {
+        end: match recovered.continues {
+            Continue::AfterTear(tail) => PreviousEnd::Abandoned(tail),
+            Continue::AfterSeal | Continue::Here => PreviousEnd::Sealed,
+        },
+        valid_len,
+        chain: recovered.chain,
+        digest: counted.map(sha256).unwrap_or_default(),
+    }
+}
+
+impl Recovered {
+    /// Indexes all of it; every frame's CRC is checked on the way.
+    pub(crate) fn index(&self, shared: &Shared) -> Result<(), OpenError> {
+        shared.advance(self.end).map_err(|error| {
+            let tail = shared.tail();
+            OpenError::Damaged {
+                segment: tail.end.segment(),
+                offset: tail.end.offset(),
+                position: tail.next,
+                durable_end: self.end,
+                reason: error.to_string(),
+            }
+        })
+    }
+}

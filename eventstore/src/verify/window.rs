@@ -1,0 +1,163 @@
+//! Walking frames a window at a time, and hashing a window on all cores.
+
+use crate::digest::{self, BodyDigest};
+use crate::format::FormatError;
+use crate::format::body::Body;
+use crate::format::event::{EventIter, EventView};
+use crate::format::frame::{self, CrcSeed, FRAME_MAGIC, Frame, FrameKind};
+use crate::format::segment_header::SEGMENT_HEADER_BYTES;
+use crate::numbers::Digest;
+use uuid::Uuid;
+
+/// Frames hashed at a time: enough to occupy all cores, little enough to stay in their caches.
+const WINDOW: usize = 2048;
+
+/// A sound frame and where it stands.
+pub(super) struct Walked<'a> {
+    pub(super) offset: u64,
+    pub(super) frame: Frame<'a>,
+}
+
+/// How a window ended.
+pub(super) enum Step {
+    More,
+    End,
+    Bad(u64, FormatError),
+}
+
+/// Walks the frames of one segment.
+pub(super) struct Walker<'a> {
+    bytes: &'a [u8],
+    seed: &'a CrcSeed,
+    stop: u64,
+    offset: u64,
+    sound_end: u64,
+    last_kind: Option<FrameKind>,
+}
+
+impl<'a> Walker<'a> {
+    pub(super) fn new(bytes: &'a [u8], seed: &'a CrcSeed, stop: u64) -> Self {
+        let offset = SEGMENT_HEADER_BYTES as u64;
+        Self { bytes, seed, stop, offset, sound_end: offset, last_kind: None }
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// End of the last sound frame.
+    pub(super) fn sound_end(&self) -> u64 {
+        self.sound_end
+    }
+
+    pub(super) fn last_kind(&self) -> Option<FrameKind> {
+        self.last_kind
+    }
+
+    /// The next sound frames.
+    pub(super) fn window(&mut self) -> (Vec<Walked<'a>>, Step) {
+        let mut window = Vec::with_capacity(WINDOW);
+        while window.len() < WINDOW {
+            if self.offset >= self.stop || self.last_kind == Some(FrameKind::Seal) {
+                return (window, Step::End);
+            }
+            match frame::decode(self.bytes, self.seed, self.offset) {
+                Ok(Some(frame)) => {
+                    window.push(Walked { offset: self.offset, frame });
+                    self.offset += frame.header.frame_len() as u64;
+                    self.sound_end = self.offset;
+                    self.last_kind = Some(frame.header.kind);
+                }
+                // Zeros end a segment, unless sound frames follow: then somebody has wiped what was there.
+                Ok(None) if self.next_sound(self.offset).is_none() => return (window, Step::End),
+                Ok(None) => {
+                    return (
+                        window,
+                        Step::Bad(self.offset, FormatError("there are zeros where frames were")),
+                    );
+                }
+                Err(error) => return (window, Step::Bad(self.offset, error)),
+            }
+        }
+        (window, Step::More)
+    }
+
+    /// Goes on at the next sound frame after a bad one; false when there is none.
+    pub(super) fn resume(&mut self) -> bool {
+        let next = self.next_sound(self.offset + 8);
+        if let Some(offset) = next {
+            self.offset = offset;
+        }
+        next.is_some()
+    }
+
+    fn next_sound(&self, from: u64) -> Option<u64> {
+        let from = usize::try_from(from).ok()?;
+        let stop = usize::try_from(self.stop).ok()?.min(self.bytes.len());
+        let rest = self.bytes.get(from..stop)?;
+        rest.chunks(8)
+            .zip((from as u64..).step_by(8))
+            .filter(|(chunk, _)| chunk.starts_with(&FRAME_MAGIC))
+            .map(|(_, offset)| offset)
+            .find(|offset| matches!(frame::decode(self.bytes, self.seed, *offset), Ok(Some(_))))
+    }
+}
+
+/// What can be computed of a frame without knowing the frames before it.
+pub(super) struct Hashed<'a> {
+    pub(super) events: Vec<(Uuid, EventView<'a>)>,
+    pub(super) body: Digest,
+    pub(super) error: Option<FormatError>,
+}
+
+/// Hashes a window on all cores.
+pub(super) fn hash<'a>(window: &[Walked<'a>]) -> Vec<Hashed<'a>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = window.len().div_ceil(cores).max(64);
+    if window.len() <= share {
+        return window.iter().map(|walked| hash_frame(&walked.frame)).collect();
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = window
+            .chunks(share)
+            .map(|chunk| {
+                scope.spawn(|| chunk.iter().map(|walked| hash_frame(&walked.frame)).collect::<Vec<_>>())
+            })
+            .collect();
+        // A thread that panicked would leave frames unhashed: they are hashed here again, and panic here.
+        threads
+            .into_iter()
+            .zip(window.chunks(share))
+            .flat_map(|(thread, chunk)| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| chunk.iter().map(|walked| hash_frame(&walked.frame)).collect())
+            })
+            .collect()
+    })
+}
+
+fn hash_frame<'a>(frame: &Frame<'a>) -> Hashed<'a> {
+    let mut hashed = Hashed { events: Vec::new(), body: Digest::default(), error: None };
+    if frame.header.kind != FrameKind::Commit {
+        return hashed;
+    }
+    if let Err(error) = hash_commit(frame, &mut hashed) {
+        hashed.error = Some(error);
+    }
+    hashed
+}
+
+fn hash_commit<'a>(frame: &Frame<'a>, hashed: &mut Hashed<'a>) -> Result<(), FormatError> {
+    let body = Body::decode(frame.body)?;
+    body.commands()?;
+    let mut digest = BodyDigest::new(frame.header.events);
+    hashed.events.reserve(frame.header.events as usize);
+    for event in EventIter::new(*frame)? {
+        let event = event?;
+        digest.event(&digest::event(&event));
+        hashed.events.push((event.id(), event));
+    }
+    hashed.body = digest.finish(body.command_table);
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! What a log promises after a bad day: nothing acknowledged is lost in silence, nothing torn is believed.
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod support;
+
+use eventstore::{ExpectedVersion, Log, OpenError, Position, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::{one, open, small};
+
+fn segment(dir: &Path, sequence: u32) -> PathBuf {
+    dir.join("log").join(format!("{sequence:010}.seg"))
+}
+
+/// A closed store with `count` events, and a copy of its directory that tests may harm.
+fn filled(count: u32) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for number in 0..count {
+        store
+            .append(one(&format!("s-{}", number % 7), ExpectedVersion::Any, &format!("{{\"n\":{number}}}")))
+            .unwrap();
+    }
+    store.close();
+    dir
+}
+
+fn payloads(log: &Log) -> Vec<String> {
+    log.commits(Position::ZERO)
+        .map(Result::unwrap)
+        .flat_map(|commit| {
+            commit
+                .events()
+                .map(|event| String::from_utf8(event.payload().to_vec()).unwrap())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn expected(count: u32) -> Vec<String> {
+    (0..count).map(|number| format!("{{\"n\":{number}}}")).collect()
+}
+
+#[test]
+fn everything_is_there_after_reopening_over_many_segments() {
+    let dir = filled(1000);
+    assert!(segment(dir.path(), 3).exists(), "the test must roll over segments");
+    let store = open(dir.path());
+    assert_eq!(payloads(&store), expected(1000));
+    let lineage = store.lineage();
+    assert!(store.confirms(&lineage).unwrap());
+    store.append(one("s-0", ExpectedVersion::StreamExists, "{}")).unwrap();
+    assert!(store.confirms(&lineage).unwrap());
+    drop(store);
+    assert_eq!(payloads(&Log::open_offline(dir.path()).unwrap()).len(), 1001);
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let dir = filled(1);
+    let store = open(dir.path());
+    match Store::open(dir.path(), &small()) {
+        Err(OpenError::Locked { holder, .. }) => assert!(holder.unwrap().contains("process")),
+        other => panic!("{other:?}"),
+    }
+    drop(store);
+    open(dir.path());
+}
+
+/// Where the frames of the last used segment end.
+fn end_of(dir: &Path) -> (PathBuf, usize) {
+    let mut sequence = 0;
+    while fs::read(segment(dir, sequence + 1)).is_ok_and(|bytes| bytes[..8] != [0; 8]) {
+        sequence += 1;
+    }
+    let path = segment(dir, sequence);
+    let bytes = fs::read(&path).unwrap();
+    (path, (bytes.iter().rposition(|byte| *byte != 0).unwrap() + 8) & !7)
+}
+
+#[test]
+fn a_torn_group_is_set_aside_and_the_log_goes_on() {
+    let dir = filled(40);
+    let (path, end) = end_of(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    // What a crash in the middle of a write leaves: the beginning of a frame, here of one written before.
+    let torn = bytes[4096..4096 + 120].to_vec();
+    bytes[end..end + 120].copy_from_slice(&torn);
+    fs::write(&path, &bytes).unwrap();
+
+    let store = open(dir.path());
+    assert_eq!(payloads(&store), expected(40));
+    store.append(one("s-9", ExpectedVersion::NoStream, "{\"n\":40}")).unwrap();
+    store.close();
+    drop(store);
+    assert_eq!(fs::read(&path).unwrap(), bytes, "the torn tail stays where it was");
+    let store = open(dir.path());
+    assert_eq!(payloads(&store), expected(41));
+    drop(store);
+    let report = eventstore::verify(dir.path(), &mut |_| {}).unwrap();
+    assert!(report.is_intact(), "{:?}", report.findings);
+
+    // The abandoned tail is evidence: changing it is found.
+    bytes[end + 5] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(!eventstore::verify(dir.path(), &mut |_| {}).unwrap().is_intact());
+}
+
+#[test]
+fn damage_to_acknowledged_data_refuses_to_open_and_touches_nothing() {
+    let dir = filled(40);
+    let (path, end) = end_of(dir.path());
+    let sound = fs::read(&path).unwrap();
+    for (at, without_control_page) in
+        [(4096 + 40, false), (4096 + 200, true), (end - 20, false), (end - 400, true)]
+    {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x10;
+        fs::write(&path, &bytes).unwrap();
+        let control = dir.path().join("control/log");
+        let page = fs::read(&control).unwrap();
+        if without_control_page {
+            fs::remove_file(&control).unwrap();
+        }
+        match Store::open(dir.path(), &small()) {
+            Err(OpenError::Damaged { segment: 0, offset, .. }) => assert!(offset <= at as u64),
+            other => panic!("byte {at}: {other:?}"),
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        fs::write(&control, page).unwrap();
+    }
+    fs::write(&path, &sound).unwrap();
+    assert_eq!(payloads(&open(dir.path())), expected(40));
+}
+
+#[test]
+fn a_lost_or_foreign_segment_is_named() {
+    let dir = filled(1000);
+    let aside = dir.path().join("aside");
+    fs::rename(segment(dir.path(), 1), &aside).unwrap();
+    assert!(matches!(Store::open(dir.path(), &small()), Err(OpenError::BadSegment { segment: 1, .. })));
+    let other = filled(1000);
+    fs::copy(segment(other.path(), 1), segment(dir.path(), 1)).unwrap();
+    assert!(matches!(Store::open(dir.path(), &small()), Err(OpenError::BadSegment { segment: 1, .. })));
+    fs::rename(&aside, segment(dir.path(), 1)).unwrap();
+    open(dir.path());
+}
+
+#[test]
+fn an_unused_segment_of_any_length_is_no_obstacle() {
+    for len in [0, 100, 4096, 70_000] {
+        let dir = filled(10);
+        fs::write(segment(dir.path(), 1), vec![0; len]).unwrap();
+        let store = open(dir.path());
+        for number in 10..600 {
+            store.append(one("s-1", ExpectedVersion::Any, &format!("{{\"n\":{number}}}"))).unwrap();
+        }
+        assert_eq!(payloads(&store), expected(600));
+    }
+}
+
+#[test]
+fn every_single_byte_counts() {
+    // Exhaustive over a small log: header, frames, seal, free space, the prepared segment.
+    let dir = filled(3);
+    let mut checked = 0;
+    for sequence in 0..2 {
+        let path = segment(dir.path(), sequence);
+        let sound = fs::read(&path).unwrap();
+        // All of what is written, and a share of the zeros.
+        let written = sound.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        for at in (0..written).chain((written..sound.len()).step_by(997)).chain([sound.len() - 1]) {
+            let mut bytes = sound.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(&path, &bytes).unwrap();
+            let report = eventstore::verify(dir.path(), &mut |_| {}).unwrap();
+            assert!(!report.is_intact(), "segment {sequence} byte {at}");
+            assert_eq!(report.findings[0].segment, sequence, "byte {at}: {:?}", report.findings);
+            checked += 1;
+        }
+        fs::write(&path, &sound).unwrap();
+    }
+    assert!(checked > 4096 + 3 * 96, "{checked}");
+    assert!(eventstore::verify(dir.path(), &mut |_| {}).unwrap().is_intact());
+}
+
+#[test]
+fn verify_sees_a_forged_payload_behind_a_good_crc() {
+    let dir = filled(3);
+    let path = segment(dir.path(), 0);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"{\"n\":1}").unwrap();
+    bytes[at + 5] = b'7';
+    forge_crcs(&mut bytes);
+    fs::write(&path, &bytes).unwrap();
+    let report = eventstore::verify(dir.path(), &mut |_| {}).unwrap();
+    assert!(report.is_tampered(), "{:?}", report.findings);
+    assert_eq!(report.findings[0].position, Position::new(1));
+}
+
+/// What somebody who can write files does: makes every CRC right again.
+fn forge_crcs(bytes: &mut [u8]) {
+    let salt: [u8; 16] = bytes[48..64].try_into().unwrap();
+    let mut at = 4096;
+    let number = |bytes: &[u8], at: usize, len: usize| {
+        bytes[at..at + len].iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
+    };
+    while at + 96 < bytes.len() && &bytes[at..at + 4] == b"SFRM" {
+        let body_len = number(bytes, at + 12, 4);
+        let header_len = 96 + 8 * number(bytes, at + 18, 2);
+        let body_crc = crc32fast::hash(&bytes[at + header_len..at + header_len + body_len]);
+        bytes[at + 8..at + 12].copy_from_slice(&body_crc.to_le_bytes());
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&salt);
+        hasher.update(&(at as u64).to_le_bytes());
+        hasher.update(&bytes[at + 8..at + header_len]);
+        let crc = hasher.finalize();
+        bytes[at + 4..at + 8].copy_from_slice(&crc.to_le_bytes());
+        at += (header_len + body_len + 7) & !7;
+    }
+}

@@ -1,0 +1,79 @@
+//! What the tests of the log share: a store on a temporary directory, and events to put into it.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use eventstore::{
+    Command, CommandId, CommitBuilder, ContentType, EventType, ExpectedVersion, Fingerprint, Metadata,
+    NewEvent, Outcome, PreparedCommit, Store, StoreOptions, StreamId, Tag,
+};
+use std::path::Path;
+use uuid::Uuid;
+
+pub fn open(dir: &Path) -> Store {
+    Store::open(dir, &small()).unwrap()
+}
+
+/// Segments of 64 KiB, so that tests roll over them.
+pub fn small() -> StoreOptions {
+    StoreOptions { segment_bytes: 64 << 10 }
+}
+
+pub fn stream(name: &str) -> StreamId {
+    StreamId::new(name).unwrap()
+}
+
+pub fn tag(name: &str) -> Tag {
+    Tag::new(name).unwrap()
+}
+
+pub fn event(stream_name: &str, payload: &str) -> NewEvent {
+    NewEvent {
+        id: Uuid::now_v7(),
+        stream: stream(stream_name),
+        event_type: EventType::new("thing.happened").unwrap(),
+        content_type: ContentType::Json,
+        schema_version: 1,
+        tags: vec![tag(&format!("of:{stream_name}"))],
+        metadata: Metadata { extras: br#"{"actor":"test"}"#.to_vec(), ..Metadata::default() },
+        payload: payload.as_bytes().to_vec(),
+    }
+}
+
+pub fn one(stream_name: &str, expected: ExpectedVersion, payload: &str) -> PreparedCommit {
+    let mut commit = CommitBuilder::new();
+    commit.expect(stream(stream_name), expected).event(event(stream_name, payload));
+    commit.prepare().unwrap()
+}
+
+pub fn command(name: &str, content: &str, outcome: Outcome) -> Command {
+    Command {
+        id: CommandId::derive(&[name.as_bytes()]),
+        fingerprint: Fingerprint::of(&[content.as_bytes()]),
+        outcome,
+    }
+}
+
+/// A small generator (splitmix64) whose seed a failing test prints.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn seeded() -> Self {
+        let seed = std::env::var("SUNDAY_TEST_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or_else(|| u64::from(Uuid::new_v4().as_fields().0));
+        println!("seed {seed} (set SUNDAY_TEST_SEED to run it again)");
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
