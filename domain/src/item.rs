@@ -1,0 +1,22 @@
+//! An item: a piece of work on a board, in a column.
+//!
+//! Invariant: its state is small: of the description only a digest is kept, so an `item.updated` says
+//! what a description became and not what it was (the event before has that).
+//!
+//! Whether a column exists, and how full it is, is not known here: a command that places an item brings
+//! a [`Placement`](crate::board::Placement), which only a board gives out.
+
+mod command;
+mod decide;
+mod event;
+mod fields;
+mod state;
+
+pub use command::{
+    AddAttachment, Assign, Command, Complete, Create, FieldEdit, Link, Move, SetRank, Unassign, Update,
+};
+pub use event::{
+    Assigned, AttachmentAdded, AttachmentRemoved, Completed, Created, Deleted, Event, Linked, Moved, Ranked,
+    Reopened, Unassigned, Unlinked, Updated,
+};
+pub use state::{Item, ItemRef};
