@@ -181,7 +181,10 @@ impl CommitBuilder {
         if body.len() > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge { bytes: body.len(), max: COMMIT_BYTES_MAX });
         }
-        let tags = events.into_iter().flat_map(|event| event.tags).collect();
+        let tags = (0..)
+            .zip(events)
+            .flat_map(|(index, event)| event.tags.into_iter().map(move |tag| (tag, index)))
+            .collect();
         let mut prepared = PreparedCommit {
             body_crc: crc32fast::hash(&body),
             body,
@@ -258,8 +261,8 @@ pub struct PreparedCommit {
     pub(crate) streams: Vec<TouchedStream>,
     pub(crate) guards: Vec<Guard>,
     pub(crate) commands: Vec<CommandRecord>,
-    /// Of all events, for the checks of guards within a group.
-    pub(crate) tags: Vec<Tag>,
+    /// Of all events, with the event's number in the commit: for the checks of guards within a group.
+    pub(crate) tags: Vec<(Tag, u64)>,
 }
 
 impl PreparedCommit {

@@ -241,11 +241,8 @@ impl Sequencer {
             self.pending.heads.insert(touched.id.clone(), version);
             versions.push((touched.id.clone(), version));
         }
-        // A guard asks for the newest position only, so the commit's last one stands for all of its events; a guard
-        // that would tell them apart cannot exist, because bounds between commits are all that a caller ever sees.
-        let last = Position::new(self.next.get().saturating_sub(1));
-        for tag in &commit.tags {
-            self.pending.newest_with_tag.insert(tag.clone(), last);
+        for (tag, index) in &commit.tags {
+            self.pending.newest_with_tag.insert(tag.clone(), first.plus(*index));
         }
         let receipt = Receipt {
             first,
