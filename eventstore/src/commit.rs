@@ -95,7 +95,7 @@ pub struct Command {
 /// Collects one atomic append.
 #[derive(Debug, Default)]
 pub struct CommitBuilder {
-    expectations: FxHashMap<StreamId, ExpectedVersion>,
+    expectations: Vec<(StreamId, ExpectedVersion)>,
     guards: Vec<Guard>,
     events: Vec<NewEvent>,
     commands: Vec<CommandRecord>,
@@ -111,7 +111,7 @@ impl CommitBuilder {
 
     /// What is believed about a stream that the commit writes.
     pub fn expect(&mut self, stream: StreamId, expected: ExpectedVersion) -> &mut Self {
-        self.expectations.insert(stream, expected);
+        self.expectations.push((stream, expected));
         self
     }
 
@@ -151,31 +151,19 @@ impl CommitBuilder {
     /// When a limit is broken, or an expectation names a stream that the commit does not write.
     pub fn prepare(self) -> Result<PreparedCommit, CommitError> {
         self.check_counts()?;
-        let Self { mut expectations, guards, events, commands, .. } = self;
+        let Self { expectations, guards, events, commands, .. } = self;
 
-        let mut streams: Vec<TouchedStream> = Vec::new();
-        let mut stream_indexes: FxHashMap<StreamId, u16> = FxHashMap::default();
-        let mut places = Vec::with_capacity(events.len());
-        for event in &events {
-            let index = if let Some(index) = stream_indexes.get(&event.stream) {
-                *index
-            } else {
-                let count = streams.len();
-                let index = u16::try_from(count).ok().filter(|_| count < COMMIT_STREAMS_MAX).ok_or(
-                    CommitError::TooMany { what: "streams", count: count + 1, max: COMMIT_STREAMS_MAX },
-                )?;
-                let expected = expectations.remove(&event.stream).unwrap_or_default();
-                streams.push(TouchedStream { id: event.stream.clone(), expected, events: 0 });
-                stream_indexes.insert(event.stream.clone(), index);
-                index
-            };
-            let touched = &mut streams[usize::from(index)];
-            places.push((index, touched.events));
-            touched.events += 1;
+        let mut streams = TouchedStreams::default();
+        let places =
+            events.iter().map(|event| streams.place(&event.stream)).collect::<Result<Vec<_>, _>>()?;
+        for (stream, expected) in expectations {
+            match streams.get_mut(&stream) {
+                // The last word on a stream counts.
+                Some(touched) => touched.expected = expected,
+                None => return Err(CommitError::ExpectationWithoutEvent { stream }),
+            }
         }
-        if let Some((stream, _)) = expectations.into_iter().next() {
-            return Err(CommitError::ExpectationWithoutEvent { stream });
-        }
+        let streams = streams.list;
 
         let body = encode_body(&streams, &commands, &events, &places)?;
         if body.len() > COMMIT_BYTES_MAX {
@@ -249,6 +237,55 @@ pub(crate) struct TouchedStream {
     pub(crate) id: StreamId,
     pub(crate) expected: ExpectedVersion,
     pub(crate) events: u32,
+}
+
+/// The streams of a commit under construction, numbered in order of first touch.
+#[derive(Debug, Default)]
+struct TouchedStreams {
+    list: Vec<TouchedStream>,
+    /// Kept only once there are many: nearly every commit touches one or two.
+    by_id: FxHashMap<StreamId, u16>,
+}
+
+impl TouchedStreams {
+    const MANY: usize = 16;
+
+    fn index(&self, id: &StreamId) -> Option<u16> {
+        if self.by_id.is_empty() {
+            let index = self.list.iter().position(|touched| touched.id == *id)?;
+            return u16::try_from(index).ok();
+        }
+        self.by_id.get(id).copied()
+    }
+
+    fn get_mut(&mut self, id: &StreamId) -> Option<&mut TouchedStream> {
+        let index = self.index(id)?;
+        self.list.get_mut(usize::from(index))
+    }
+
+    /// Number of the stream, and of its next event in this commit.
+    fn place(&mut self, id: &StreamId) -> Result<(u16, u32), CommitError> {
+        let count = self.list.len();
+        let index = match self.index(id) {
+            Some(index) => index,
+            None => u16::try_from(count)
+                .ok()
+                .filter(|_| count < COMMIT_STREAMS_MAX)
+                .ok_or(CommitError::TooMany { what: "streams", count: count + 1, max: COMMIT_STREAMS_MAX })?,
+        };
+        if usize::from(index) == count {
+            self.list.push(TouchedStream { id: id.clone(), expected: ExpectedVersion::Any, events: 0 });
+            if count == Self::MANY {
+                self.by_id =
+                    (0..).zip(&self.list).map(|(index, touched)| (touched.id.clone(), index)).collect();
+            } else if count > Self::MANY {
+                self.by_id.insert(id.clone(), index);
+            }
+        }
+        let touched = &mut self.list[usize::from(index)];
+        touched.events += 1;
+        Ok((index, touched.events - 1))
+    }
 }
 
 /// A commit that only waits for its place in the log.

@@ -197,5 +197,5 @@ fn a_long_life_is_like_the_model() {
     let report = eventstore::verify(dir.path(), &mut |_| {}).unwrap();
     assert!(report.is_intact(), "{:?}", report.findings);
     assert_eq!(report.events, model.events.len() as u64);
-    println!("{} events, {} commands, {} segments", report.events, model.commands.len(), report.segments);
+    eprintln!("{} events, {} commands, {} segments", report.events, model.commands.len(), report.segments);
 }

@@ -1,7 +1,7 @@
 //! What can only be checked in order: the chain, positions, versions, and that no id stands twice.
 
 use super::report::{Class, Finding, Report};
-use super::window::{Hashed, Walked, hash};
+use super::window::{Hashed, HashedWindow, Walked};
 use crate::digest::{self, Link};
 use crate::format::frame::FrameKind;
 use crate::numbers::{Digest, Position, Timestamp, Version};
@@ -64,16 +64,16 @@ impl Linker {
         self.lost = true;
     }
 
-    pub(super) fn link(&mut self, segment: u32, window: &[Walked<'_>], report: &mut Report) {
-        for (walked, hashed) in window.iter().zip(hash(window)) {
+    pub(super) fn link(&mut self, segment: u32, (window, hashed): &HashedWindow<'_>, report: &mut Report) {
+        for (walked, hashed) in window.iter().zip(hashed) {
             let mut found = Vec::new();
-            self.frame(walked, &hashed, &mut |class, message: String| {
+            self.frame(walked, hashed, &mut |class, message: String| {
                 found.push(Finding::new(class, segment, walked.offset, walked.frame.header.first, message));
                 found.len() - 1
             });
             report.findings.append(&mut found);
             if hashed.error.is_none() {
-                self.versions(segment, walked, &hashed, report);
+                self.versions(segment, walked, hashed, report);
             }
         }
     }

@@ -26,7 +26,8 @@ use link::Linker;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use window::{Step, Walker};
+use std::thread::Scope;
+use window::{Pool, Step, Walker};
 
 /// How far a verification has come, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,13 +174,14 @@ impl Run<'_> {
             (_, Some(next)) if next.previous.valid_len <= bytes.len() as u64 => next.previous.valid_len,
             _ => bytes.len() as u64,
         };
+        let seed = CrcSeed::new(&salt);
         let digest = std::thread::scope(|scope| {
             // The digest that the next header has of this segment is computed beside the walk.
             let digest = next_header.as_ref().map(|next| {
                 let counted = usize::try_from(next.previous.valid_len).unwrap_or(usize::MAX).min(bytes.len());
                 scope.spawn(move || digest::sha256(&bytes[..counted]))
             });
-            self.frames(sequence, bytes, &CrcSeed::new(&salt), stop);
+            self.frames(scope, sequence, (bytes, &seed, stop));
             digest.and_then(|thread| thread.join().ok())
         });
         if let (Some(actual), Some(next)) = (digest, &next_header)
@@ -234,15 +236,29 @@ impl Run<'_> {
         }
     }
 
-    fn frames(&mut self, sequence: u32, bytes: &[u8], seed: &CrcSeed, stop: u64) {
+    fn frames<'a, 'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        sequence: u32,
+        (bytes, seed, stop): (&'a [u8], &'a CrcSeed, u64),
+    ) where
+        'a: 'scope,
+    {
         let mut walker = Walker::new(bytes, seed, stop);
+        let mut pool = Pool::start(scope);
         loop {
             let (window, step) = walker.window();
             for frame in &window {
                 self.furthest = self.furthest.max(frame.frame.header.durable_end);
             }
             self.report.frames += window.len() as u64;
-            self.linker.link(sequence, &window, &mut self.report);
+            pool.send(window);
+            // Before anything is said of a bad frame, everything before it is linked.
+            while (pool.is_full() || !matches!(step, Step::More))
+                && let Some(hashed) = pool.next()
+            {
+                self.linker.link(sequence, &hashed, &mut self.report);
+            }
             (self.progress)(Progress { done: self.done + walker.offset(), total: self.total });
             match step {
                 Step::More => {}

@@ -3,14 +3,19 @@
 use crate::digest::{self, BodyDigest};
 use crate::format::FormatError;
 use crate::format::body::Body;
+use crate::format::bytes::first_nonzero;
 use crate::format::event::{EventIter, EventView};
 use crate::format::frame::{self, CrcSeed, FRAME_MAGIC, Frame, FrameKind};
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::numbers::Digest;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::thread::Scope;
 use uuid::Uuid;
 
 /// Frames hashed at a time: enough to occupy all cores, little enough to stay in their caches.
-const WINDOW: usize = 2048;
+const WINDOW: usize = 1024;
 
 /// A sound frame and where it stands.
 pub(super) struct Walked<'a> {
@@ -95,6 +100,8 @@ impl<'a> Walker<'a> {
         let from = usize::try_from(from).ok()?;
         let stop = usize::try_from(self.stop).ok()?.min(self.bytes.len());
         let rest = self.bytes.get(from..stop)?;
+        let from = from + (first_nonzero(rest)? & !7);
+        let rest = self.bytes.get(from..stop)?;
         rest.chunks(8)
             .zip((from as u64..).step_by(8))
             .filter(|(chunk, _)| chunk.starts_with(&FRAME_MAGIC))
@@ -110,31 +117,73 @@ pub(super) struct Hashed<'a> {
     pub(super) error: Option<FormatError>,
 }
 
-/// Hashes a window on all cores.
-pub(super) fn hash<'a>(window: &[Walked<'a>]) -> Vec<Hashed<'a>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = window.len().div_ceil(cores).max(64);
-    if window.len() <= share {
-        return window.iter().map(|walked| hash_frame(&walked.frame)).collect();
+/// A window and what was computed of it.
+pub(super) type HashedWindow<'a> = (Vec<Walked<'a>>, Vec<Hashed<'a>>);
+
+/// Hashes windows on all cores while the caller walks ahead and links behind; windows come back in order.
+pub(super) struct Pool<'a> {
+    work: mpsc::Sender<Numbered<Vec<Walked<'a>>>>,
+    done: mpsc::Receiver<Numbered<HashedWindow<'a>>>,
+    /// Came back before their turn.
+    early: BTreeMap<u64, HashedWindow<'a>>,
+    sent: u64,
+    returned: u64,
+}
+
+type Numbered<T> = (u64, T);
+
+impl<'a> Pool<'a> {
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>) -> Self
+    where
+        'a: 'scope,
+    {
+        let (work, taken) = mpsc::channel::<Numbered<Vec<Walked<'a>>>>();
+        let (finished, done) = mpsc::channel();
+        let taken = Arc::new(Mutex::new(taken));
+        for _ in 0..cores() {
+            let (taken, finished) = (Arc::clone(&taken), finished.clone());
+            scope.spawn(move || {
+                loop {
+                    let next = taken.lock().recv();
+                    let Ok((number, window)) = next else { break };
+                    let hashed = window.iter().map(|walked| hash_frame(&walked.frame)).collect();
+                    if finished.send((number, (window, hashed))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Self { work, done, early: BTreeMap::new(), sent: 0, returned: 0 }
     }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = window
-            .chunks(share)
-            .map(|chunk| {
-                scope.spawn(|| chunk.iter().map(|walked| hash_frame(&walked.frame)).collect::<Vec<_>>())
-            })
-            .collect();
-        // A thread that panicked would leave frames unhashed: they are hashed here again, and panic here.
-        threads
-            .into_iter()
-            .zip(window.chunks(share))
-            .flat_map(|(thread, chunk)| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| chunk.iter().map(|walked| hash_frame(&walked.frame)).collect())
-            })
-            .collect()
-    })
+
+    /// Whether the caller should take windows back before it walks on.
+    pub(super) fn is_full(&self) -> bool {
+        self.sent - self.returned >= 2 * cores() as u64
+    }
+
+    pub(super) fn send(&mut self, window: Vec<Walked<'a>>) {
+        // The workers live as long as this sender.
+        if self.work.send((self.sent, window)).is_ok() {
+            self.sent += 1;
+        }
+    }
+
+    /// The next window in order; waits for it. `None` when all that were sent have come back.
+    pub(super) fn next(&mut self) -> Option<HashedWindow<'a>> {
+        while self.returned < self.sent {
+            if let Some(window) = self.early.remove(&self.returned) {
+                self.returned += 1;
+                return Some(window);
+            }
+            let (number, window) = self.done.recv().ok()?;
+            self.early.insert(number, window);
+        }
+        None
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn hash_frame<'a>(frame: &Frame<'a>) -> Hashed<'a> {
