@@ -1,0 +1,87 @@
+//! Around every request: its id, its time limit, its panic, its line in the access log and its figures.
+//!
+//! Invariant: a panic in a handler ends that request with a 500 and nothing else.
+
+use crate::REQUEST_ID;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How long a request may take in all, bodies and waiting included.
+pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Longest request id that is taken over from a client, bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+pub(crate) async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+
+    let answer = tokio::time::timeout(REQUEST_TIME_MAX, catch(next.run(request))).await;
+    let mut response = match answer {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            tracing::error!(%method, path, id = ?id, panic = message(&*panic), "a handler panicked");
+            Problem::internal().into_response()
+        }
+        Err(_) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "request_timeout", "the request took too long")
+                .retry_after(1)
+                .into_response()
+        }
+    };
+    response.headers_mut().insert(REQUEST_ID, id.clone());
+
+    let took = started.elapsed();
+    let status = response.status().as_u16();
+    metrics.request(&method, route.as_ref().map_or("unmatched", MatchedPath::as_str), status, took);
+    tracing::debug!(%method, path, status, took_us = took.as_micros(), id = ?id, "answered");
+    response
+}
+
+fn request_id(request: &Request) -> HeaderValue {
+    let sound = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        (1..=REQUEST_ID_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+    };
+    if let Some(value) = request.headers().get(&REQUEST_ID).filter(sound) {
+        return value.clone();
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
+}
+
+/// Runs a future; a panic in it is a value. The future is not polled again after one, so that nothing can
+/// see what it left half done.
+async fn catch<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
