@@ -1,0 +1,124 @@
+//! What a command answers: `{"id","version","position","status"}`, `ETag`, `Sunday-Position`, `Location`.
+//!
+//! Invariant: an answer is built from the receipt alone, so a repeated command gets the first one again.
+
+use crate::request::Call;
+use crate::service::{Done, Intent, Kind, part_id};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use domain::{AttachmentId, ColumnId, board, item};
+use eventstore::{CommandId, Outcome};
+use http_kit::SUNDAY_POSITION;
+use http_kit::json::Json;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Says whether the answer is that of an earlier request with the same `Idempotency-Key`.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What an answer says besides what became of the command.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    creates: bool,
+    part: Option<(Part, Option<Uuid>)>,
+    command: CommandId,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Column,
+    Attachment,
+}
+
+impl Shape {
+    pub(crate) fn of(intent: &Intent, call: &Call) -> Self {
+        let part = match intent {
+            Intent::Board(board::Command::AddColumn(add)) => Some((Part::Column, add.id.map(ColumnId::uuid))),
+            Intent::Item(item::Command::AddAttachment(add)) => {
+                Some((Part::Attachment, add.id.map(AttachmentId::uuid)))
+            }
+            _ => None,
+        };
+        let creates = part.is_some()
+            || matches!(
+                intent,
+                Intent::CreateWorkspace(_)
+                    | Intent::CreateProject(_)
+                    | Intent::CreateBoard(_)
+                    | Intent::CreateItem(_)
+                    | Intent::AddComment(_)
+            );
+        Self { creates, part, command: call.command }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    id: Uuid,
+    version: Option<u64>,
+    position: u64,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachment_id: Option<Uuid>,
+}
+
+/// The word for an outcome.
+pub(crate) fn status(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied => "applied",
+        Outcome::Unchanged => "unchanged",
+    }
+}
+
+pub(crate) fn done(done: &Done, shape: &Shape) -> Response {
+    let part =
+        shape.part.map(|(part, id)| (part, id.unwrap_or_else(|| part_id(done.key.id, &shape.command))));
+    let answer = Answer {
+        id: done.key.id,
+        version: done.version.map(eventstore::Version::get),
+        position: done.position.get(),
+        status: status(done.outcome),
+        column_id: part.and_then(|(part, id)| matches!(part, Part::Column).then_some(id)),
+        attachment_id: part.and_then(|(part, id)| matches!(part, Part::Attachment).then_some(id)),
+    };
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(SUNDAY_POSITION, HeaderValue::from(done.position.get()));
+    if let Some(version) = done.version {
+        insert(&mut headers, header::ETAG, &format!("\"{version}\""));
+    }
+    if done.duplicate {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    let created = shape.creates && done.outcome == Outcome::Applied;
+    if created {
+        insert(&mut headers, header::LOCATION, &location(done, part));
+    }
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    (status, headers, Json(answer)).into_response()
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    // Numbers, UUIDs and slashes are always a header's value.
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+fn location(done: &Done, part: Option<(Part, Uuid)>) -> String {
+    let id = done.key.id;
+    let collection = match done.key.kind {
+        Kind::Workspace => "workspaces",
+        Kind::Project => "projects",
+        Kind::Board => "boards",
+        Kind::Item => "items",
+        Kind::Comment => "comments",
+    };
+    match part {
+        Some((Part::Column, column)) => format!("/api/v1/{collection}/{id}/columns/{column}"),
+        Some((Part::Attachment, attachment)) => format!("/api/v1/{collection}/{id}/attachments/{attachment}"),
+        None => format!("/api/v1/{collection}/{id}"),
+    }
+}

@@ -1,0 +1,367 @@
+//! The JSON of `/batch`: an envelope per command, whose `data` is the body that the command has elsewhere.
+//!
+//! ```json
+//! {"atomic": false, "commands": [{"command": "item.move", "id": "…", "idempotencyKey": "…",
+//!   "expectedVersion": 3, "onBehalfOf": "…", "occurredAt": "2011-04-15T03:30:17.000Z",
+//!   "source": "import", "data": {"columnId": "…"}}]}
+//! {"position": 9, "results": [{"status": "applied", "id": "…", "version": 4}, …]}
+//! ```
+//!
+//! Invariant: the envelope borrows from the request's bytes, and `data` is read once, straight into the
+//! domain's types: this is the path that a whole history comes through.
+
+use crate::answer;
+use crate::problems::problem;
+use crate::request::{command_of_key, is_key};
+use crate::service::{CommandService, Conditions, Done, IfMatch, Intent, Order, Origin, Refusal, command_id};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use domain::board::Command as Board;
+use domain::comment::Command as Comment;
+use domain::item::Command as Item;
+use domain::project::Command as Project;
+use domain::workspace::Command as Workspace;
+use domain::{AttachmentId, ColumnId};
+use eventstore::{Fingerprint, Timestamp, Version};
+use http_kit::SUNDAY_POSITION;
+use http_kit::json::{Json, parse};
+use http_kit::problem::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// Longest body of a batch, bytes.
+pub(crate) const BATCH_BYTES_MAX: usize = 32 << 20;
+
+/// Most commands in one batch.
+pub(crate) const COMMANDS_MAX: usize = 10_000;
+
+/// Longest `onBehalfOf` and `source`, characters: as long as a name may be.
+const NAME_CHARS_MAX: usize = domain::limits::NAME_CHARS_MAX;
+
+/// A text that is borrowed where it has no escapes.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The whole request.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchBody<'a> {
+    #[serde(default)]
+    pub(crate) atomic: bool,
+    #[serde(borrow)]
+    pub(crate) commands: Vec<Envelope<'a>>,
+}
+
+/// One command.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Envelope<'a> {
+    #[serde(borrow)]
+    command: Text<'a>,
+    id: Option<Uuid>,
+    #[serde(borrow)]
+    idempotency_key: Option<Text<'a>>,
+    expected_version: Option<u64>,
+    #[serde(borrow)]
+    on_behalf_of: Option<Text<'a>>,
+    #[serde(borrow)]
+    occurred_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    source: Option<Text<'a>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Serialize)]
+struct BatchAnswer {
+    position: u64,
+    results: Vec<ResultAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct ResultAnswer {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Problem>,
+}
+
+/// Carries out a batch whose commands stand each for itself.
+pub(crate) fn one_by_one(service: &CommandService, batch: &BatchBody<'_>, origin: &Origin) -> Response {
+    let results = service.batch(batch.commands.len(), &|index| batch.commands[index].order(index, origin));
+    let position = results.iter().flatten().map(|done| done.position).max();
+    let results = results.iter().map(|result| match result {
+        Ok(done) => ResultAnswer::of(done),
+        Err(refusal) => ResultAnswer::rejected(problem(refusal)),
+    });
+    answer(StatusCode::OK, position.unwrap_or(service.store().watermark()).get(), results.collect())
+}
+
+/// Carries out a batch as one commit.
+pub(crate) fn atomic(
+    service: &CommandService,
+    batch: &BatchBody<'_>,
+    origin: &Origin,
+) -> Result<Response, Problem> {
+    let mut orders = Vec::with_capacity(batch.commands.len());
+    let mut refusals = Vec::new();
+    for (index, envelope) in batch.commands.iter().enumerate() {
+        match envelope.order(index, origin) {
+            Ok(order) => orders.push(order),
+            Err(refusal) => refusals.push((index, refusal)),
+        }
+    }
+    if refusals.is_empty() {
+        match service.atomic(orders) {
+            Ok(done) => {
+                let position =
+                    done.iter().map(|done| done.position).max().unwrap_or(service.store().watermark());
+                return Ok(answer(
+                    StatusCode::OK,
+                    position.get(),
+                    done.iter().map(ResultAnswer::of).collect(),
+                ));
+            }
+            Err(refused) => refusals = refused,
+        }
+    }
+    let mut problems: Vec<Option<Problem>> = batch.commands.iter().map(|_| None).collect();
+    let mut unavailable = None;
+    for (index, refusal) in refusals {
+        let problem = problem(&refusal);
+        if problem.status().is_server_error() {
+            unavailable = Some(problem.clone());
+        }
+        if let Some(place) = problems.get_mut(index) {
+            *place = Some(problem);
+        }
+    }
+    // What is not the fault of a command (the log takes no more) is not answered as if it were.
+    if let Some(problem) = unavailable {
+        return Err(problem);
+    }
+    let results: Vec<ResultAnswer> = problems
+        .into_iter()
+        .map(|problem| {
+            ResultAnswer::rejected(problem.unwrap_or_else(|| {
+                Problem::new(
+                    StatusCode::FAILED_DEPENDENCY,
+                    "batch_refused",
+                    "another command of the batch was refused",
+                )
+            }))
+        })
+        .collect();
+    let detail = "nothing was done: at least one command of the atomic batch was refused";
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "batch_refused", detail)
+        .with("position", service.store().watermark().get())
+        .with("results", serde_json::to_value(results).unwrap_or_default()))
+}
+
+fn answer(status: StatusCode, position: u64, results: Vec<ResultAnswer>) -> Response {
+    let header = (SUNDAY_POSITION, HeaderValue::from(position));
+    (status, [header], Json(BatchAnswer { position, results })).into_response()
+}
+
+impl ResultAnswer {
+    fn of(done: &Done) -> Self {
+        let status = if done.duplicate { "duplicate" } else { answer::status(done.outcome) };
+        Self { status, id: Some(done.key.id), version: done.version.map(Version::get), problem: None }
+    }
+
+    fn rejected(problem: Problem) -> Self {
+        Self { status: "rejected", id: None, version: None, problem: Some(problem) }
+    }
+}
+
+impl Envelope<'_> {
+    /// The order that this command is.
+    fn order(&self, index: usize, origin: &Origin) -> Result<Order, Refusal> {
+        let malformed = |member: &str, detail: &str| {
+            let field = format!("commands[{index}].{member}");
+            Refusal::Malformed { detail: format!("{field}: {detail}"), field }
+        };
+        let data = self.data.map_or("{}", RawValue::get);
+        let data = if data == "null" { "{}" } else { data };
+        let intent = read(&self.command.0, data).map_err(|problem| match problem {
+            Unread::UnknownCommand => malformed("command", "there is no such command"),
+            Unread::Data(problem) => {
+                let inner = problem.extension("field").and_then(|field| field.as_str()).unwrap_or(".");
+                let field = if inner == "." {
+                    format!("commands[{index}].data")
+                } else {
+                    format!("commands[{index}].data.{inner}")
+                };
+                Refusal::Malformed { field, detail: problem.detail().to_owned() }
+            }
+        })?;
+        let name = |member: &str, text: &Option<Text<'_>>| match text {
+            Some(Text(text)) if text.is_empty() || text.chars().count() > NAME_CHARS_MAX => {
+                Err(malformed(member, &format!("1 to {NAME_CHARS_MAX} characters")))
+            }
+            text => Ok(text.as_ref().map(|text| text.0.clone().into_owned())),
+        };
+        let command = match &self.idempotency_key {
+            Some(Text(key)) if is_key(key) => command_of_key(key),
+            Some(_) => return Err(malformed("idempotencyKey", "1 to 255 visible ASCII characters")),
+            None => command_id(),
+        };
+        let occurred_at = match &self.occurred_at {
+            Some(Text(text)) => Some(timestamp(text).ok_or_else(|| {
+                malformed("occurredAt", "a time as RFC 3339 says, between the years 1678 and 2262")
+            })?),
+            None => None,
+        };
+        Ok(Order {
+            target: self.id,
+            intent,
+            conditions: Conditions {
+                if_match: None::<IfMatch>,
+                if_none_match: false,
+                expected_version: self.expected_version.map(Version::new),
+            },
+            command,
+            fingerprint: self.fingerprint(data),
+            origin: Origin {
+                on_behalf_of: name("onBehalfOf", &self.on_behalf_of)?,
+                occurred_at,
+                source: name("source", &self.source)?,
+                ..origin.clone()
+            },
+        })
+    }
+
+    fn fingerprint(&self, data: &str) -> Fingerprint {
+        fn bytes<'t>(text: &'t Option<Text<'_>>) -> &'t [u8] {
+            text.as_ref().map_or(&[], |text| text.0.as_bytes())
+        }
+        Fingerprint::of(&[
+            self.command.0.as_bytes(),
+            self.id.as_ref().map_or(&[], |id| &id.as_bytes()[..]),
+            data.as_bytes(),
+            bytes(&self.on_behalf_of),
+            bytes(&self.occurred_at),
+            bytes(&self.source),
+        ])
+    }
+}
+
+fn timestamp(text: &str) -> Option<Timestamp> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos()).ok().map(Timestamp::new)
+}
+
+/// Why `data` was not read.
+enum Unread {
+    UnknownCommand,
+    Data(Problem),
+}
+
+impl From<Problem> for Unread {
+    fn from(problem: Problem) -> Self {
+        Self::Data(problem)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// A body of a column's command, with the column that elsewhere stands in the path.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OfColumn {
+    column_id: ColumnId,
+    name: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    wip_limit: Option<Option<u32>>,
+    index: Option<u32>,
+    items_to: Option<ColumnId>,
+}
+
+fn said<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(source).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OfAttachment {
+    attachment_id: AttachmentId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfField {
+    name: String,
+}
+
+fn read(command: &str, data: &str) -> Result<Intent, Unread> {
+    let data = data.as_bytes();
+    let nothing = |intent| parse::<Nothing>(data).map(|Nothing {}| intent);
+    Ok(match command {
+        "item.create" => Intent::CreateItem(parse(data)?),
+        "item.update" => Intent::Item(Item::Update(parse(data)?)),
+        "item.move" => Intent::MoveItem(parse(data)?),
+        "item.rank" => Intent::Item(Item::Rank(parse(data)?)),
+        "item.assign" => Intent::Item(Item::Assign(parse(data)?)),
+        "item.unassign" => Intent::Item(Item::Unassign(parse(data)?)),
+        "item.complete" => Intent::Item(Item::Complete(parse(data)?)),
+        "item.reopen" => nothing(Intent::Item(Item::Reopen))?,
+        "item.link" => Intent::Item(Item::Link(parse(data)?)),
+        "item.unlink" => Intent::Item(Item::Unlink(parse(data)?)),
+        "item.add_attachment" => Intent::Item(Item::AddAttachment(parse(data)?)),
+        "item.remove_attachment" => {
+            Intent::Item(Item::RemoveAttachment(parse::<OfAttachment>(data)?.attachment_id))
+        }
+        "item.delete" => nothing(Intent::Item(Item::Delete))?,
+        "comment.add" => Intent::AddComment(parse(data)?),
+        "comment.edit" => Intent::Comment(Comment::Edit(parse(data)?)),
+        "comment.delete" => nothing(Intent::Comment(Comment::Delete))?,
+        "board.create" => Intent::CreateBoard(parse(data)?),
+        "board.update" => Intent::Board(Board::Update(parse(data)?)),
+        "board.delete" => nothing(Intent::Board(Board::Delete))?,
+        "board.add_column" => Intent::Board(Board::AddColumn(parse(data)?)),
+        "board.change_column" | "board.move_column" | "board.remove_column" => {
+            of_column(command, parse(data)?)?
+        }
+        "board.add_member" => Intent::Board(Board::AddMember(parse(data)?)),
+        "board.remove_member" => Intent::Board(Board::RemoveMember(parse(data)?)),
+        "board.change_member_role" => Intent::Board(Board::ChangeMemberRole(parse(data)?)),
+        "board.define_field" => Intent::Board(Board::DefineField(parse(data)?)),
+        "board.remove_field" => Intent::Board(Board::RemoveField(parse::<OfField>(data)?.name)),
+        "project.create" => Intent::CreateProject(parse(data)?),
+        "project.update" => Intent::Project(Project::Update(parse(data)?)),
+        "project.archive" => nothing(Intent::Project(Project::Archive))?,
+        "project.restore" => nothing(Intent::Project(Project::Restore))?,
+        "workspace.create" => Intent::CreateWorkspace(parse(data)?),
+        "workspace.rename" => Intent::Workspace(Workspace::Rename(parse(data)?)),
+        "workspace.archive" => nothing(Intent::Workspace(Workspace::Archive))?,
+        "workspace.add_member" => Intent::Workspace(Workspace::AddMember(parse(data)?)),
+        "workspace.remove_member" => Intent::Workspace(Workspace::RemoveMember(parse(data)?)),
+        _ => return Err(Unread::UnknownCommand),
+    })
+}
+
+fn of_column(command: &str, data: OfColumn) -> Result<Intent, Problem> {
+    use domain::board::{ChangeColumn, MoveColumn, RemoveColumn};
+    let OfColumn { column_id, name, wip_limit, index, items_to } = data;
+    let missing = |field: &str| Problem::invalid_body(field, format!("{field}: it is missing"));
+    Ok(Intent::Board(match command {
+        "board.change_column" => Board::ChangeColumn(column_id, ChangeColumn { name, wip_limit }),
+        "board.move_column" => {
+            Board::MoveColumn(column_id, MoveColumn { index: index.ok_or_else(|| missing("index"))? })
+        }
+        _ => Board::RemoveColumn(
+            column_id,
+            RemoveColumn { items_to: items_to.ok_or_else(|| missing("itemsTo"))? },
+        ),
+    }))
+}

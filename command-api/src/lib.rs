@@ -1,0 +1,25 @@
+//! The write side: commands over HTTP, decided by the domain, appended to the log.
+//!
+//! ```text
+//! request ─▶ routes ─▶ request (headers, body) ──▶ service ─▶ domain decides ─▶ log appends
+//!                  └─▶ envelope (a batch) ────────▶   │
+//! answer  ◀─ answer (receipt) · problems (refusal) ◀──┘
+//! ```
+//!
+//! Invariant: this is the only writer of the domain's streams, and it knows nothing of the read side.
+//! Invariant: an answer with a position means that everything before that position is on disk.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod answer;
+mod envelope;
+mod problems;
+mod request;
+mod routes;
+pub mod service;
+mod state;
+
+pub use problems::problem;
+pub use routes::router;
+pub use service::CommandService;
+pub use state::AppState;

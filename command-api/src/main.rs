@@ -1,0 +1,73 @@
+//! `command-api`: the one process that writes a log.
+
+use clap::Parser;
+use command_api::{AppState, CommandService};
+use eventstore::{Store, StoreOptions};
+use http_kit::config::{self, Settings};
+use http_kit::telemetry::{self, LogFormat};
+use http_kit::{server, shutdown::Shutdown};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The allocator of the system costs a third of an import; see ARCHITECTURE.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ADDR_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7400);
+const DATA_DIR_DEFAULT: &str = "./data";
+
+/// The write side of Sunday: takes commands over HTTP and appends events to the log.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// Directory of the log and everything derived from it [default: ./data]
+    #[arg(long, env = "SUNDAY_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Loopback address to serve on [default: 127.0.0.1:7400]
+    #[arg(long, env = "SUNDAY_COMMAND_ADDR")]
+    command_addr: Option<SocketAddr>,
+    /// Shape of the log lines [default: text]
+    #[arg(long, env = "SUNDAY_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// A TOML file with settings; flags and variables come before it
+    #[arg(long, env = "SUNDAY_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("command-api: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let file: Settings = config::load(options.config.as_deref())?;
+    telemetry::init(options.log_format.or(file.log_format).unwrap_or_default());
+    let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into());
+    let addr = options.command_addr.or(file.command_addr).unwrap_or(ADDR_DEFAULT);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::on_signals()?;
+        // Before the store is opened, so that a taken address costs nothing.
+        let listener = server::bind(addr).await?;
+        let store = {
+            let data_dir = data_dir.clone();
+            tokio::task::spawn_blocking(move || Store::open(&data_dir, &StoreOptions::default())).await??
+        };
+        tracing::info!(
+            data_dir = %data_dir.display(), store = %store.store_id(), position = %store.watermark(),
+            url = %format_args!("http://{}", listener.local_addr()?), "command-api is ready"
+        );
+        let router = command_api::router(AppState::new(CommandService::open(store.clone())));
+        server::serve(listener, router, shutdown).await;
+        tokio::task::spawn_blocking(move || store.close()).await?;
+        tracing::info!("command-api has stopped");
+        Ok(())
+    })
+}

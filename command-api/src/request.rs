@@ -1,0 +1,229 @@
+//! A request before it is known what it asks for: its body, its conditions, its name, its origin.
+//!
+//! Invariant: headers that change what a command does are refused when they cannot be understood; those that
+//! only describe it (`traceparent`) are passed over then.
+
+use crate::service::{Conditions, IfMatch, Origin, command_id};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderName, header};
+use eventstore::{CommandId, Fingerprint, TraceParent, Version};
+use http_kit::REQUEST_ID;
+use http_kit::json::{self, JsonBytes};
+use http_kit::problem::Problem;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The header that names a command.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Longest `Idempotency-Key`, characters.
+pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// The tenant and the principal that commands are named under, until there is authentication.
+const TENANT: &[u8] = b"";
+const PRINCIPAL: &[u8] = b"local";
+
+/// A request to change something.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) body: Bytes,
+    pub(crate) conditions: Conditions,
+    pub(crate) command: CommandId,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) origin: Origin,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let conditions = Conditions {
+            if_match: if_match(headers)?,
+            if_none_match: if_none_match(headers)?,
+            expected_version: None,
+        };
+        let command = match key(headers)? {
+            Some(key) => command_of_key(key),
+            None => command_id(),
+        };
+        let origin = origin(headers);
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
+        let fingerprint = Fingerprint::of(&[method.as_str().as_bytes(), path.as_bytes(), &body]);
+        Ok(Self { body, conditions, command, fingerprint, origin })
+    }
+}
+
+impl Call {
+    /// Reads the body; `expectedVersion` (or `baseVersion`) is taken out of it and becomes a condition. No body is
+    /// an empty object.
+    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        self.read_with(|_| {})
+    }
+
+    /// The same, after something has been put into the object.
+    pub(crate) fn read_with<T: DeserializeOwned>(
+        &mut self,
+        complete: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<T, Problem> {
+        let mut members: Map<String, Value> =
+            if self.body.is_empty() { Map::new() } else { json::parse(&self.body)? };
+        for name in ["expectedVersion", "baseVersion"] {
+            if let Some(value) = members.remove(name) {
+                let version = value.as_u64().ok_or_else(|| {
+                    Problem::invalid_body(name, format!("{name}: a version is a number from 0"))
+                })?;
+                self.conditions.expected_version = Some(Version::new(version));
+            }
+        }
+        complete(&mut members);
+        serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| {
+            let field = error.path().to_string();
+            Problem::invalid_body(&field, format!("{field}: {}", error.inner()))
+        })
+    }
+
+    /// For requests that say everything in their path.
+    pub(crate) fn read_nothing(&mut self) -> Result<(), Problem> {
+        let Nothing {} = self.read()?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// The permanent name of a command that its sender named.
+pub(crate) fn command_of_key(key: &str) -> CommandId {
+    CommandId::derive(&[TENANT, PRINCIPAL, key.as_bytes()])
+}
+
+/// Whether a text can be an idempotency key.
+pub(crate) fn is_key(text: &str) -> bool {
+    (1..=IDEMPOTENCY_KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = single(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
+    if is_key(value) {
+        return Ok(Some(value));
+    }
+    let detail = format!("idempotency-key: 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters");
+    Err(Problem::invalid_header(IDEMPOTENCY_KEY.as_str(), detail))
+}
+
+/// A header that stands at most once, as text.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::invalid_header(name.as_str(), format!("{name}: it stands more than once")));
+    }
+    value
+        .to_str()
+        .map(|text| Some(text.trim()))
+        .map_err(|_| Problem::invalid_header(name.as_str(), format!("{name}: visible ASCII characters only")))
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
+    let Some(text) = single(headers, &header::IF_MATCH)? else { return Ok(None) };
+    if text == "*" {
+        return Ok(Some(IfMatch::Any));
+    }
+    let mut versions = Vec::new();
+    for tag in text.split(',').map(str::trim) {
+        // A weak tag never matches here (RFC 9110, 13.1.1), nor does one that is no version of ours; both are well
+        // formed, so they are conflicts rather than mistakes.
+        let strong = tag.strip_prefix("W/").unwrap_or(tag);
+        let inner = strong
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .filter(|inner| !inner.contains('"'))
+            .ok_or_else(|| {
+                Problem::invalid_header("if-match", "if-match: * or versions in quotes, as in \"3\"")
+            })?;
+        if let (Ok(version), false) = (inner.parse(), strong.len() < tag.len()) {
+            versions.push(Version::new(version));
+        }
+    }
+    Ok(Some(IfMatch::Versions(versions)))
+}
+
+fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
+    match single(headers, &header::IF_NONE_MATCH)? {
+        None => Ok(false),
+        Some("*") => Ok(true),
+        Some(_) => {
+            Err(Problem::invalid_header("if-none-match", "if-none-match: only * is understood by commands"))
+        }
+    }
+}
+
+/// Who asks, as far as headers say.
+pub(crate) fn origin(headers: &HeaderMap) -> Origin {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    Origin {
+        correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
+        traceparent: text(&TRACEPARENT).and_then(traceparent),
+        ..Origin::default()
+    }
+}
+
+/// `00-<trace id>-<parent id>-<flags>` in hexadecimal (W3C Trace Context).
+fn traceparent(text: &str) -> Option<TraceParent> {
+    let rest = text.strip_prefix("00-")?.as_bytes();
+    // 32, 16 and 2 digits with hyphens between them.
+    if rest.len() != 52 || rest[32] != b'-' || rest[49] != b'-' {
+        return None;
+    }
+    let digits = rest[..32].iter().chain(&rest[33..49]).chain(&rest[50..]);
+    let mut bytes = [0; 25];
+    for (index, digit) in digits.enumerate() {
+        let digit = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
+        bytes[index / 2] = bytes[index / 2] << 4 | digit;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn with(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn if_match_takes_versions_in_quotes() {
+        let read = |value| if_match(&with(header::IF_MATCH, value));
+        assert_eq!(read("\"3\"").unwrap(), Some(IfMatch::Versions(vec![Version::new(3)])));
+        assert_eq!(
+            read("\"3\", \"5\"").unwrap(),
+            Some(IfMatch::Versions(vec![Version::new(3), Version::new(5)]))
+        );
+        assert_eq!(read("*").unwrap(), Some(IfMatch::Any));
+        assert_eq!(read("W/\"3\"").unwrap(), Some(IfMatch::Versions(vec![])));
+        assert_eq!(read("\"abc\"").unwrap(), Some(IfMatch::Versions(vec![])));
+        for wrong in ["3", "\"3", "", "\"3\" \"4\"", "\"", "W/3"] {
+            assert_eq!(read(wrong).unwrap_err().status(), 400, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_traceparent_is_taken_or_passed_over() {
+        let bytes = traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
+        assert_eq!((bytes[0], bytes[15], bytes[16], bytes[24]), (0x0a, 0x9c, 0xb7, 1));
+        for wrong in
+            ["", "00-", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-zz", &"0".repeat(55)]
+        {
+            assert_eq!(traceparent(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `POST /batch`: many commands in one request.
+
+use crate::envelope::{self, BATCH_BYTES_MAX, BatchBody, COMMANDS_MAX};
+use crate::request::origin;
+use crate::state::AppState;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
+use http_kit::json::{JsonBytes, parse};
+use http_kit::problem::Problem;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/batch", post(batch)).layer(DefaultBodyLimit::max(BATCH_BYTES_MAX))
+}
+
+async fn batch(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, Problem> {
+    let origin = origin(&headers);
+    // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
+    app.blocking(move |service| {
+        let batch: BatchBody<'_> = parse(&body)?;
+        if batch.commands.len() > COMMANDS_MAX {
+            let detail = format!("{} commands, at most {COMMANDS_MAX} are allowed", batch.commands.len());
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
+                .with("field", "commands"));
+        }
+        if batch.atomic {
+            envelope::atomic(service, &batch, &origin)
+        } else {
+            Ok(envelope::one_by_one(service, &batch, &origin))
+        }
+    })
+    .await?
+}

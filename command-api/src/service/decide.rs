@@ -1,0 +1,252 @@
+//! From an order to a draft: proofs are fetched, conditions checked, the domain decides, events are made.
+//!
+//! Invariant: whatever a decision rests on besides its target becomes a guard of the draft.
+
+use super::conditions::{agrees, check, check_derived};
+use super::desk::Desk;
+use super::draft::{Draft, Pen, other_kind, part_id};
+use super::entropy;
+use super::key::{Held, Key, Kind};
+use super::order::{Intent, Order};
+use super::refusal::Refusal;
+use domain::board::{Board, Placement};
+use domain::item::Item;
+use domain::project::Project;
+use domain::workspace::Workspace;
+use domain::{
+    AttachmentId, BoardId, ColumnId, CommentId, DomainError, ItemId, ProjectId, Thing, WorkspaceId, board,
+    comment, item, project, tags, workspace,
+};
+use eventstore::{Guard, Timestamp};
+
+impl Desk<'_> {
+    /// The aggregate that an order is about: said, derived from a foreign name, or new.
+    pub(super) fn target(&mut self, order: &Order) -> Result<Key, Refusal> {
+        if let (Some(said), Some(in_body)) = (order.target, order.body_id())
+            && said != in_body
+        {
+            return Err(Refusal::Contradiction { field: "id", detail: "the id in the body is another one" });
+        }
+        if let Some(key) = order.known_target() {
+            return Ok(key);
+        }
+        match &order.intent {
+            Intent::CreateItem(create) => {
+                if let Some(external_key) = &create.external_key {
+                    let workspace = self.board(create.board_id, Board::workspace_id)?;
+                    let workspace = workspace.ok_or(Refusal::Reference {
+                        field: "boardId",
+                        error: DomainError::NotFound { thing: Thing::Board },
+                    })?;
+                    return Ok(Key::new(Kind::Item, ItemId::derive(workspace, external_key).uuid()));
+                }
+            }
+            Intent::CreateWorkspace(_)
+            | Intent::CreateProject(_)
+            | Intent::CreateBoard(_)
+            | Intent::AddComment(_) => {}
+            _ => return Err(Refusal::NoTarget),
+        }
+        Ok(Key::new(order.intent.kind(), entropy::uuid_v7(Timestamp::now().get())))
+    }
+
+    /// Decides about an order. The target is claimed.
+    pub(super) fn decide(&mut self, order: Order, key: Key) -> Result<Draft, Refusal> {
+        self.rests_on = None;
+        check(self.load(key)?, &order.conditions)?;
+        let Order { intent, command, fingerprint, origin, .. } = order;
+        let pen = Pen::new(self.inner, command, fingerprint, origin);
+        let id = key.id;
+        match intent {
+            Intent::CreateWorkspace(create) => {
+                check_derived(
+                    id,
+                    create.external_key.as_deref().map(|name| WorkspaceId::derive(name).uuid()),
+                )?;
+                let create = workspace::Create { id: create.id, name: create.name };
+                self.write::<Workspace>(
+                    key,
+                    WorkspaceId::new(id),
+                    workspace::Command::Create(create),
+                    pen,
+                    vec![],
+                )
+            }
+            Intent::Workspace(command) => {
+                self.write::<Workspace>(key, WorkspaceId::new(id), command, pen, vec![])
+            }
+            Intent::CreateProject(create) => {
+                let workspace_id = create.workspace_id;
+                let derived =
+                    create.external_key.as_deref().map(|name| ProjectId::derive(workspace_id, name).uuid());
+                check_derived(id, derived)?;
+                let (proof, guard) = self.prove::<Workspace, _>(
+                    Key::new(Kind::Workspace, workspace_id.uuid()),
+                    "workspaceId",
+                    |workspace| workspace.reference(workspace_id),
+                )?;
+                let create = project::Create {
+                    id: create.id,
+                    workspace_id,
+                    name: create.name,
+                    description: create.description,
+                };
+                let command = project::Command::Create(create, proof);
+                self.write::<Project>(key, ProjectId::new(id), command, pen, guard)
+            }
+            Intent::Project(command) => self.write::<Project>(key, ProjectId::new(id), command, pen, vec![]),
+            Intent::CreateBoard(create) => {
+                let project_id = create.project_id;
+                let derived =
+                    create.external_key.as_deref().map(|name| BoardId::derive(project_id, name).uuid());
+                check_derived(id, derived)?;
+                let (proof, guard) = self.prove::<Project, _>(
+                    Key::new(Kind::Project, project_id.uuid()),
+                    "projectId",
+                    |project| project.reference(project_id),
+                )?;
+                agrees("workspaceId", create.workspace_id, proof.workspace_id())?;
+                let create = board::Create {
+                    id: create.id,
+                    project_id,
+                    name: create.name,
+                    description: create.description,
+                    columns: create.columns,
+                };
+                self.write::<Board>(key, BoardId::new(id), board::Command::Create(create, proof), pen, guard)
+            }
+            Intent::Board(mut command) => {
+                if let board::Command::AddColumn(add) = &mut command {
+                    add.id.get_or_insert_with(|| ColumnId::new(part_id(id, &pen.command)));
+                }
+                self.write::<Board>(key, BoardId::new(id), command, pen, vec![])
+            }
+            Intent::CreateItem(create) => {
+                let (placement, guards) = self.place(create.board_id, create.column_id, None)?;
+                let workspace = placement.workspace_id();
+                agrees("workspaceId", create.workspace_id, workspace)?;
+                agrees("projectId", create.project_id, placement.project_id())?;
+                check_derived(
+                    id,
+                    create.external_key.as_deref().map(|name| ItemId::derive(workspace, name).uuid()),
+                )?;
+                let create = item::Create {
+                    id: create.id,
+                    board_id: create.board_id,
+                    column_id: create.column_id,
+                    title: create.title,
+                    description: create.description,
+                    external_key: create.external_key,
+                    assignees: create.assignees,
+                    fields: create.fields,
+                    rank: create.rank,
+                };
+                self.write::<Item>(
+                    key,
+                    ItemId::new(id),
+                    item::Command::Create(create, placement),
+                    pen,
+                    guards,
+                )
+            }
+            Intent::MoveItem(to) => {
+                let (board, from) = {
+                    let item = Item::of(&self.load(key)?.state).ok_or_else(other_kind)?;
+                    // An absent or deleted item is refused before anybody looks at its board.
+                    item.reference(ItemId::new(id))?;
+                    (item.board_id().ok_or(DomainError::NotFound { thing: Thing::Item })?, item.column_id())
+                };
+                let (placement, guards) = self.place(board, Some(to.column_id), from)?;
+                self.write::<Item>(key, ItemId::new(id), item::Command::Move(to, placement), pen, guards)
+            }
+            Intent::Item(mut command) => {
+                if let item::Command::AddAttachment(add) = &mut command {
+                    add.id.get_or_insert_with(|| AttachmentId::new(part_id(id, &pen.command)));
+                }
+                self.write::<Item>(key, ItemId::new(id), command, pen, vec![])
+            }
+            Intent::AddComment(add) => {
+                let item_id = add.item_id;
+                let derived = add.external_key.as_deref().map(|name| CommentId::derive(item_id, name).uuid());
+                check_derived(id, derived)?;
+                let (proof, guard) =
+                    self.prove::<Item, _>(Key::new(Kind::Item, item_id.uuid()), "itemId", |item| {
+                        item.reference(item_id)
+                    })?;
+                let add = comment::Add { id: add.id, external_key: add.external_key, body: add.body };
+                let command = comment::Command::Add(add, proof);
+                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, guard)
+            }
+            Intent::Comment(command) => {
+                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, vec![])
+            }
+        }
+    }
+
+    fn board<T>(&mut self, id: BoardId, look: impl FnOnce(&Board) -> T) -> Result<T, Refusal> {
+        let key = Key::new(Kind::Board, id.uuid());
+        self.rests_on = Some(key);
+        let entry = self.load(key)?;
+        Board::of(&entry.state).map(look).ok_or_else(other_kind)
+    }
+
+    /// Proof that an item may be put into a column, and the guards that keep it true.
+    fn place(
+        &mut self,
+        board_id: BoardId,
+        column: Option<ColumnId>,
+        from: Option<ColumnId>,
+    ) -> Result<(Placement, Vec<Guard>), Refusal> {
+        let placement = self.board(board_id, |board| match column {
+            Some(column) => board.placement(board_id, column),
+            None => board.first_placement(board_id),
+        })?;
+        let placement = placement.map_err(|error| match error {
+            DomainError::NotFound { .. } | DomainError::Gone { .. } => {
+                Refusal::Reference { field: "boardId", error }
+            }
+            error => Refusal::Domain(error),
+        })?;
+        let mut guards = Vec::with_capacity(2);
+        let is_atomic = self.is_atomic;
+        let entry = self.load(Key::new(Kind::Board, board_id.uuid()))?;
+        if let Some(as_of) = entry.as_of {
+            let tag = Self::tag(self.tags(), &tags::board_shape(board_id)).ok_or_else(other_kind)?;
+            guards.push(Guard::NoNewer(tag, as_of));
+        } else if !is_atomic {
+            // The board's newest changes have no position yet, but they have a version.
+            guards.push(Guard::StreamAt(entry.stream.clone(), entry.version));
+        }
+        // Otherwise the board is part of the same commit, which expects its version anyway.
+        if placement.wip_limit().is_some() && from != Some(placement.column_id()) {
+            let column = placement.column_id();
+            let census = self.census.as_ref().ok_or(Refusal::NeedsCount)?;
+            let count = census.count(column) + self.census_delta.get(&column).copied().unwrap_or(0);
+            let upto = census.upto();
+            placement.admit(u64::try_from(count).unwrap_or(0))?;
+            let tag = Self::tag(self.tags(), &tags::column(column)).ok_or_else(other_kind)?;
+            guards.push(Guard::NoNewer(tag, upto));
+        }
+        Ok((placement, guards))
+    }
+
+    /// Proof about another aggregate, and the guard that keeps it true.
+    fn prove<A: Held, P>(
+        &mut self,
+        key: Key,
+        field: &'static str,
+        proof: impl FnOnce(&A) -> Result<P, DomainError>,
+    ) -> Result<(P, Vec<Guard>), Refusal> {
+        self.rests_on = Some(key);
+        let is_atomic = self.is_atomic;
+        let entry = self.load(key)?;
+        let state = A::of(&entry.state).ok_or_else(other_kind)?;
+        let proof = proof(state).map_err(|error| Refusal::Reference { field, error })?;
+        let guards = if is_atomic && entry.is_dirty {
+            vec![]
+        } else {
+            vec![Guard::StreamAt(entry.stream.clone(), entry.version)]
+        };
+        Ok((proof, guards))
+    }
+}

@@ -1,0 +1,233 @@
+//! The states that one piece of work (a command, a batch) is looking at, ahead of what is durable.
+//!
+//! Invariant: a state is changed here first and goes to the cache only when its commits are durable.
+//! Invariant: claims are released when the desk is cleared or dropped, whatever happens.
+
+use super::Inner;
+use super::cache::Cached;
+use super::census::Census;
+use super::key::{Key, State};
+use super::refusal::Refusal;
+use domain::{ColumnId, Decoded, codec};
+use eventstore::{Direction, Position, StreamId, Tag, Version};
+use parking_lot::MutexGuard;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// An aggregate on the desk.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) stream: StreamId,
+    pub(super) state: State,
+    pub(super) version: Option<Version>,
+    /// The state holds every event of the stream before this position; unknown while commits are pending.
+    pub(super) as_of: Option<Position>,
+    pub(super) weight: usize,
+    /// Changed on this desk.
+    pub(super) is_dirty: bool,
+}
+
+/// The states under consideration.
+#[derive(Debug)]
+pub(super) struct Desk<'s> {
+    pub(super) inner: &'s Inner,
+    pub(super) entries: FxHashMap<Key, Entry>,
+    claims: FxHashSet<Key>,
+    /// Tags that were used before: the same few stand on most events.
+    tags: FxHashSet<Tag>,
+    /// What the last decision rested on besides its target.
+    pub(super) rests_on: Option<Key>,
+    /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
+    pub(super) is_atomic: bool,
+    /// Held while limited columns are decided about, until the outcome is durable.
+    pub(super) census: Option<MutexGuard<'s, Census>>,
+    /// What this desk's decisions add to the census.
+    pub(super) census_delta: FxHashMap<ColumnId, i64>,
+}
+
+impl<'s> Desk<'s> {
+    pub(super) fn new(inner: &'s Inner) -> Self {
+        Self {
+            inner,
+            entries: FxHashMap::default(),
+            claims: FxHashSet::default(),
+            tags: FxHashSet::default(),
+            rests_on: None,
+            is_atomic: false,
+            census: None,
+            census_delta: FxHashMap::default(),
+        }
+    }
+
+    /// Takes the claim of an aggregate if nobody else has it.
+    pub(super) fn try_claim(&mut self, key: Key) -> bool {
+        if self.claims.contains(&key) {
+            return true;
+        }
+        let taken = self.inner.claims.try_take(key);
+        if taken {
+            self.claims.insert(key);
+        }
+        taken
+    }
+
+    /// Waits for the claim of an aggregate. The desk holds none yet, or only smaller ones.
+    pub(super) fn claim(&mut self, key: Key) {
+        debug_assert!(self.claims.iter().all(|held| *held < key), "claims are taken in order");
+        self.inner.claims.take(key);
+        self.claims.insert(key);
+    }
+
+    /// Puts an aggregate on the desk: from the cache, else from the log.
+    pub(super) fn load(&mut self, key: Key) -> Result<&mut Entry, Refusal> {
+        // Looked up twice, because a borrow that is returned early would last to the end.
+        if !self.entries.contains_key(&key) {
+            let entry = match self.inner.cache.get(&key) {
+                Some(cached) => Entry::from(cached),
+                None => self.inner.read(key)?,
+            };
+            self.entries.insert(key, entry);
+        }
+        self.entries.get_mut(&key).ok_or_else(|| Refusal::Fault("an entry is gone".to_owned()))
+    }
+
+    /// Whether the states that the last decision rested on are durable and still the newest ones.
+    pub(super) fn is_current(&self, target: Key) -> Result<bool, Refusal> {
+        for key in [Some(target), self.rests_on].into_iter().flatten() {
+            let Some(entry) = self.entries.get(&key) else { continue };
+            if entry.is_dirty || self.inner.store.stream_version(&entry.stream)? != entry.version {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A tag, made once.
+    pub(super) fn tag(tags: &mut FxHashSet<Tag>, text: &str) -> Option<Tag> {
+        if let Some(tag) = tags.get(text) {
+            return Some(tag.clone());
+        }
+        // The domain's tags are prefixes and UUIDs, which always are tags.
+        let tag = Tag::new(text).ok()?;
+        tags.insert(tag.clone());
+        Some(tag)
+    }
+
+    pub(super) fn parts(&mut self, key: Key) -> Option<Parts<'_>> {
+        let entry = self.entries.get_mut(&key)?;
+        let is_counting = self.census.is_some();
+        Some(Parts { entry, tags: &mut self.tags, delta: is_counting.then_some(&mut self.census_delta) })
+    }
+
+    pub(super) fn tags(&mut self) -> &mut FxHashSet<Tag> {
+        &mut self.tags
+    }
+
+    /// A state's commits up to `next` are durable.
+    pub(super) fn is_durable(&mut self, key: Key, next: Position) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.as_of = Some(next);
+        }
+    }
+
+    /// Hands what was changed to the cache, or has the cache forget what failed; gives the claims back.
+    pub(super) fn clear(&mut self, failed: &FxHashSet<Key>) {
+        for (key, entry) in self.entries.drain() {
+            if failed.contains(&key) {
+                self.inner.cache.remove(&key);
+            } else if let Some(cached) = entry.into_cached() {
+                self.inner.cache.put(key, cached);
+            }
+        }
+        for key in failed {
+            self.inner.cache.remove(key);
+        }
+        self.release();
+    }
+
+    /// Has the cache forget everything that lies here; keeps the claims.
+    pub(super) fn discard(&mut self) {
+        for (key, _) in self.entries.drain() {
+            self.inner.cache.remove(&key);
+        }
+        self.census_delta.clear();
+        self.rests_on = None;
+    }
+
+    fn release(&mut self) {
+        self.rests_on = None;
+        for key in self.claims.drain() {
+            self.inner.claims.release(&key);
+        }
+    }
+}
+
+impl Drop for Desk<'_> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// An entry and what is needed beside it to write its events.
+pub(super) struct Parts<'d> {
+    pub(super) entry: &'d mut Entry,
+    pub(super) tags: &'d mut FxHashSet<Tag>,
+    pub(super) delta: Option<&'d mut FxHashMap<ColumnId, i64>>,
+}
+
+impl Entry {
+    fn into_cached(self) -> Option<Cached> {
+        // What does not exist, or is not known to be durable, is not kept.
+        let (version, as_of) = (self.version?, self.as_of?);
+        Some(Cached { stream: self.stream, state: self.state, version, as_of, weight: self.weight })
+    }
+}
+
+impl From<Cached> for Entry {
+    fn from(cached: Cached) -> Self {
+        Self {
+            stream: cached.stream,
+            state: cached.state,
+            version: Some(cached.version),
+            as_of: Some(cached.as_of),
+            weight: cached.weight,
+            is_dirty: false,
+        }
+    }
+}
+
+impl Inner {
+    /// Folds an aggregate's whole history.
+    fn read(&self, key: Key) -> Result<Entry, Refusal> {
+        let stream = key.stream();
+        let mut entry = Entry {
+            state: State::absent(key.kind),
+            version: None,
+            as_of: Some(Position::ZERO),
+            weight: 0,
+            is_dirty: false,
+            stream,
+        };
+        if self.store.stream_version(&entry.stream)?.is_none() {
+            return Ok(entry);
+        }
+        for event in self.store.read_stream(&entry.stream, Version::ZERO, Direction::Forward, usize::MAX)? {
+            let view = event.get().ok_or_else(|| Refusal::Fault("an event cannot be read".to_owned()))?;
+            let fault = |reason: &str| {
+                Refusal::Fault(format!("{} at position {}: {reason}", view.event_type(), view.position()))
+            };
+            let decoded = codec::decode(view.event_type(), view.schema_version(), view.payload())
+                .map_err(|error| fault(&error.to_string()))?;
+            // A decision must not be taken on half of the truth.
+            let Decoded::Known(event) = decoded else {
+                return Err(fault("it was written by a newer build, which has to take this decision"));
+            };
+            if !entry.state.fold(&event) {
+                return Err(fault("it does not belong into this stream"));
+            }
+            entry.version = Some(view.version());
+            entry.as_of = Some(view.position().plus(1));
+            entry.weight += view.payload().len();
+        }
+        Ok(entry)
+    }
+}

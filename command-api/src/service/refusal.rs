@@ -1,0 +1,146 @@
+//! Why an order is not carried out. Every case is a value; what it means over HTTP is said elsewhere.
+
+use domain::DomainError;
+use eventstore::{AppendError, CommitError, Guard, ReadError, StreamId, Version};
+
+/// What was demanded of the target's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// The header `If-Match`.
+    IfMatch,
+    /// The header `If-None-Match: *`.
+    IfNoneMatch,
+    /// The member `expectedVersion` of the body.
+    ExpectedVersion,
+    /// Nothing: others were faster, again and again.
+    Retries,
+}
+
+/// Why an order is not carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The domain refuses it.
+    #[error("{0}")]
+    Domain(#[from] DomainError),
+    /// Something that the body refers to is not there or cannot be used.
+    #[error("{field}: {error}")]
+    Reference {
+        /// The member of the body.
+        field: &'static str,
+        /// What is wrong with it.
+        error: DomainError,
+    },
+    /// The order cannot be read.
+    #[error("{detail}")]
+    Malformed {
+        /// The path to what is wrong.
+        field: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Two members of the order contradict one another.
+    #[error("{detail}")]
+    Contradiction {
+        /// The member that does not fit.
+        field: &'static str,
+        /// What it does not fit.
+        detail: &'static str,
+    },
+    /// The order is about an existing thing and does not say which.
+    #[error("the id of what the command is about is missing")]
+    NoTarget,
+    /// The target's version is not the one that was demanded.
+    #[error("{stream} is at {}", current.map_or_else(|| "no version".to_owned(), |version| format!("version {version}")))]
+    VersionConflict {
+        /// The target's stream.
+        stream: StreamId,
+        /// Where it should be; `None` where it should not exist, or nothing was demanded.
+        expected: Option<Version>,
+        /// Where it is.
+        current: Option<Version>,
+        /// Who demanded it.
+        demand: Demand,
+    },
+    /// The command's name was used before with another content.
+    #[error("the idempotency key was used before with another content")]
+    KeyReused,
+    /// Some commands of an atomic batch were carried out before, not together with the others.
+    #[error("some commands of this atomic batch were carried out before, not together with the others")]
+    CommandsSplit,
+    /// An event or commit would be larger than the log takes.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The log takes no more for the moment.
+    #[error("overloaded, try again")]
+    Overloaded,
+    /// The log takes no more until somebody does something about it.
+    #[error("the log is read-only: {0}")]
+    ReadOnly(String),
+    /// The service is stopping.
+    #[error("the service is stopping")]
+    Closed,
+    /// Writing failed; nobody knows whether the command was recorded. Sending it again is safe with a key.
+    #[error("whether the command was recorded is not known: {0}")]
+    OutcomeUnknown(String),
+    /// The log cannot be read, or holds what this build does not understand: a fault of ours.
+    #[error("{0}")]
+    Fault(String),
+    /// Not a refusal to anybody outside: the decision needs to know how full a column is.
+    #[error("the column has a limit")]
+    NeedsCount,
+    /// Not a refusal to anybody outside: what the decision rested on has changed, so it is taken again.
+    #[error("what the decision rested on has changed")]
+    Moved {
+        /// The stream or guard that has changed.
+        what: String,
+        /// The target's stream and version, where that is what has changed.
+        current: Option<Version>,
+    },
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        Self::Fault(error.to_string())
+    }
+}
+
+impl From<CommitError> for Refusal {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::TooMany { .. }
+            | CommitError::EventTooLarge { .. }
+            | CommitError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            CommitError::CommandTwice { .. } => Self::Contradiction {
+                field: "idempotencyKey",
+                detail: "the same idempotency key stands twice in one atomic batch",
+            },
+            other => Self::Fault(other.to_string()),
+        }
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::WrongExpectedVersion { stream, current, .. } => {
+                Self::Moved { what: stream.to_string(), current }
+            }
+            AppendError::GuardFailed { guard, current } => Self::Moved {
+                what: guard.to_string(),
+                current: match guard {
+                    Guard::StreamAt(..) => current.map(Version::new),
+                    Guard::NoNewer(..) => None,
+                },
+            },
+            AppendError::CommandReused { .. } => Self::KeyReused,
+            AppendError::CommandsSplit { .. } => Self::CommandsSplit,
+            AppendError::Overloaded => Self::Overloaded,
+            AppendError::OutcomeUnknown { reason } => Self::OutcomeUnknown(reason),
+            AppendError::ReadOnly { reason } => Self::ReadOnly(reason),
+            AppendError::Closed => Self::Closed,
+            error @ AppendError::LargerThanSegment { .. } => Self::TooLarge(error.to_string()),
+            other => Self::Fault(other.to_string()),
+        }
+    }
+}

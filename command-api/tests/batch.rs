@@ -1,0 +1,275 @@
+//! `/batch`: a result for each command, in order; commands see what came before them; atomic is all or nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Answer, Api};
+use domain::{BoardId, ColumnId, CommentId, ItemId, ProjectId, WorkspaceId};
+use serde_json::{Value, json};
+
+fn statuses(answer: &Answer) -> Vec<&str> {
+    answer.body["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["status"].as_str().unwrap())
+        .collect()
+}
+
+/// A small history from nothing: a workspace down to a comment.
+fn history(name: &str) -> Vec<Value> {
+    let workspace = WorkspaceId::derive(name);
+    let project = ProjectId::derive(workspace, "p");
+    let board = BoardId::derive(project, "b");
+    let (todo, done) = (ColumnId::derive(board, "todo"), ColumnId::derive(board, "done"));
+    let item = ItemId::derive(workspace, "K-1");
+    let comment = CommentId::derive(item, "c-1");
+    let commands = [
+        ("workspace.create", json!(workspace), json!({"name": name})),
+        ("project.create", json!(project), json!({"workspaceId": workspace, "name": "p"})),
+        ("board.create", json!(board), json!({"projectId": project, "name": "b"})),
+        ("board.add_column", json!(board), json!({"id": todo, "name": "todo"})),
+        ("board.add_column", json!(board), json!({"id": done, "name": "done"})),
+        (
+            "item.create",
+            json!(item),
+            json!({"workspaceId": workspace, "projectId": project, "boardId": board, "columnId": todo,
+                   "title": "", "externalKey": "K-1", "fields": {"type": "Bug"}}),
+        ),
+        ("item.move", json!(item), json!({"columnId": done})),
+        ("item.assign", json!(item), json!({"assignees": ["ann"]})),
+        ("item.assign", json!(item), json!({"assignees": ["bob"], "remove": ["ann"]})),
+        ("item.update", json!(item), json!({})),
+        ("item.complete", json!(item), json!({"resolution": "Fixed"})),
+        ("comment.add", json!(comment), json!({"itemId": item, "externalKey": "c-1", "body": "done"})),
+        ("comment.edit", json!(comment), json!({})),
+    ];
+    commands
+        .into_iter()
+        .enumerate()
+        .map(|(index, (command, id, data))| {
+            json!({
+                "command": command, "id": id, "idempotencyKey": format!("{name}-{index}"), "onBehalfOf": "jane",
+                "occurredAt": "2011-04-15T03:30:17.000Z", "source": "import", "data": data,
+            })
+        })
+        .collect()
+}
+
+const HISTORY: [&str; 13] = [
+    "applied",
+    "applied",
+    "applied",
+    "applied",
+    "applied",
+    "applied",
+    "applied",
+    "applied",
+    "applied",
+    "unchanged",
+    "applied",
+    "applied",
+    "unchanged",
+];
+
+#[tokio::test]
+async fn a_whole_history_in_one_batch_and_again_is_done_once() {
+    let api = Api::new();
+    let first = api.batch(history("acme")).await.is(200);
+    assert_eq!(statuses(&first), HISTORY, "{first:?}");
+    let item = ItemId::derive(WorkspaceId::derive("acme"), "K-1");
+    assert_eq!(
+        api.events(&format!("item-{item}")),
+        ["item.created", "item.moved", "item.assigned", "item.unassigned", "item.assigned", "item.completed"]
+    );
+    // 11 commands were applied, one of them with two events.
+    assert_eq!(first.body["position"], 12);
+    assert_eq!(first.headers["sunday-position"], "12");
+    assert_eq!(first.body["results"][8]["version"], 4);
+
+    let again = api.batch(history("acme")).await.is(200);
+    assert!(statuses(&again).iter().all(|status| *status == "duplicate"), "{again:?}");
+    let api = api.reopen();
+    let again = api.batch(history("acme")).await.is(200);
+    assert!(statuses(&again).iter().all(|status| *status == "duplicate"), "{again:?}");
+    assert_eq!(api.watermark().get(), 12);
+}
+
+#[tokio::test]
+async fn metadata_is_what_the_envelope_says() {
+    let api = Api::new();
+    api.batch(history("acme")).await.is(200);
+    let event = api.store.event(eventstore::Position::new(5)).unwrap().unwrap();
+    let view = event.get().unwrap();
+    assert_eq!(view.event_type(), "item.created");
+    let extras = domain::Extras::decode(view.metadata().extras()).unwrap();
+    assert_eq!(
+        (extras.actor(), extras.on_behalf_of(), extras.source()),
+        ("local", Some("jane"), Some("import"))
+    );
+    assert_eq!(view.metadata().occurred_at().unwrap().get(), 1_302_838_217_000_000_000);
+    assert!(view.metadata().command_id().is_some());
+    let workspace = WorkspaceId::derive("acme");
+    let board = BoardId::derive(ProjectId::derive(workspace, "p"), "b");
+    let todo = ColumnId::derive(board, "todo");
+    let item = ItemId::derive(workspace, "K-1");
+    let tags: Vec<&str> = view.tags().collect();
+    let expected = [
+        format!("workspace:{workspace}"),
+        format!("board:{board}"),
+        format!("item:{item}"),
+        format!("column:{todo}"),
+    ];
+    assert_eq!(tags, expected);
+}
+
+#[tokio::test]
+async fn each_command_stands_for_itself() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let update = |title: &str| json!({"command": "item.update", "id": item, "data": {"title": title}});
+    let answer = api
+        .batch(vec![
+            update("one"),
+            json!({"command": "item.fly", "id": item}),
+            json!({"command": "item.update", "id": item, "data": {"title": 7}}),
+            json!({"command": "item.update", "data": {"title": "no id"}}),
+            json!({"command": "item.update", "id": place.board, "data": {"title": "no item"}}),
+            json!({"command": "item.update", "id": item, "data": {"title": ""}}),
+            json!({"command": "item.update", "id": item, "expectedVersion": 0, "data": {"title": "old"}}),
+            json!({"command": "item.update", "id": item, "expectedVersion": 1, "data": {"title": "two"}}),
+            json!({"command": "item.update", "id": item, "occurredAt": "yesterday", "data": {}}),
+            json!({"command": "item.update", "id": item, "idempotencyKey": "\u{7}", "data": {}}),
+            json!({"command": "item.delete", "id": item}),
+            update("gone"),
+        ])
+        .await
+        .is(200);
+    let got: Vec<(String, String)> = answer.body["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            (
+                text(&result["status"]),
+                format!("{} {}", result["problem"]["status"], text(&result["problem"]["code"])),
+            )
+        })
+        .collect();
+    let expected = [
+        ("applied", "null "),
+        ("rejected", "400 invalid_body"),
+        ("rejected", "400 invalid_body"),
+        ("rejected", "400 invalid_body"),
+        ("rejected", "404 not_found"),
+        ("rejected", "422 title_empty"),
+        ("rejected", "409 version_conflict"),
+        ("applied", "null "),
+        ("rejected", "400 invalid_body"),
+        ("rejected", "400 invalid_body"),
+        ("applied", "null "),
+        ("rejected", "410 gone"),
+    ];
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        assert_eq!(
+            (got.0.as_str(), got.1.as_str()),
+            expected,
+            "command {index}: {}",
+            answer.body["results"][index]
+        );
+    }
+    assert_eq!(answer.body["results"][2]["problem"]["field"], "commands[2].data.title");
+    let titles: Vec<_> = api
+        .payloads(&format!("item-{item}"))
+        .iter()
+        .map(|(_, data)| data["changes"]["title"]["to"].clone())
+        .collect();
+    assert_eq!(titles, [Value::Null, json!("one"), json!("two"), Value::Null]);
+}
+
+#[tokio::test]
+async fn one_key_twice_in_one_batch() {
+    let api = Api::new();
+    let place = api.board().await;
+    let create = |key: &str, title: &str| json!({"command": "item.create", "idempotencyKey": key, "data": {"boardId": place.board, "title": title}});
+    let before = api.watermark().get();
+    let answer = api
+        .batch(vec![create("a", "x"), create("a", "x"), create("a", "y"), create("b", ""), create("b", "")])
+        .await;
+    assert_eq!(statuses(&answer), ["applied", "duplicate", "rejected", "rejected", "rejected"], "{answer:?}");
+    assert_eq!(answer.body["results"][2]["problem"]["code"], "idempotency_key_reused");
+    assert_eq!(answer.body["results"][0]["id"], answer.body["results"][1]["id"]);
+    assert_eq!(api.watermark().get(), before + 1);
+}
+
+#[tokio::test]
+async fn an_atomic_batch_is_one_commit() {
+    let api = Api::new();
+    let before = api.watermark().get();
+    let answer = api.atomic(history("acme")).await.is(200);
+    assert_eq!(statuses(&answer), HISTORY, "{answer:?}");
+    let commits: Vec<_> =
+        api.store.commits(eventstore::Position::new(before)).map(|commit| commit.unwrap().len()).collect();
+    assert_eq!(commits, [12]);
+    let again = api.atomic(history("acme")).await.is(200);
+    assert!(statuses(&again).iter().all(|status| *status == "duplicate"), "{again:?}");
+    assert_eq!(again.body["position"], answer.body["position"]);
+    // What was done together is not known apart, and the other way round.
+    let mut more = history("acme");
+    more.extend(history("other"));
+    let split = api.atomic(more).await.refused(422, "batch_refused");
+    assert_eq!(split.body["results"][0]["problem"]["code"], "commands_split");
+    assert_eq!(api.watermark().get(), before + 12);
+}
+
+#[tokio::test]
+async fn an_atomic_batch_with_one_refusal_does_nothing() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let before = api.watermark();
+    let answer = api
+        .atomic(vec![
+            json!({"command": "item.update", "id": item, "data": {"title": "new"}}),
+            json!({"command": "item.move", "id": item, "data": {"columnId": place.board}}),
+        ])
+        .await
+        .refused(422, "batch_refused");
+    let codes: Vec<_> = answer.body["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["problem"]["code"].clone())
+        .collect();
+    assert_eq!(codes, ["batch_refused", "no_such_column"]);
+    assert_eq!(api.watermark(), before);
+    // The state that was decided about ahead is forgotten.
+    let same = api.patch(&format!("/items/{item}"), json!({"title": "An item"})).await.is(200);
+    assert_eq!(same.body["status"], "unchanged");
+}
+
+#[tokio::test]
+async fn an_atomic_batch_counts_itself_against_a_limit() {
+    let api = Api::new();
+    let place = api.board().await;
+    let column = format!("/boards/{}/columns/{}", place.board, place.done);
+    api.patch(&column, json!({"wipLimit": 2})).await.is(200);
+    let create = json!({"command": "item.create", "data": {"boardId": place.board, "columnId": place.done, "title": "x"}});
+    let answer = api.atomic(vec![create.clone(); 3]).await.refused(422, "batch_refused");
+    assert_eq!(answer.body["results"][2]["problem"]["code"], "wip_limit_reached", "{answer:?}");
+    api.atomic(vec![create.clone(); 2]).await.is(200);
+    api.atomic(vec![create]).await.refused(422, "batch_refused");
+}
+
+#[tokio::test]
+async fn too_many_commands_are_413() {
+    let api = Api::new();
+    let command = json!({"command": "item.delete"});
+    let answer = api.batch(vec![command; 10_001]).await.refused(413, "batch_too_large");
+    assert_eq!(answer.body["field"], "commands");
+    let none = api.batch(vec![]).await.is(200);
+    assert_eq!(none.body, json!({"position": 0, "results": []}));
+}

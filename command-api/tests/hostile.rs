@@ -1,0 +1,168 @@
+//! Nothing that a client can send gives a 5xx, and nothing of it reaches the log by accident.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use axum::body::Body;
+use common::{Api, Place};
+use serde_json::json;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn routes(place: &Place, item: &str) -> Vec<(&'static str, String)> {
+    let (board, todo) = (&place.board, &place.todo);
+    vec![
+        ("POST", "/workspaces".into()),
+        ("PATCH", format!("/workspaces/{}", place.workspace)),
+        ("POST", format!("/workspaces/{}/members", place.workspace)),
+        ("POST", "/projects".into()),
+        ("PATCH", format!("/projects/{}", place.project)),
+        ("POST", "/boards".into()),
+        ("PATCH", format!("/boards/{board}")),
+        ("POST", format!("/boards/{board}/columns")),
+        ("PATCH", format!("/boards/{board}/columns/{todo}")),
+        ("POST", format!("/boards/{board}/columns/{todo}/move")),
+        ("DELETE", format!("/boards/{board}/columns/{todo}")),
+        ("POST", format!("/boards/{board}/members")),
+        ("POST", format!("/boards/{board}/fields")),
+        ("POST", "/items".into()),
+        ("PATCH", format!("/items/{item}")),
+        ("POST", format!("/items/{item}/move")),
+        ("POST", format!("/items/{item}/rank")),
+        ("POST", format!("/items/{item}/assign")),
+        ("POST", format!("/items/{item}/unassign")),
+        ("POST", format!("/items/{item}/links")),
+        ("POST", format!("/items/{item}/comments")),
+        ("POST", format!("/items/{item}/attachments")),
+        ("PATCH", format!("/comments/{item}")),
+        ("POST", "/batch".into()),
+    ]
+}
+
+fn bodies(place: &Place) -> Vec<Vec<u8>> {
+    let deep = |open: &str, close: &str, levels: usize| open.repeat(levels) + &close.repeat(levels);
+    let long = "x".repeat(2_000_000);
+    vec![
+        b"".to_vec(),
+        b"\0".to_vec(),
+        b"{".to_vec(),
+        b"null".to_vec(),
+        b"7".to_vec(),
+        b"\"text\"".to_vec(),
+        b"[{}]".to_vec(),
+        b"{\"name\":\"\xff\xfe\"}".to_vec(),
+        b"{\"name\":\"\\ud800\"}".to_vec(),
+        b"{\"name\":1e999}".to_vec(),
+        b"{\"name\":\"a\",\"name\":\"b\"}".to_vec(),
+        (0..=255).collect(),
+        deep("[", "]", 100_000).into_bytes(),
+        format!("{{\"fields\":{{\"a\":{{\"set\":{}}}}}}}", deep("[", "]", 100)).into_bytes(),
+        format!("{{\"fields\":{{\"a\":{{\"set\":{}}}}}}}", deep("[", "]", 120_000)).into_bytes(),
+        deep("{\"a\":", "}", 50_000).into_bytes(),
+        json!({"name": long, "title": "x", "boardId": place.board}).to_string().into_bytes(),
+        json!({"name": long}).to_string().into_bytes(),
+        json!({"title": long}).to_string().into_bytes(),
+        json!({"body": "\u{0}\u{1}\u{7f}\u{202e}"}).to_string().into_bytes(),
+        json!({"boardId": "not-a-uuid", "title": "x"}).to_string().into_bytes(),
+        json!({"boardId": "{00000000-0000-0000-0000-000000000000}", "title": "x"}).to_string().into_bytes(),
+        json!({"assignees": vec!["p"; 50_000]}).to_string().into_bytes(),
+        json!({"expectedVersion": -1}).to_string().into_bytes(),
+        json!({"expectedVersion": 18_446_744_073_709_551_615_u64}).to_string().into_bytes(),
+        json!({"index": 4_294_967_295_u64, "wipLimit": 0}).to_string().into_bytes(),
+        json!({"after": "zz", "before": "aa"}).to_string().into_bytes(),
+        json!({"commands": null}).to_string().into_bytes(),
+        json!({"commands": [null, 1, "x"]}).to_string().into_bytes(),
+        json!({"commands": [{"command": "", "data": 7}, {"command": "item.create", "data": [[[]]]}]}).to_string().into_bytes(),
+        format!("{{\"commands\":[{{\"command\":\"item.update\",\"data\":{}}}]}}", deep("[", "]", 100_000)).into_bytes(),
+        json!({"commands": [{"command": "item.create", "occurredAt": "9999-12-31T23:59:59Z", "data": {"boardId": place.board, "title": "x"}},
+            {"command": "item.create", "occurredAt": "0000-01-01T00:00:00Z", "data": {"boardId": place.board, "title": "x"}},
+            {"command": "item.create", "onBehalfOf": "x".repeat(300), "data": {"boardId": place.board, "title": "x"}}]})
+        .to_string()
+        .into_bytes(),
+        json!({"atomic": true, "commands": [{"command": "item.create", "data": {"boardId": place.project, "title": "x"}}]})
+            .to_string()
+            .into_bytes(),
+        json!({"atomic": true, "commands": []}).to_string().into_bytes(),
+        json!({"atomic": true, "commands": [{"command": "workspace.create", "idempotencyKey": "k", "data": {"name": "a"}},
+            {"command": "workspace.create", "idempotencyKey": "k", "data": {"name": "a"}}]})
+        .to_string()
+        .into_bytes(),
+    ]
+}
+
+#[tokio::test]
+async fn bodies_of_every_kind_on_every_route() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    for (method, path) in routes(&place, &item) {
+        for body in bodies(&place) {
+            let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+            let answer = api.send(method, &path, &[JSON], Body::from(body)).await;
+            assert!(answer.status < 500, "{method} {path} {shown}: {answer:?}");
+            if answer.status >= 400 {
+                assert!(answer.body["code"].is_string(), "{method} {path} {shown}: {answer:?}");
+            }
+            // Nor does a result within a batch.
+            for result in answer.body["results"].as_array().into_iter().flatten() {
+                assert!(result["problem"]["status"].as_u64().unwrap_or(0) < 500, "{shown}: {result}");
+            }
+        }
+    }
+    // The service is as sound as before.
+    api.patch(&format!("/items/{item}"), json!({"title": "still here"})).await.is(200);
+}
+
+#[tokio::test]
+async fn headers_and_paths_of_every_kind() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let long = "k".repeat(256);
+    for (name, value) in [
+        ("if-match", "\"99999999999999999999999\""),
+        ("if-match", "\"-1\""),
+        ("if-match", ",,,"),
+        ("if-match", "\"\""),
+        ("if-none-match", "\"0\""),
+        ("idempotency-key", long.as_str()),
+        ("idempotency-key", "caf\u{e9}"),
+        ("idempotency-key", " "),
+        ("traceparent", "00-zz"),
+        ("x-request-id", "\u{e9}"),
+        ("content-type", "application/json; charset"),
+        ("content-type", "application/jsonx"),
+        ("content-type", "multipart/form-data"),
+        ("content-length", "5"),
+    ] {
+        let mut headers = vec![(name, value)];
+        if name != "content-type" {
+            headers.push(JSON);
+        }
+        let body = Body::from(json!({"title": "x"}).to_string());
+        let answer = api.send("PATCH", &format!("/items/{item}"), &headers, body).await;
+        assert!(answer.status < 500, "{name}: {value}: {answer:?}");
+    }
+    for path in [
+        "/items/",
+        "/items/%00",
+        "/items/%ff%fe",
+        "/items/..%2f..%2fetc%2fpasswd",
+        "/items/00000000-0000-0000-0000-000000000000",
+        "/items/{00000000-0000-0000-0000-000000000000}",
+        "/items/urn:uuid:00000000-0000-0000-0000-000000000000",
+        "/boards/x/columns/y",
+        "/comments/%F0%9F%98%80",
+    ] {
+        for method in ["POST", "PATCH", "DELETE", "PUT", "GET", "OPTIONS", "BREW"] {
+            let Ok(path) = path.replace('{', "%7B").replace('}', "%7D").parse::<axum::http::Uri>() else {
+                continue;
+            };
+            let answer = api.send(method, &path.to_string(), &[JSON], Body::from("{}")).await;
+            assert!((400..500).contains(&answer.status), "{method} {path}: {answer:?}");
+        }
+    }
+    let member = format!("/workspaces/{}/members/%FF", place.workspace);
+    assert_eq!(api.delete(&member).await.status, 400);
+}
