@@ -1,0 +1,109 @@
+//! The projector as a process of its own, beside `command-api` and any number of `query-api`s on one data directory.
+
+mod settings;
+
+use clap::Parser;
+use eventstore::{Log, OpenError};
+use projector::Projector;
+use settings::{LogFormat, Settings};
+use std::error::Error;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The allocator of the system costs a third of an import; see ARCHITECTURE.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const DATA_DIR: &str = "./data";
+/// How often it looks whether a log is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Keeps read models, their images and the search index up to date with the log.
+#[derive(Debug, Parser)]
+#[command(name = "projector", version)]
+struct Arguments {
+    /// Directory of the log and everything derived from it [default: ./data]
+    #[arg(long, env = "SUNDAY_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Shape of the log lines [default: text]
+    #[arg(long, env = "SUNDAY_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+    /// TOML file with settings that neither flags nor variables give
+    #[arg(long, env = "SUNDAY_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line per event on stderr; the filter is `SUNDAY_LOG`, else `RUST_LOG`, else `info`.
+fn tell(format: LogFormat) {
+    let filter = ["SUNDAY_LOG", "RUST_LOG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .and_then(|text| text.parse::<EnvFilter>().ok())
+        // tantivy tells about every commit and merge at `info`.
+        .unwrap_or_else(|| EnvFilter::new("info,tantivy=warn"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let settings = Settings::load(arguments.config.as_deref());
+    let format = arguments.log_format.or(settings.as_ref().ok().and_then(|settings| settings.log_format));
+    tell(format.unwrap_or_default());
+    let data_dir = arguments.data_dir.or(settings?.data_dir).unwrap_or_else(|| DATA_DIR.into());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let projector = tokio::select! {
+            projector = start(&data_dir) => projector?,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("the projector saves and ends");
+        projector.stop()?;
+        Ok(())
+    })
+}
+
+/// Waits for a writer to make a log, then starts.
+async fn start(data_dir: &Path) -> Result<Projector, Box<dyn Error>> {
+    let mut said = false;
+    let log = loop {
+        match Log::open(data_dir) {
+            Ok(log) => break log,
+            Err(OpenError::NoLog { path }) => {
+                if !said {
+                    tracing::info!(path = %path.display(), "waiting for a log");
+                    said = true;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    Ok(Projector::start(data_dir, log)?)
+}

@@ -1,0 +1,231 @@
+//! The read models: items, comments, boards, projects and workspaces in memory.
+//!
+//! ```text
+//! DecodedCommit ──apply──▶ Models { tables by id, keys, columns in order } ──▶ look-ups, digest, image
+//! ```
+//!
+//! Invariant: the models are a function of the log up to their checkpoint: the same commits give the same digest,
+//! whether they were replayed, tailed, or partly read from an image.
+//!
+//! Invariant: no long texts and no histories are kept; those are positions in the log (see [`texts`](crate::texts)).
+
+mod apply;
+mod board;
+mod comment;
+mod digest;
+mod item;
+mod name;
+mod project;
+mod rows;
+mod shared;
+mod table;
+mod workspace;
+
+pub use board::{BoardModel, ColumnModel, Place};
+pub use comment::CommentModel;
+pub(crate) use digest::{DigestSum, entity as digest_entity};
+pub use item::{Attachment, Completion, FieldValue, INLINE_VALUE_BYTES_MAX, ItemModel, Link};
+pub use name::Name;
+pub use project::{ProjectModel, Statistics};
+pub(crate) use rows::Rows;
+pub use shared::{Following, SharedModels};
+pub use workspace::WorkspaceModel;
+
+use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
+use eventstore::{Digest, Lineage, Position};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use table::Table;
+use uuid::Uuid;
+
+/// Version of the models' shape: part of every image. Raise it with any change of a row or of what events mean.
+pub const MODELS_VERSION: u32 = 1;
+
+/// All read models, at one checkpoint.
+#[derive(Debug)]
+pub struct Models {
+    names: name::Names,
+    workspaces: Table<WorkspaceId, WorkspaceModel>,
+    projects: Table<ProjectId, ProjectModel>,
+    boards: Table<BoardId, BoardModel>,
+    items: Table<ItemId, ItemModel>,
+    comments: Table<CommentId, CommentModel>,
+    /// Keys are chosen by callers, so several items may have one; deleted items keep theirs.
+    items_by_key: HashMap<Name, Vec<ItemId>>,
+    checkpoint: Lineage,
+    counts: Counts,
+}
+
+/// What was taken in, since the beginning of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Events of any kind.
+    pub events: u64,
+    /// Those of types that this build does not know.
+    pub unknown: u64,
+    /// Those whose payload is not what their type says.
+    pub unreadable: u64,
+}
+
+impl Models {
+    /// Models that have taken in nothing of a store's log.
+    #[must_use]
+    pub fn new(store: Uuid) -> Self {
+        Self {
+            names: name::Names::default(),
+            workspaces: Table::new(b'w'),
+            projects: Table::new(b'p'),
+            boards: Table::new(b'b'),
+            items: Table::new(b'i'),
+            comments: Table::new(b'c'),
+            items_by_key: HashMap::new(),
+            checkpoint: Lineage { store, next: Position::ZERO, chain: Digest::default() },
+            counts: Counts::default(),
+        }
+    }
+
+    /// What has been taken in.
+    #[must_use]
+    pub fn checkpoint(&self) -> Lineage {
+        self.checkpoint
+    }
+
+    /// What was taken in, and what of it was passed over.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// A workspace.
+    #[must_use]
+    pub fn workspace(&self, id: WorkspaceId) -> Option<&WorkspaceModel> {
+        self.workspaces.get(id)
+    }
+
+    /// A project.
+    #[must_use]
+    pub fn project(&self, id: ProjectId) -> Option<&ProjectModel> {
+        self.projects.get(id)
+    }
+
+    /// A board, deleted or not.
+    #[must_use]
+    pub fn board(&self, id: BoardId) -> Option<&BoardModel> {
+        self.boards.get(id)
+    }
+
+    /// An item, deleted or not.
+    #[must_use]
+    pub fn item(&self, id: ItemId) -> Option<&ItemModel> {
+        self.items.get(id)
+    }
+
+    /// A comment, deleted or not.
+    #[must_use]
+    pub fn comment(&self, id: CommentId) -> Option<&CommentModel> {
+        self.comments.get(id)
+    }
+
+    /// The items with an external key, in one workspace or in all; deleted ones included.
+    pub fn items_by_external_key<'a>(
+        &'a self,
+        key: &str,
+        workspace: Option<WorkspaceId>,
+    ) -> impl Iterator<Item = &'a ItemModel> + use<'a> {
+        let ids = self.items_by_key.get(key).map(Vec::as_slice).unwrap_or_default();
+        ids.iter()
+            .filter_map(|id| self.items.get(*id))
+            .filter(move |item| workspace.is_none_or(|workspace| workspace == item.workspace_id))
+    }
+
+    /// All workspaces, by name.
+    #[must_use]
+    pub fn workspaces(&self) -> Vec<&WorkspaceModel> {
+        let mut all: Vec<_> = self.workspaces.iter().collect();
+        all.sort_unstable_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+        all
+    }
+
+    /// The projects of a workspace, or all; by name.
+    #[must_use]
+    pub fn projects(&self, workspace: Option<WorkspaceId>) -> Vec<&ProjectModel> {
+        let mut found: Vec<_> = match workspace {
+            None => self.projects.iter().collect(),
+            Some(id) => {
+                let ids = self.workspaces.get(id).map(|workspace| workspace.projects.as_slice());
+                ids.unwrap_or_default().iter().filter_map(|id| self.projects.get(*id)).collect()
+            }
+        };
+        found.sort_unstable_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+        found
+    }
+
+    /// The boards of a project, or all, without deleted ones; by name.
+    #[must_use]
+    pub fn boards(&self, project: Option<ProjectId>) -> Vec<&BoardModel> {
+        let mut found: Vec<_> = match project {
+            None => self.boards.iter().collect(),
+            Some(id) => {
+                let ids = self.projects.get(id).map(|project| project.boards.as_slice());
+                ids.unwrap_or_default().iter().filter_map(|id| self.boards.get(*id)).collect()
+            }
+        };
+        found.retain(|board| !board.deleted);
+        found.sort_unstable_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+        found
+    }
+
+    /// The items of a column in order; `None` when the board or the column is not there.
+    #[must_use]
+    pub fn column_items(
+        &self,
+        board: BoardId,
+        column: domain::ColumnId,
+    ) -> Option<impl Iterator<Item = &ItemModel>> {
+        let column = self.boards.get(board)?.column(column)?;
+        Some(column.items.iter().filter_map(|place| self.items.get(place.item)))
+    }
+
+    /// Number of entities, deleted ones included: workspaces, projects, boards, items, comments.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.workspaces.len()
+            + self.projects.len()
+            + self.boards.len()
+            + self.items.len()
+            + self.comments.len()
+    }
+
+    /// Whether nothing exists.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Digest of everything at this checkpoint: equal models, equal digests. Works off what changed since it was last
+    /// asked for, so a digest that is asked for often is cheap.
+    #[must_use]
+    pub fn digest(&mut self) -> Digest {
+        let mut sum = self.workspaces.settle();
+        for part in
+            [self.projects.settle(), self.boards.settle(), self.items.settle(), self.comments.settle()]
+        {
+            sum.add(&part.digest().0);
+        }
+        sum.digest()
+    }
+
+    pub(crate) fn all_items(&self) -> impl Iterator<Item = &ItemModel> {
+        self.items.iter()
+    }
+
+    pub(crate) fn all_comments(&self) -> impl Iterator<Item = &CommentModel> {
+        self.comments.iter()
+    }
+
+    fn index_key(&mut self, item: &ItemModel) {
+        if let Some(key) = &item.external_key {
+            self.items_by_key.entry(key.clone()).or_default().push(item.id);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The models as plain rows: what an image holds. Everything else follows from them.
+
+use crate::models::{
+    BoardModel, CommentModel, Counts, ItemModel, Models, Place, ProjectModel, WorkspaceModel, name::Names,
+};
+use eventstore::Lineage;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// All rows, borrowed when an image is written, owned when it was read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Rows<'a> {
+    counts: Counts,
+    workspaces: Vec<Cow<'a, WorkspaceModel>>,
+    projects: Vec<Cow<'a, ProjectModel>>,
+    boards: Vec<Cow<'a, BoardModel>>,
+    items: Vec<Cow<'a, ItemModel>>,
+    comments: Vec<Cow<'a, CommentModel>>,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn of(models: &'a Models) -> Self {
+        Self {
+            counts: models.counts,
+            workspaces: models.workspaces.iter().map(Cow::Borrowed).collect(),
+            projects: models.projects.iter().map(Cow::Borrowed).collect(),
+            boards: models.boards.iter().map(Cow::Borrowed).collect(),
+            items: models.items.iter().map(Cow::Borrowed).collect(),
+            comments: models.comments.iter().map(Cow::Borrowed).collect(),
+        }
+    }
+}
+
+impl Models {
+    /// The models that rows stand for, at the checkpoint where they were written.
+    pub(crate) fn restore(rows: Rows<'_>, checkpoint: Lineage) -> Self {
+        let mut models = Self::new(checkpoint.store);
+        models.checkpoint = checkpoint;
+        models.counts = rows.counts;
+        for workspace in rows.workspaces {
+            models.workspaces.insert(workspace.id, workspace.into_owned());
+        }
+        for project in rows.projects {
+            let mut project = project.into_owned();
+            let active_members = std::mem::take(&mut project.statistics.active_members);
+            let shared = active_members.iter().map(|person| models.names.intern(person));
+            project.statistics.active_members = shared.collect();
+            models.projects.insert(project.id, project);
+        }
+        for board in rows.boards {
+            models.boards.insert(board.id, board.into_owned());
+        }
+        models.items.reserve(rows.items.len());
+        models.items_by_key.reserve(rows.items.len());
+        for item in rows.items {
+            models.restore_item(item.into_owned());
+        }
+        models.sort_keys();
+        models.comments.reserve(rows.comments.len());
+        for comment in rows.comments {
+            let mut comment = comment.into_owned();
+            share(&mut comment, &mut models.names);
+            models.comments.insert(comment.id, comment);
+        }
+        models
+    }
+
+    fn restore_item(&mut self, mut item: ItemModel) {
+        item.share_names(&mut self.names);
+        let board = self.boards.edit_derived(item.board_id);
+        if !item.deleted
+            && let Some(items) = board.and_then(|board| board.items_of(item.column_id))
+        {
+            items.insert(Place { rank: item.rank.clone(), item: item.id });
+        }
+        self.index_key(&item);
+        self.items.insert(item.id, item);
+    }
+
+    /// Rows come in any order; items that share a key are given in the order of their creation.
+    fn sort_keys(&mut self) {
+        let items = &self.items;
+        for ids in self.items_by_key.values_mut().filter(|ids| ids.len() > 1) {
+            ids.sort_by_key(|id| items.get(*id).map(|item| (item.created_at, *id)));
+        }
+    }
+}
+
+fn share(comment: &mut CommentModel, names: &mut Names) {
+    if let Some(author) = &mut comment.author {
+        names.share(author);
+    }
+}

@@ -1,0 +1,238 @@
+//! Documents: an outline from the models, a text from the log.
+//!
+//! Invariant: an outline is taken under the models' lock and is consistent in itself; the text is read afterwards,
+//! from a place that never changes.
+
+use crate::decode::Subject;
+use crate::models::{Models, Name};
+use crate::search::query::ItemState;
+use crate::search::schema::Fields;
+use crate::texts;
+use domain::{BoardId, ColumnId, CommentId, ItemId, ProjectId, WorkspaceId};
+use eventstore::{Log, Position, ReadError, Timestamp, codec};
+use serde::{Deserialize, Serialize};
+use tantivy::TantivyDocument;
+use tantivy::schema::Value;
+use uuid::Uuid;
+
+/// What a document is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DocumentKind {
+    /// An item: external key, title, description.
+    Item,
+    /// A comment: its text.
+    Comment,
+    /// A board: name, description.
+    Board,
+    /// A project: name, description.
+    Project,
+}
+
+impl DocumentKind {
+    const ALL: [Self; 4] = [Self::Item, Self::Comment, Self::Board, Self::Project];
+
+    /// Its name in queries and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Item => "item",
+            Self::Comment => "comment",
+            Self::Board => "board",
+            Self::Project => "project",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// What names a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct DocumentKey {
+    pub(crate) kind: DocumentKind,
+    pub(crate) id: Uuid,
+}
+
+impl DocumentKey {
+    /// The document of what an event happened to, if there is one.
+    pub(crate) fn of(subject: Subject) -> Option<Self> {
+        let (kind, id) = match subject {
+            Subject::Item(id) => (DocumentKind::Item, id.uuid()),
+            Subject::Comment(id) => (DocumentKind::Comment, id.uuid()),
+            Subject::Board(id) => (DocumentKind::Board, id.uuid()),
+            Subject::Project(id) => (DocumentKind::Project, id.uuid()),
+            Subject::Workspace(_) | Subject::Other => return None,
+        };
+        Some(Self { kind, id })
+    }
+
+    /// The documents of everything that is in the models.
+    pub(crate) fn all(models: &Models) -> Vec<Self> {
+        let key = |kind, id| Self { kind, id };
+        let projects =
+            models.projects(None).into_iter().map(|project| key(DocumentKind::Project, project.id.uuid()));
+        let boards = models.boards(None).into_iter().map(|board| key(DocumentKind::Board, board.id.uuid()));
+        let items = models.all_items().map(|item| key(DocumentKind::Item, item.id.uuid()));
+        let comments = models.all_comments().map(|comment| key(DocumentKind::Comment, comment.id.uuid()));
+        projects.chain(boards).chain(items).chain(comments).collect()
+    }
+}
+
+/// The bytes that name a document in the index.
+pub(crate) fn key_of(kind: DocumentKind, id: Uuid) -> [u8; 17] {
+    let mut key = [0; 17];
+    key[0] = kind.as_str().as_bytes()[0];
+    key[1..].copy_from_slice(id.as_bytes());
+    key
+}
+
+/// What the index stores of a document: what a hit says of itself, and where its text is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredHit {
+    pub(crate) kind: DocumentKind,
+    pub(crate) id: Uuid,
+    pub(crate) item: Option<ItemId>,
+    pub(crate) title: Option<String>,
+    pub(crate) text_at: Option<Position>,
+}
+
+impl StoredHit {
+    /// What a document stores.
+    pub(crate) fn of_document(document: &TantivyDocument, fields: &Fields) -> Option<Self> {
+        codec::decode(document.get_first(fields.hit)?.as_bytes()?).ok()
+    }
+
+    /// The text, from the log.
+    pub(crate) fn text(&self, log: &Log) -> Result<Option<String>, ReadError> {
+        match (self.text_at, self.kind) {
+            (None, _) => Ok(None),
+            (Some(at), DocumentKind::Comment) => texts::body(log, at),
+            (Some(at), _) => texts::description(log, at),
+        }
+    }
+}
+
+/// Everything about a document but its text.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    hit: StoredHit,
+    workspace: WorkspaceId,
+    project: Option<ProjectId>,
+    board: Option<BoardId>,
+    column: Option<ColumnId>,
+    assignees: Vec<Name>,
+    state: Option<ItemState>,
+    external_key: Option<Name>,
+    updated_at: Timestamp,
+}
+
+impl Outline {
+    /// What the models say of a document; `None` where there is none (any more).
+    pub(crate) fn of(models: &Models, key: DocumentKey) -> Option<Self> {
+        match key.kind {
+            DocumentKind::Item => {
+                let item = models.item(ItemId::new(key.id)).filter(|item| !item.deleted)?;
+                let state = if item.is_completed() { ItemState::Completed } else { ItemState::Open };
+                Some(Self {
+                    hit: key.hit(Some(item.id), Some(&item.title), item.description_at),
+                    workspace: item.workspace_id,
+                    project: Some(item.project_id),
+                    board: Some(item.board_id),
+                    column: Some(item.column_id),
+                    assignees: item.assignees.clone(),
+                    state: Some(state),
+                    external_key: item.external_key.clone(),
+                    updated_at: item.updated_at,
+                })
+            }
+            DocumentKind::Comment => {
+                let comment = models.comment(CommentId::new(key.id)).filter(|comment| !comment.deleted)?;
+                let item = models.item(comment.item_id).filter(|item| !item.deleted)?;
+                Some(Self {
+                    hit: key.hit(Some(item.id), None, Some(comment.body_at)),
+                    project: Some(item.project_id),
+                    board: Some(item.board_id),
+                    ..Self::bare(key, item.workspace_id, comment.edited_at.unwrap_or(comment.created_at))
+                })
+            }
+            DocumentKind::Board => {
+                let board = models.board(BoardId::new(key.id)).filter(|board| !board.deleted)?;
+                Some(Self {
+                    hit: key.hit(None, Some(&board.name), board.description_at),
+                    project: Some(board.project_id),
+                    board: Some(board.id),
+                    ..Self::bare(key, board.workspace_id, board.updated_at)
+                })
+            }
+            DocumentKind::Project => {
+                let project = models.project(ProjectId::new(key.id))?;
+                Some(Self {
+                    hit: key.hit(None, Some(&project.name), project.description_at),
+                    project: Some(project.id),
+                    ..Self::bare(key, project.workspace_id, project.updated_at)
+                })
+            }
+        }
+    }
+
+    fn bare(key: DocumentKey, workspace: WorkspaceId, updated_at: Timestamp) -> Self {
+        Self {
+            hit: key.hit(None, None, None),
+            workspace,
+            project: None,
+            board: None,
+            column: None,
+            assignees: Vec::new(),
+            state: None,
+            external_key: None,
+            updated_at,
+        }
+    }
+
+    /// The document, with its text from the log.
+    pub(crate) fn document(&self, fields: &Fields, log: &Log) -> Result<TantivyDocument, ReadError> {
+        let mut document = TantivyDocument::new();
+        document.add_bytes(fields.key, &key_of(self.hit.kind, self.hit.id));
+        // Plain data always has an encoding.
+        document.add_bytes(fields.hit, &codec::encode(&self.hit).unwrap_or_default());
+        document.add_text(fields.kind, self.hit.kind.as_str());
+        let ids = [
+            (fields.workspace, Some(self.workspace.uuid())),
+            (fields.project, self.project.map(Uuid::from)),
+            (fields.board, self.board.map(Uuid::from)),
+            (fields.column, self.column.map(Uuid::from)),
+            (fields.item, self.hit.item.map(Uuid::from)),
+        ];
+        for (field, id) in ids {
+            if let Some(id) = id {
+                document.add_bytes(field, id.as_bytes());
+            }
+        }
+        for person in &self.assignees {
+            document.add_text(fields.assignee, person.as_str());
+        }
+        if let Some(state) = self.state {
+            document.add_text(fields.state, state.as_str());
+        }
+        if let Some(key) = &self.external_key {
+            document.add_text(fields.external_key, key.as_str());
+        }
+        if let Some(title) = &self.hit.title {
+            document.add_text(fields.title, title);
+        }
+        if let Some(text) = self.hit.text(log)? {
+            document.add_text(fields.text, text);
+        }
+        document.add_i64(fields.updated_at, self.updated_at.get());
+        Ok(document)
+    }
+}
+
+impl DocumentKey {
+    fn hit(self, item: Option<ItemId>, title: Option<&str>, text_at: Option<Position>) -> StoredHit {
+        StoredHit { kind: self.kind, id: self.id, item, title: title.map(str::to_owned), text_at }
+    }
+}

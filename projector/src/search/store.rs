@@ -1,0 +1,189 @@
+//! The index on disk: opening or beginning a generation, and committing to it.
+//!
+//! Invariant: what tantivy committed carries the lineage that it stands for in its payload. A generation that this
+//! build, or this log, does not know as its own is not used.
+
+use crate::generation::Generations;
+use crate::models::SharedModels;
+use crate::search::census::{Census, census};
+use crate::search::document::{DocumentKey, Outline};
+use crate::search::query::key_term;
+use crate::search::schema::{self, Fields, SEARCH_VERSION};
+use crate::search::searcher::SearchError;
+use eventstore::{Digest, Lineage, Log, Position};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use tantivy::{Index, IndexWriter, ReloadPolicy};
+use uuid::Uuid;
+
+/// Directory of the index in a data directory.
+pub(crate) const INDEX_DIR: &str = "search";
+
+/// Documents whose outlines are taken under one lock.
+const OUTLINES: usize = 256;
+
+/// The payload of every commit, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct Payload {
+    version: u32,
+    store: Uuid,
+    next: Position,
+    /// 64 hexadecimal digits.
+    chain: String,
+}
+
+/// How much an index writer may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    threads: usize,
+    /// Bytes, of all threads together.
+    memory: usize,
+}
+
+impl Effort {
+    /// Beside everything else: one thread makes one segment per commit.
+    pub(crate) const LIVE: Self = Self { threads: 1, memory: 128 << 20 };
+    /// When nothing else is to be done.
+    pub(crate) const REBUILD: Self = Self { threads: 2, memory: 256 << 20 };
+}
+
+/// An index that can be written.
+#[derive(Debug)]
+pub(crate) struct IndexStore {
+    dir: PathBuf,
+    index: Index,
+    fields: Fields,
+}
+
+impl IndexStore {
+    /// The index in use, with what it has taken in; `None` when there is none that this log confirms.
+    pub(crate) fn open(data_dir: &Path, log: &Log) -> Option<(Self, Lineage)> {
+        let dir = Generations::new(data_dir, INDEX_DIR).current()?;
+        let given_up = |reason: &dyn std::fmt::Display| {
+            tracing::warn!(%reason, "the search index is not used; it is built anew");
+        };
+        let (index, fields) = schema::open(&dir).map_err(|error| given_up(&error)).ok()?;
+        let Some(lineage) = lineage_of(&index) else {
+            given_up(&"its last commit is not of this build");
+            return None;
+        };
+        match log.confirms(&lineage) {
+            Ok(true) => Some((Self { dir, index, fields }, lineage)),
+            Ok(false) => {
+                given_up(&"the log does not confirm its lineage");
+                None
+            }
+            Err(error) => {
+                given_up(&error);
+                None
+            }
+        }
+    }
+
+    /// An empty index in a generation of its own, not yet in use.
+    pub(crate) fn begin(data_dir: &Path) -> Result<Self, SearchError> {
+        let dir = Generations::new(data_dir, INDEX_DIR)
+            .begin()
+            .map_err(|error| SearchError::Index(error.to_string()))?;
+        let (index, fields) = schema::create(&dir)?;
+        Ok(Self { dir, index, fields })
+    }
+
+    /// The index in use or, when there is none that this log confirms, a new one, at once in use.
+    pub(crate) fn open_or_begin(data_dir: &Path, log: &Log) -> Result<(Self, Lineage), SearchError> {
+        if let Some(opened) = Self::open(data_dir, log) {
+            return Ok(opened);
+        }
+        let lineage = Lineage { store: log.store_id(), next: Position::ZERO, chain: Digest::default() };
+        let begun = Self::begin(data_dir)?;
+        begun.writer(Effort::LIVE)?.commit(&lineage)?;
+        begun.make_current(data_dir)?;
+        Ok((begun, lineage))
+    }
+
+    /// Puts this generation into use.
+    pub(crate) fn make_current(&self, data_dir: &Path) -> Result<(), SearchError> {
+        let generations = Generations::new(data_dir, INDEX_DIR);
+        generations.make_current(&self.dir).map_err(|error| SearchError::Index(error.to_string()))
+    }
+
+    pub(crate) fn writer(&self, effort: Effort) -> Result<Writer, SearchError> {
+        let writer = self.index.writer_with_num_threads(effort.threads, effort.memory)?;
+        Ok(Writer { writer, fields: self.fields })
+    }
+
+    /// What the last commit holds.
+    pub(crate) fn census(&self) -> Result<Census, SearchError> {
+        let reader = self.index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        census(&reader.searcher(), &self.fields)
+    }
+}
+
+/// Writes documents; nothing is there for readers before [`Writer::commit`].
+pub(crate) struct Writer {
+    writer: IndexWriter,
+    fields: Fields,
+}
+
+impl Writer {
+    /// Makes the documents of these keys anew, as the models are now; `written` hears how many are done.
+    pub(crate) fn write(
+        &mut self,
+        keys: &[DocumentKey],
+        models: &SharedModels,
+        log: &Log,
+        mut written: impl FnMut(usize),
+    ) -> Result<(), SearchError> {
+        for chunk in keys.chunks(OUTLINES) {
+            let outlines: Vec<_> = {
+                let models = models.read();
+                chunk.iter().map(|key| Outline::of(&models, *key)).collect()
+            };
+            for (key, outline) in chunk.iter().zip(outlines) {
+                self.writer.delete_term(key_term(&self.fields, key.kind, key.id));
+                if let Some(outline) = outline {
+                    let document = outline
+                        .document(&self.fields, log)
+                        .map_err(|error| SearchError::Index(error.to_string()))?;
+                    self.writer.add_document(document)?;
+                }
+            }
+            written(chunk.len());
+        }
+        Ok(())
+    }
+
+    /// Makes what was written visible, as the state at `lineage` (or newer).
+    pub(crate) fn commit(&mut self, lineage: &Lineage) -> Result<(), SearchError> {
+        let payload = Payload {
+            version: SEARCH_VERSION,
+            store: lineage.store,
+            next: lineage.next,
+            chain: lineage.chain.to_string(),
+        };
+        let payload =
+            serde_json::to_string(&payload).map_err(|error| SearchError::Index(error.to_string()))?;
+        let mut commit = self.writer.prepare_commit()?;
+        commit.set_payload(&payload);
+        commit.commit()?;
+        Ok(())
+    }
+}
+
+/// What an index's last commit has taken in; `None` when another build made it.
+pub(crate) fn lineage_of(index: &Index) -> Option<Lineage> {
+    let payload: Payload = serde_json::from_str(&index.load_metas().ok()?.payload?).ok()?;
+    let chain = digest_of_hex(&payload.chain)?;
+    (payload.version == SEARCH_VERSION).then_some(Lineage { store: payload.store, next: payload.next, chain })
+}
+
+fn digest_of_hex(text: &str) -> Option<Digest> {
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(Digest(digest))
+}

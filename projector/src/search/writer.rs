@@ -1,0 +1,300 @@
+//! The search projection: remembers which documents are out of date, and a thread that makes them anew.
+//!
+//! Marking is cheap and happens in the tail's thread; making documents is not and happens in one of its own. A commit
+//! happens 50 ms after the last change, 500 ms after the first, or at 50,000 documents, whichever comes first.
+//!
+//! Invariant: a commit's lineage is that of the marks it works off, never that of the models, which may be ahead: what
+//! changed in between is marked again and would otherwise be missed after a restart.
+
+use crate::decode::{DecodedCommit, DecodedEvent, Happening, Subject};
+use crate::models::SharedModels;
+use crate::projection::{Projection, ProjectionError, Step, step};
+use crate::search::document::{DocumentKey, DocumentKind};
+use crate::search::schema::SEARCH_VERSION;
+use crate::search::searcher::SearchError;
+use crate::search::store::{Effort, IndexStore, Writer};
+use domain::{DomainEvent, board, item};
+use eventstore::{Lineage, Log, Position};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustc_hash::FxHashSet;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A commit this long after the last change …
+const IDLE: Duration = Duration::from_millis(50);
+/// … or this long after the first …
+const DELAY_MAX: Duration = Duration::from_millis(500);
+/// … or with this many documents.
+const DOCUMENTS_MAX: usize = 50_000;
+/// Tokenizing takes more than everything else together, and can wait: commands and queries come first.
+const NICENESS: i32 = 10;
+/// Pause after a failure.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Keeps the search index up to date with the models.
+#[derive(Debug)]
+pub(crate) struct SearchProjection {
+    models: SharedModels,
+    /// What was marked; the index follows.
+    checkpoint: Lineage,
+    work: Arc<Work>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the tail's thread and the writing thread share.
+#[derive(Debug)]
+struct Work {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    dirty: FxHashSet<DocumentKey>,
+    /// What has been marked.
+    marked: Lineage,
+    /// What has been committed.
+    committed: Lineage,
+    /// When the oldest and the newest mark were made that are not worked off.
+    waiting: Option<(Instant, Instant)>,
+    ending: Option<Ending>,
+    failure: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Work off what is marked, then end.
+    Finish,
+    /// End at once, as a crash would.
+    Abandon,
+}
+
+impl SearchProjection {
+    /// Starts to keep an index up to date that has taken in `lineage`.
+    pub(crate) fn start(
+        store: IndexStore,
+        lineage: Lineage,
+        models: SharedModels,
+        log: Log,
+    ) -> io::Result<Self> {
+        let work = Arc::new(Work {
+            state: Mutex::new(State {
+                dirty: FxHashSet::default(),
+                marked: lineage,
+                committed: lineage,
+                waiting: None,
+                ending: None,
+                failure: None,
+            }),
+            changed: Condvar::new(),
+        });
+        let thread = {
+            let (work, models) = (Arc::clone(&work), models.clone());
+            std::thread::Builder::new()
+                .name("search-write".to_owned())
+                .spawn(move || work.run(&store, &models, &log))?
+        };
+        Ok(Self { models, checkpoint: lineage, work, thread: Some(thread) })
+    }
+
+    /// Tells, from any thread, how far the index is.
+    pub(crate) fn status(&self) -> SearchStatus {
+        SearchStatus { work: Arc::clone(&self.work) }
+    }
+
+    /// Works off what is marked and ends.
+    pub(crate) fn finish(mut self) -> Result<(), SearchError> {
+        self.end(Ending::Finish);
+        match self.work.state.lock().failure.take() {
+            None => Ok(()),
+            Some(failure) => Err(SearchError::Index(failure)),
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.work.state.lock().ending.get_or_insert(ending);
+        self.work.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+
+    /// Everything whose document an event changes.
+    fn mark(&self, event: &DecodedEvent<'_>, dirty: &mut FxHashSet<DocumentKey>) {
+        let Happening::Known(known) = &event.happening else { return };
+        dirty.extend(DocumentKey::of(event.subject));
+        match (event.subject, known) {
+            // Items in a removed column are in another one now. Those that have moved on since have events of their own.
+            (Subject::Board(board), DomainEvent::Board(board::Event::ColumnRemoved(event))) => {
+                let models = self.models.read();
+                let column_id = models.board(board).map(|board| board.resolve(event.items_to));
+                let items = column_id.and_then(|column_id| models.column_items(board, column_id));
+                dirty.extend(
+                    items.into_iter().flatten().filter_map(|item| DocumentKey::of(Subject::Item(item.id))),
+                );
+            }
+            // The comments of a deleted item are gone with it.
+            (Subject::Item(item), DomainEvent::Item(item::Event::Deleted(_))) => {
+                let models = self.models.read();
+                let comments = models.item(item).map(|item| item.comments.as_slice()).unwrap_or_default();
+                dirty.extend(
+                    comments.iter().map(|id| DocumentKey { kind: DocumentKind::Comment, id: id.uuid() }),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How far the index is, and what is wrong with it.
+#[derive(Debug, Clone)]
+pub(crate) struct SearchStatus {
+    work: Arc<Work>,
+}
+
+impl SearchStatus {
+    /// The next position that the index will take in.
+    pub(crate) fn committed(&self) -> Position {
+        self.work.state.lock().committed.next
+    }
+
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.work.state.lock().failure.clone()
+    }
+}
+
+impl Drop for SearchProjection {
+    fn drop(&mut self) {
+        self.end(Ending::Abandon);
+    }
+}
+
+impl Projection for SearchProjection {
+    fn name(&self) -> &'static str {
+        "search"
+    }
+
+    fn version(&self) -> u32 {
+        SEARCH_VERSION
+    }
+
+    fn checkpoint(&self) -> Lineage {
+        self.checkpoint
+    }
+
+    fn apply(&mut self, commits: &[DecodedCommit<'_>]) -> Result<(), ProjectionError> {
+        let mut dirty = FxHashSet::default();
+        let before = self.checkpoint.next;
+        for commit in commits {
+            if step(&self.checkpoint, commit)? == Step::TakeIn {
+                commit.events.iter().for_each(|event| self.mark(event, &mut dirty));
+                self.checkpoint = commit.lineage;
+            }
+        }
+        let mut state = self.work.state.lock();
+        state.dirty.extend(dirty);
+        state.marked = self.checkpoint;
+        // Commits without events change nothing that anybody could wait for.
+        if self.checkpoint.next != before {
+            let now = Instant::now();
+            state.waiting = Some((state.waiting.map_or(now, |(oldest, _)| oldest), now));
+            drop(state);
+            self.work.changed.notify_all();
+        }
+        Ok(())
+    }
+}
+
+impl Work {
+    fn run(&self, store: &IndexStore, models: &SharedModels, log: &Log) {
+        // For the calling thread only, and for those that it starts: tantivy's inherit it.
+        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+            tracing::debug!(%error, "the search index is written at the usual priority");
+        }
+        let mut writer = None;
+        while let Some((keys, lineage)) = self.next_batch() {
+            let batch: Vec<_> = keys.into_iter().collect();
+            match self.write_batch(store, &mut writer, &batch, &lineage, models, log) {
+                Ok(()) => {
+                    let mut state = self.state.lock();
+                    if state.failure.take().is_some() {
+                        tracing::info!("the search index goes on");
+                    }
+                }
+                Err(error) => {
+                    // A writer that failed is of no use; a new one begins at the last commit.
+                    writer = None;
+                    if self.failed(&batch, error.to_string()) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a batch back. True when it is not to be tried again.
+    fn failed(&self, batch: &[DocumentKey], failure: String) -> bool {
+        let mut state = self.state.lock();
+        if state.failure.as_ref() != Some(&failure) {
+            tracing::error!(error = failure, "the search index stands still");
+        }
+        state.failure = Some(failure);
+        state.dirty.extend(batch);
+        let now = Instant::now();
+        state.waiting = state.waiting.or(Some((now, now)));
+        // New marks wake this up too; they are no reason to try again sooner.
+        while state.ending.is_none() && !self.changed.wait_until(&mut state, now + TRY_AGAIN).timed_out() {}
+        state.ending.is_some()
+    }
+
+    /// What is to be committed next, once it is time; `None` at the end.
+    fn next_batch(&self) -> Option<(FxHashSet<DocumentKey>, Lineage)> {
+        let mut state = self.state.lock();
+        loop {
+            match (state.ending, state.waiting) {
+                (Some(Ending::Abandon), _) => return None,
+                (Some(Ending::Finish), Some(_)) => return Some(take(&mut state)),
+                (Some(Ending::Finish), None) => return None,
+                (None, None) => self.changed.wait(&mut state),
+                (None, Some((oldest, newest))) => {
+                    let due = (newest + IDLE).min(oldest + DELAY_MAX);
+                    if state.dirty.len() >= DOCUMENTS_MAX || Instant::now() >= due {
+                        return Some(take(&mut state));
+                    }
+                    self.changed.wait_until(&mut state, due);
+                }
+            }
+        }
+    }
+
+    fn write_batch(
+        &self,
+        store: &IndexStore,
+        writer: &mut Option<Writer>,
+        keys: &[DocumentKey],
+        lineage: &Lineage,
+        models: &SharedModels,
+        log: &Log,
+    ) -> Result<(), SearchError> {
+        let writer = match writer {
+            Some(writer) => writer,
+            None => writer.insert(store.writer(Effort::LIVE)?),
+        };
+        writer.write(keys, models, log, |_| {})?;
+        if self.state.lock().ending == Some(Ending::Abandon) {
+            // A crash would not have come as far as to the commit.
+            return Ok(());
+        }
+        writer.commit(lineage)?;
+        self.state.lock().committed = *lineage;
+        Ok(())
+    }
+}
+
+fn take(state: &mut MutexGuard<'_, State>) -> (FxHashSet<DocumentKey>, Lineage) {
+    state.waiting = None;
+    (std::mem::take(&mut state.dirty), state.marked)
+}

@@ -1,0 +1,173 @@
+//! The loop that gives the log to projections. Catch-up and live are the same loop over the watermark: there is no
+//! hand-over to lose events in.
+//!
+//! Invariant: whole commits, in order, from the oldest checkpoint on. When anything fails, the loop begins again from
+//! the checkpoints, which only move with what was taken in.
+
+use crate::decode::DecodedCommit;
+use crate::projection::{Projection, ProjectionError};
+use eventstore::{Log, Position, ReadError, RecordedCommit};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Commits in a batch at most: a reader of the models waits for no more than these.
+const BATCH_COMMITS_MAX: usize = 256;
+/// A batch ends with the commit that reaches this many events.
+const BATCH_EVENTS: usize = 1_024;
+/// How long nothing happens until projections are given time to save, at most.
+const REST: Duration = Duration::from_millis(250);
+/// Pause after a failure.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Ends a tail, and says what is wrong with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    stopped: Arc<watch::Sender<bool>>,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Stop {
+    pub(crate) fn new() -> Self {
+        Self { stopped: Arc::new(watch::Sender::new(false)), failure: Arc::default() }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.lock().clone()
+    }
+
+    /// Remembers a failure; logs it when it is a new one.
+    pub(crate) fn fail(&self, failure: Option<String>) {
+        let mut known = self.failure.lock();
+        if *known != failure {
+            match &failure {
+                Some(error) => tracing::error!(error, "projections stand still"),
+                None => tracing::info!("projections go on"),
+            }
+            *known = failure;
+        }
+    }
+}
+
+/// Gives the log to projections until it is stopped.
+pub(crate) fn run(log: &Log, projections: &mut [&mut dyn Projection], stop: &Stop) {
+    // The watermark is watched in async fashion, which a runtime of this one thread can wait for together with `stop`.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return stop.fail(Some(format!("cannot wait for the log: {error}"))),
+    };
+    let mut watermark = log.watch();
+    let mut stopped = stop.stopped.subscribe();
+    while !stop.is_stopped() {
+        let pause = match feed(log, projections, stop, || {
+            runtime.block_on(async {
+                tokio::select! {
+                    changed = watermark.changed() => {
+                        if changed.is_err() {
+                            // Nobody writes this log any more; there is nothing to wait for but the end.
+                            tokio::time::sleep(REST).await;
+                        }
+                    }
+                    _ = stopped.wait_for(|stopped| *stopped) => {}
+                    () = tokio::time::sleep(REST) => {}
+                }
+            });
+        }) {
+            Ok(()) => continue,
+            Err(error) => {
+                stop.fail(Some(error.to_string()));
+                TRY_AGAIN
+            }
+        };
+        runtime.block_on(async {
+            let _ = tokio::time::timeout(pause, stop.stopped.subscribe().wait_for(|stopped| *stopped)).await;
+        });
+    }
+}
+
+/// Gives everything up to the watermark, waits, and goes on, until it is stopped or something fails.
+fn feed(
+    log: &Log,
+    projections: &mut [&mut dyn Projection],
+    stop: &Stop,
+    mut wait: impl FnMut(),
+) -> Result<(), ProjectionError> {
+    let mut commits = log.commits(oldest(projections));
+    let mut batch = Vec::new();
+    while !stop.is_stopped() {
+        fill(&mut commits, &mut batch)?;
+        if batch.is_empty() {
+            stop.fail(None);
+        } else {
+            give(&batch, projections)?;
+        }
+        projections.iter_mut().for_each(|projection| projection.rest());
+        if batch.is_empty() {
+            wait();
+        }
+    }
+    Ok(())
+}
+
+/// Gives projections everything that a log has now; `progress` hears the position after each batch.
+///
+/// # Errors
+/// When the log cannot be read, or a projection cannot go on.
+pub(crate) fn catch_up(
+    log: &Log,
+    projections: &mut [&mut dyn Projection],
+    mut progress: impl FnMut(Position),
+) -> Result<(), ProjectionError> {
+    let mut commits = log.commits(oldest(projections));
+    let mut batch = Vec::new();
+    loop {
+        fill(&mut commits, &mut batch)?;
+        let Some(last) = batch.last() else { return Ok(()) };
+        let reached = last.next();
+        give(&batch, projections)?;
+        progress(reached);
+    }
+}
+
+fn oldest(projections: &[&mut dyn Projection]) -> Position {
+    projections.iter().map(|projection| projection.checkpoint().next).min().unwrap_or_default()
+}
+
+fn fill(
+    commits: &mut impl Iterator<Item = Result<RecordedCommit, ReadError>>,
+    batch: &mut Vec<RecordedCommit>,
+) -> Result<(), ProjectionError> {
+    batch.clear();
+    let mut events = 0;
+    while batch.len() < BATCH_COMMITS_MAX && events < BATCH_EVENTS {
+        let Some(commit) = commits.next().transpose()? else { break };
+        events += commit.len();
+        batch.push(commit);
+    }
+    Ok(())
+}
+
+/// Decodes a batch once and gives it to all, in their order.
+fn give(batch: &[RecordedCommit], projections: &mut [&mut dyn Projection]) -> Result<(), ProjectionError> {
+    let decoded: Vec<_> = batch.iter().map(DecodedCommit::decode).collect();
+    for (commit, decoded) in batch.iter().zip(&decoded) {
+        // Bytes that rot between the check of their sum and now would end the list of events early.
+        if decoded.events.len() != commit.len() {
+            let reason = "its events cannot be read to the end".to_owned();
+            let place = commit.place();
+            return Err(
+                ReadError::Damaged { segment: place.segment(), offset: place.offset(), reason }.into()
+            );
+        }
+    }
+    projections.iter_mut().try_for_each(|projection| projection.apply(&decoded))
+}
