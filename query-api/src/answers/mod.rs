@@ -1,0 +1,34 @@
+//! What is answered about each kind of thing: copied out of the models first, completed from the log after.
+//!
+//! Invariant: nothing here reads the log while the models are locked: a cold page must not hold up the thread that
+//! keeps them fresh. So an answer is made in two steps: `of` copies under the lock, `fill` reads the texts without it.
+
+pub(crate) mod board;
+pub(crate) mod comment;
+pub(crate) mod item;
+pub(crate) mod project;
+pub(crate) mod workspace;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+/// A column by id and name, or anything else that is told that way.
+#[derive(Debug, Serialize)]
+pub(crate) struct Named<I, N> {
+    pub(crate) id: I,
+    pub(crate) name: N,
+}
+
+/// A list of pairs, as a JSON object in the list's order.
+#[derive(Debug)]
+pub(crate) struct Members<K, V>(pub(crate) Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for Members<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}

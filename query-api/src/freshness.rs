@@ -1,0 +1,25 @@
+//! Read-your-writes: how fresh an answer has to be, and how fresh it is.
+//!
+//! Invariant: `Sunday-Position` is exclusive, the number of events that the answer covers. An answer may cover more
+//! than its header says (the model moved on while it was read), never less.
+
+use axum::http::HeaderValue;
+use axum::response::Response;
+use eventstore::Position;
+use http_kit::SUNDAY_POSITION;
+use std::time::Duration;
+
+/// What a request asks of its model's checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// The checkpoint has to be at least here; 0 = as it is.
+    pub(crate) min_position: Position,
+    /// How long to wait for that.
+    pub(crate) timeout: Duration,
+}
+
+/// Says in the response's head how many events it covers.
+pub(crate) fn stamp(mut response: Response, position: Position) -> Response {
+    response.headers_mut().insert(SUNDAY_POSITION, HeaderValue::from(position.get()));
+    response
+}

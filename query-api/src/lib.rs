@@ -1,0 +1,56 @@
+//! The read side of Sunday over HTTP: items, boards, projects, workspaces, search, and the log's events.
+//!
+//! ```text
+//! request ─▶ parameters (400) ─▶ freshness (minPosition; 504) ─▶ service ─┬─ models (in memory) ─▶ answers ─┐
+//!                                                                         ├─ searcher (index) ──────────────┤
+//!                                                                         └─ pages, envelope (log) ─────────┤
+//!                                            JSON + Sunday-Position ◀─ routes, problems ◀───────────────────┘
+//! ```
+//!
+//! Invariant: nothing here writes, and nothing here imports the write side. Any number of these services run beside
+//! one projector and one command API; all they share is the data directory.
+//!
+//! Invariant: `Sunday-Position` is how many events an answer covers (exclusive); it never says more than is true.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod answers;
+pub mod envelope;
+mod freshness;
+mod pages;
+mod parameters;
+mod problems;
+pub mod rfc3339;
+mod routes;
+mod service;
+
+pub use service::QueryService;
+
+use axum::Router;
+use http_kit::app::App;
+
+/// All routes of the query API with health, metrics and problems around them.
+pub fn router(service: QueryService) -> Router {
+    let app = App::new().ready_when({
+        let service = service.clone();
+        move || service.readiness()
+    });
+    let figures = app.metrics();
+    let log = service.log().clone();
+    figures.gauge("sunday_log_position", "Events in the log.", move || gauge(log.watermark().get()));
+    let models = service.models().clone();
+    figures.gauge("sunday_models_position", "Events that the read models have taken in.", move || {
+        gauge(models.checkpoint().get())
+    });
+    let searcher = service.searcher().clone();
+    figures.gauge("sunday_search_position", "Events that the search index has taken in.", move || {
+        gauge(searcher.checkpoint().get())
+    });
+    app.frame(routes::router().with_state(service))
+}
+
+/// A figure as Prometheus has them: whole up to 2⁵³.
+#[expect(clippy::cast_precision_loss, reason = "positions stay far below 2⁵³")]
+fn gauge(value: u64) -> f64 {
+    value as f64
+}

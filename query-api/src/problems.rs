@@ -1,0 +1,71 @@
+//! What the query side answers when it has no answer: one place for every status and code it uses.
+//!
+//! Invariant: nothing that a client can send leads to a 5xx; those are for a log that cannot be read (500), a model
+//! that did not catch up in time (504) and an index that is not there yet (503).
+
+use axum::http::StatusCode;
+use eventstore::{Position, ReadError};
+use http_kit::problem::Problem;
+use projector::search::SearchError;
+use std::fmt::Display;
+
+/// 400: a parameter is not what the endpoint takes.
+pub(crate) fn bad_parameter(name: &str, reason: impl Display) -> Problem {
+    Problem::invalid_parameter(name, format!("parameter {name}: {reason}"))
+}
+
+/// 400: the endpoint has no such parameter.
+pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Problem {
+    // What was sent comes back shortened: an error is no mirror.
+    let name: String = name.chars().take(100).collect();
+    let detail = format!("parameter {name}: there is none of this name here, only {}", known.join(", "));
+    Problem::new(StatusCode::BAD_REQUEST, "unknown_parameter", detail).with("field", name)
+}
+
+/// 404: there is no such thing, as far as the model has come.
+pub(crate) fn not_found(thing: &str) -> Problem {
+    Problem::not_found(format!("there is no such {thing}"))
+}
+
+/// 410: there was one.
+pub(crate) fn gone(thing: &str) -> Problem {
+    Problem::new(StatusCode::GONE, "gone", format!("the {thing} was deleted"))
+}
+
+/// 504: the model is not as far as the caller asked for.
+pub(crate) fn not_caught_up(wanted: Position, reached: Position) -> Problem {
+    let detail = format!("position {wanted} was not reached in time; the checkpoint is {reached}");
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "not_caught_up", detail)
+        .with("minPosition", wanted.get())
+        .with("position", reached.get())
+}
+
+/// 500: the log cannot be read where it should be. Logged here, because here it is handled.
+pub(crate) fn unreadable(error: &ReadError) -> Problem {
+    tracing::error!(%error, "the log cannot be read");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_unreadable", "the log cannot be read there")
+}
+
+/// What a search is refused with: 400 for its words and pages, 503 while there is no index, 500 for a broken one.
+pub(crate) fn unsearchable(error: &SearchError) -> Problem {
+    match error {
+        SearchError::UnclosedQuote { at } => bad_parameter("q", error).with("at", *at),
+        SearchError::NoWords | SearchError::TooLong { .. } | SearchError::TooManyWords { .. } => {
+            bad_parameter("q", error)
+        }
+        SearchError::TooFar { .. } => bad_parameter("offset", error),
+        SearchError::NoIndex => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_search_index", error.to_string()).retry_after(1)
+        }
+        _ => {
+            tracing::error!(%error, "a search failed");
+            Problem::internal()
+        }
+    }
+}
+
+/// 500: a thread of ours ended early, which is a bug of ours.
+pub(crate) fn interrupted(error: &tokio::task::JoinError) -> Problem {
+    tracing::error!(%error, "a read did not finish");
+    Problem::internal()
+}

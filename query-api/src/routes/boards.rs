@@ -1,0 +1,85 @@
+//! `/boards`: a board, and its view with the items in their columns.
+
+use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged, weakly_tagged};
+use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer, Window};
+use crate::parameters::{Parameters, path_id};
+use crate::problems::{gone, not_found, unreadable};
+use crate::service::QueryService;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use domain::{BoardId, ColumnId, ProjectId, WorkspaceId};
+use eventstore::Log;
+use http_kit::params::Path;
+use http_kit::problem::Problem;
+use projector::models::{BoardModel, Models};
+
+const LIMIT_DEFAULT: usize = 100;
+/// Items per column of a view unless the request says otherwise.
+const COLUMN_ITEMS_DEFAULT: usize = 50;
+/// Items per column of a view at most.
+const COLUMN_ITEMS_MAX: usize = 500;
+
+pub(super) fn router() -> Router<QueryService> {
+    Router::new()
+        .route("/boards", get(list))
+        .route("/boards/{id}", get(by_id))
+        .route("/boards/{id}/view", get(view))
+}
+
+fn present(models: &Models, id: BoardId) -> Result<&BoardModel, Problem> {
+    let board = models.board(id).ok_or_else(|| not_found("board"))?;
+    if board.deleted { Err(gone("board")) } else { Ok(board) }
+}
+
+async fn by_id(
+    State(service): State<QueryService>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    let id = path_id(&id)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| Ok(BoardAnswer::of(present(models, id)?));
+    let finish = |board: BoardAnswer, log: &Log| {
+        let board = board.fill(log).map_err(|error| unreadable(&error))?;
+        Ok(tagged(board.version(), &board))
+    };
+    service.read(freshness, copy, finish).await
+}
+
+async fn view(
+    State(service): State<QueryService>,
+    Path(id): Path<String>,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    let id = path_id(&id)?;
+    let column = parameters.parsed::<ColumnId>("column")?;
+    let limit = parameters.count("limit", COLUMN_ITEMS_DEFAULT, COLUMN_ITEMS_MAX)?;
+    let offset = parameters.offset(OFFSET_MAX)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| {
+        let board = present(models, id)?;
+        if column.is_some_and(|column| board.column(column).is_none()) {
+            return Err(not_found("column"));
+        }
+        let view = ViewAnswer::of(models, board, Window { column, offset, limit });
+        Ok((view, models.checkpoint().next))
+    };
+    let finish = |(view, position), _: &Log| Ok(weakly_tagged(position, &view));
+    service.read(freshness, copy, finish).await
+}
+
+async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Problem> {
+    let project = parameters.parsed::<ProjectId>("projectId")?;
+    let workspace = parameters.parsed::<WorkspaceId>("workspaceId")?;
+    let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
+    let offset = parameters.offset(OFFSET_MAX)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| {
+        let mut found = models.boards(project);
+        found.retain(|board| workspace.is_none_or(|workspace| workspace == board.workspace_id));
+        Ok(List::cut(found, offset, limit, BoardSummary::of))
+    };
+    service.read(freshness, copy, |list, _: &Log| Ok(json(&list.named("boards")))).await
+}

@@ -1,0 +1,112 @@
+//! `/items` and `/comments`: an item by its id or its name elsewhere, and what was said about it.
+
+use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
+use crate::answers::comment::CommentAnswer;
+use crate::answers::item::ItemAnswer;
+use crate::pages::PAGE_BYTES_MAX;
+use crate::parameters::{Parameters, path_id};
+use crate::problems::{bad_parameter, gone, not_found, unreadable};
+use crate::service::QueryService;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use domain::{CommentId, ItemId, WorkspaceId};
+use eventstore::Log;
+use http_kit::params::Path;
+use http_kit::problem::Problem;
+use projector::models::{ItemModel, Models};
+
+const LIMIT_DEFAULT: usize = 100;
+
+pub(super) fn router() -> Router<QueryService> {
+    Router::new()
+        .route("/items", get(by_key))
+        .route("/items/{id}", get(by_id))
+        .route("/items/{id}/comments", get(comments))
+        .route("/comments/{id}", get(comment))
+}
+
+fn present(models: &Models, id: ItemId) -> Result<&ItemModel, Problem> {
+    let item = models.item(id).ok_or_else(|| not_found("item"))?;
+    if item.deleted { Err(gone("item")) } else { Ok(item) }
+}
+
+async fn by_id(
+    State(service): State<QueryService>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    let id = path_id(&id)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| Ok(ItemAnswer::of(models, present(models, id)?));
+    let finish = |item: ItemAnswer, log: &Log| {
+        let item = item.fill(log).map_err(|error| unreadable(&error))?;
+        Ok(tagged(item.version(), &item))
+    };
+    service.read(freshness, copy, finish).await
+}
+
+async fn by_key(
+    State(service): State<QueryService>,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    let key = parameters.text("externalKey")?;
+    let workspace = parameters.parsed::<WorkspaceId>("workspaceId")?;
+    let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
+    let offset = parameters.offset(OFFSET_MAX)?;
+    let freshness = parameters.finish()?;
+    let key = key.ok_or_else(|| {
+        bad_parameter("externalKey", "it is needed here; /search finds items by anything else")
+    })?;
+    let copy = move |models: &Models| {
+        let found = models.items_by_external_key(&key, workspace).filter(|item| !item.deleted);
+        Ok(List::cut(found, offset, limit, |item| ItemAnswer::of(models, item)))
+    };
+    let finish = move |list: List<ItemAnswer>, log: &Log| {
+        let list = list.fill(PAGE_BYTES_MAX, |item| item.fill(log), ItemAnswer::len);
+        Ok(json(&list.map_err(|error| unreadable(&error))?.named("items")))
+    };
+    service.read(freshness, copy, finish).await
+}
+
+async fn comments(
+    State(service): State<QueryService>,
+    Path(id): Path<String>,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    let id = path_id(&id)?;
+    let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
+    let offset = parameters.offset(OFFSET_MAX)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| {
+        let ids = present(models, id)?.comments.iter();
+        let found = ids.filter_map(|id| models.comment(*id)).filter(|comment| !comment.deleted);
+        Ok(List::cut(found, offset, limit, CommentAnswer::of))
+    };
+    let finish = |list: List<CommentAnswer>, log: &Log| {
+        let list = list.fill(PAGE_BYTES_MAX, |comment| comment.fill(log), CommentAnswer::len);
+        Ok(json(&list.map_err(|error| unreadable(&error))?.named("comments")))
+    };
+    service.read(freshness, copy, finish).await
+}
+
+async fn comment(
+    State(service): State<QueryService>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    let id: CommentId = path_id(&id)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| {
+        let comment = models.comment(id).ok_or_else(|| not_found("comment"))?;
+        // A comment is gone with its item.
+        let is_gone = comment.deleted || models.item(comment.item_id).is_some_and(|item| item.deleted);
+        if is_gone { Err(gone("comment")) } else { Ok(CommentAnswer::of(comment)) }
+    };
+    let finish = |comment: CommentAnswer, log: &Log| {
+        let comment = comment.fill(log).map_err(|error| unreadable(&error))?;
+        Ok(tagged(comment.version(), &comment))
+    };
+    service.read(freshness, copy, finish).await
+}

@@ -1,0 +1,109 @@
+//! `/search`: items, comments, boards and projects by their words, with filters.
+
+use super::json;
+use crate::freshness::stamp;
+use crate::parameters::Parameters;
+use crate::problems::unsearchable;
+use crate::service::QueryService;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use domain::ItemId;
+use http_kit::problem::Problem;
+use projector::models::Name;
+use projector::search::{DocumentKind, ItemState, SearchHit, SearchQuery};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// Hits of a page unless the request says otherwise.
+const LIMIT_DEFAULT: usize = 20;
+/// Hits of a page at most.
+const LIMIT_MAX: usize = 100;
+/// How far paging reaches.
+const OFFSET_MAX: usize = 10_000;
+
+const KINDS: [(&str, DocumentKind); 4] = [
+    ("item", DocumentKind::Item),
+    ("comment", DocumentKind::Comment),
+    ("board", DocumentKind::Board),
+    ("project", DocumentKind::Project),
+];
+const STATES: [(&str, ItemState); 2] = [("open", ItemState::Open), ("completed", ItemState::Completed)];
+
+pub(super) fn router() -> Router<QueryService> {
+    Router::new().route("/search", get(search))
+}
+
+/// `{"total", "hits": […], "next": <offset or null>}`.
+#[derive(Debug, Serialize)]
+struct Found {
+    total: u64,
+    hits: Vec<Hit>,
+    next: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hit {
+    kind: &'static str,
+    id: Uuid,
+    item_id: Option<ItemId>,
+    /// Of the item, or of the item that a comment is about.
+    external_key: Option<Name>,
+    title: Option<String>,
+    score: f32,
+    snippet: String,
+}
+
+impl Hit {
+    fn of(hit: SearchHit, external_key: Option<Name>) -> Self {
+        let SearchHit { kind, id, item_id, title, score, snippet } = hit;
+        Self { kind: kind.as_str(), id, item_id, external_key, title, score, snippet }
+    }
+}
+
+async fn search(
+    State(service): State<QueryService>,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    let query = SearchQuery {
+        text: parameters.text("q")?.unwrap_or_default(),
+        kind: parameters.choice("kind", &KINDS)?,
+        workspace: parameters.parsed("workspace")?,
+        project: parameters.parsed("project")?,
+        board: parameters.parsed("board")?,
+        column: parameters.parsed("column")?,
+        item: parameters.parsed("item")?,
+        assignee: parameters.text("assignee")?,
+        state: parameters.choice("state", &STATES)?,
+        limit: parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?,
+        offset: parameters.offset(OFFSET_MAX)?,
+    };
+    let freshness = parameters.finish()?;
+    service.index_reaches(&freshness).await?;
+    let reading = service.clone();
+    let answer = service.blocking(move || {
+        let page = reading.searcher().search(&query).map_err(|error| unsearchable(&error))?;
+        let models = reading.models().read();
+        let key_of = |id| models.item(id).and_then(|item| item.external_key.clone());
+        let end = query.offset.saturating_add(page.hits.len());
+        // Paging ends where it cannot reach any further, even when there is more.
+        let is_more = u64::try_from(end).is_ok_and(|end| end < page.total) && end < OFFSET_MAX;
+        let found = Found {
+            total: page.total,
+            next: (is_more && !page.hits.is_empty()).then_some(end),
+            hits: page
+                .hits
+                .into_iter()
+                .map(|hit| {
+                    let key = hit.item_id.and_then(key_of);
+                    Hit::of(hit, key)
+                })
+                .collect(),
+        };
+        drop(models);
+        Ok(stamp(json(&found), page.checkpoint))
+    });
+    answer.await?
+}

@@ -1,0 +1,39 @@
+//! `/streams/{id}/events`: one stream by version, in either direction, whatever its category.
+
+use super::events::LIMIT_MAX;
+use crate::pages;
+use crate::parameters::Parameters;
+use crate::problems::{bad_parameter, not_found, unreadable};
+use crate::service::QueryService;
+use crate::{freshness::stamp, routes::json_bytes};
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use eventstore::{Direction, StreamId, Version};
+use http_kit::params::Path;
+use http_kit::problem::Problem;
+
+const LIMIT_DEFAULT: usize = 100;
+
+pub(super) fn router() -> Router<QueryService> {
+    Router::new().route("/streams/{id}/events", get(list))
+}
+
+async fn list(
+    State(service): State<QueryService>,
+    Path(id): Path<String>,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    let stream = StreamId::new(&id).map_err(|error| bad_parameter("id", error))?;
+    let from = parameters.number("from", 0..=u64::MAX)?.map(Version::new);
+    let directions = [("forward", Direction::Forward), ("backward", Direction::Backward)];
+    let direction = parameters.choice("direction", &directions)?.unwrap_or(Direction::Forward);
+    let limit = parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
+    let freshness = parameters.finish()?;
+    service.log_reaches(&freshness).await?;
+    let log = service.log().clone();
+    let page = service.blocking(move || pages::stream(&log, &stream, from, direction, limit)).await?;
+    let page = page.map_err(|error| unreadable(&error))?.ok_or_else(|| not_found("stream"))?;
+    Ok(stamp(json_bytes(page.body), page.position))
+}

@@ -1,0 +1,44 @@
+//! `/workspaces`: the tenants.
+
+use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
+use crate::answers::workspace::WorkspaceAnswer;
+use crate::parameters::{Parameters, path_id};
+use crate::problems::not_found;
+use crate::service::QueryService;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use domain::WorkspaceId;
+use eventstore::Log;
+use http_kit::params::Path;
+use http_kit::problem::Problem;
+use projector::models::Models;
+
+const LIMIT_DEFAULT: usize = 100;
+
+pub(super) fn router() -> Router<QueryService> {
+    Router::new().route("/workspaces", get(list)).route("/workspaces/{id}", get(by_id))
+}
+
+async fn by_id(
+    State(service): State<QueryService>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    let id: WorkspaceId = path_id(&id)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| {
+        models.workspace(id).map(WorkspaceAnswer::of).ok_or_else(|| not_found("workspace"))
+    };
+    let finish = |workspace: WorkspaceAnswer, _: &Log| Ok(tagged(workspace.version(), &workspace));
+    service.read(freshness, copy, finish).await
+}
+
+async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Problem> {
+    let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
+    let offset = parameters.offset(OFFSET_MAX)?;
+    let freshness = parameters.finish()?;
+    let copy = move |models: &Models| Ok(List::cut(models.workspaces(), offset, limit, WorkspaceAnswer::of));
+    service.read(freshness, copy, |list, _: &Log| Ok(json(&list.named("workspaces")))).await
+}

@@ -1,0 +1,15 @@
+//! The query API from outside: a temporary data directory, events appended through the store, requests to the
+//! router.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod boards;
+mod events;
+mod fixture;
+mod freshness;
+mod history;
+mod hostile;
+mod items;
+mod process;
+mod search;
+mod streams;
