@@ -1,0 +1,54 @@
+//! Why a command could not do its work, and the exit code that says so.
+//!
+//! Invariant: 0 done, 1 failed (`verify`: tampering), 2 usage, 3 input or output, 4 damaged data.
+
+use crate::import::ImportError;
+use eventstore::{OpenError, ReadError};
+use std::io;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The import ended early.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The results cannot be written.
+    #[error("cannot write the results: {0}")]
+    Output(io::Error),
+    /// A setting cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    /// Anything else that the operating system would not do.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A part of the system would not start or stop.
+    #[error("{0}")]
+    Part(String),
+}
+
+impl Failure {
+    /// The process's exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Open(OpenError::Damaged { .. } | OpenError::BadSegment { .. })
+            | Self::Read(ReadError::Damaged { .. }) => 4,
+            Self::Open(_) | Self::Read(_) | Self::Output(_) | Self::Io { .. } => 3,
+            Self::Import(ImportError::File { .. }) => 3,
+            Self::Import(_) | Self::Part(_) => 1,
+        }
+    }
+}

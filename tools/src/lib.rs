@@ -1,0 +1,22 @@
+//! What the `sunday` command does, as a library, so that benches and tests can do it too.
+//!
+//! ```text
+//!  sunday serve   ─▶ command-api + projector + query-api in one process
+//!  sunday import  ─▶ a history through the command API
+//!  sunday replay  ─▶ the log's events as JSON lines
+//!  sunday rebuild ─▶ read models and search index anew
+//!  sunday verify  ─▶ every byte of the log checked
+//! ```
+//!
+//! Invariant: stdout carries results only; progress and logs go to stderr.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod failure;
+pub mod import;
+pub mod progress;
+pub mod rebuild;
+pub mod replay;
+pub mod serve;
+pub mod summary;
+pub mod verify;

@@ -1,0 +1,183 @@
+//! The `sunday` command: what can be asked of it, and the exit code that it ends with.
+//!
+//! Invariant: settings come from flags, then `SUNDAY_*` variables, then a TOML file; results go to stdout,
+//! everything else to stderr.
+
+use clap::{Args, Parser, Subcommand};
+use eventstore::{Position, StreamId};
+use http_kit::config::{self, Settings};
+use http_kit::telemetry::{self, LogFormat};
+use projector::rebuild::ProjectionName;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tools::failure::Failure;
+use tools::replay::Selection;
+use tools::{import, rebuild, replay, serve, summary, verify};
+
+/// The allocator of the system costs a third of an import; see ARCHITECTURE.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const DATA_DIR: &str = "./data";
+const COMMAND_PORT: u16 = 7400;
+const QUERY_PORT: u16 = 7401;
+
+/// The backend of a work-management product, event-sourced on its own log.
+#[derive(Debug, Parser)]
+#[command(name = "sunday", version)]
+struct Arguments {
+    /// TOML file with settings that neither flags nor variables give
+    #[arg(long, env = "SUNDAY_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// Shape of the log lines on stderr [default: text]
+    #[arg(long, env = "SUNDAY_LOG_FORMAT", global = true)]
+    log_format: Option<LogFormat>,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Serve the command API and the query API in one process, until Ctrl-C
+    Serve {
+        #[command(flatten)]
+        data: Data,
+        /// Address of the command API; a loopback address [default: 127.0.0.1:7400]
+        #[arg(long, env = "SUNDAY_COMMAND_ADDR")]
+        command_addr: Option<SocketAddr>,
+        /// Address of the query API; a loopback address [default: 127.0.0.1:7401]
+        #[arg(long, env = "SUNDAY_QUERY_ADDR")]
+        query_addr: Option<SocketAddr>,
+        /// Work history to import at the start
+        #[arg(long, value_name = "FILE")]
+        import: Option<PathBuf>,
+    },
+    /// Import a work history through the command API; twice is as good as once
+    Import {
+        /// JSON lines, plain or gzip
+        file: PathBuf,
+        /// Where the command API is
+        #[arg(long, env = "SUNDAY_COMMAND_URL", default_value = "http://127.0.0.1:7400")]
+        command_url: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print events as JSON lines
+    Replay {
+        #[command(flatten)]
+        data: Data,
+        /// First position
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Position to stop before
+        #[arg(long)]
+        to: Option<u64>,
+        /// Only events of this stream
+        #[arg(long, value_parser = |text: &str| StreamId::new(text))]
+        stream: Option<StreamId>,
+        /// Only events of this type
+        #[arg(long = "type")]
+        event_type: Option<String>,
+        /// Taken for the sake of uniformity: the output is always JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make read models and search index anew from the log, and swap them in
+    Rebuild {
+        #[command(flatten)]
+        data: Data,
+        /// Only this one: models or search
+        #[arg(long, value_name = "NAME", value_parser = projection)]
+        projection: Option<ProjectionName>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every byte of the log; 0 intact, 1 tampering, 3 cannot be read, 4 corruption
+    Verify {
+        #[command(flatten)]
+        data: Data,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Data {
+    /// Directory of the log and everything derived from it [default: ./data]
+    #[arg(long, env = "SUNDAY_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Data {
+    fn or(self, settings: &Settings) -> PathBuf {
+        self.data_dir.or_else(|| settings.data_dir.clone()).unwrap_or_else(|| DATA_DIR.into())
+    }
+}
+
+fn projection(name: &str) -> Result<ProjectionName, String> {
+    let known = ProjectionName::ALL.map(ProjectionName::as_str).join(" or ");
+    ProjectionName::parse(name).ok_or_else(|| format!("it is {known}"))
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let settings = config::load::<Settings>(arguments.config.as_deref());
+    let format = arguments.log_format.or(settings.as_ref().ok().and_then(|settings| settings.log_format));
+    telemetry::init(format.unwrap_or_default());
+    let result = match settings {
+        Ok(settings) => run(arguments.task, &settings),
+        Err(error) => Err(Failure::Usage(error.to_string())),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            // One plain line: this is the command's answer, not a log entry.
+            let _ = writeln!(io::stderr(), "sunday: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
+    let mut out = io::stdout().lock();
+    match task {
+        Task::Serve { data, command_addr, query_addr, import } => {
+            drop(out);
+            let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let options = serve::Options {
+                data_dir: data.or(settings),
+                command_addr: command_addr.or(settings.command_addr).unwrap_or_else(|| local(COMMAND_PORT)),
+                query_addr: query_addr.or(settings.query_addr).unwrap_or_else(|| local(QUERY_PORT)),
+                import,
+            };
+            let runtime = tokio::runtime::Runtime::new()
+                .map_err(|source| Failure::Io { action: "cannot start a runtime".to_owned(), source })?;
+            runtime.block_on(serve::serve(options))?;
+        }
+        Task::Import { file, command_url, json } => {
+            let done = import::import(&file, &command_url)?;
+            let text = if json {
+                serde_json::to_string(&done).map_err(|error| Failure::Output(error.into()))? + "\n"
+            } else {
+                summary::sums(&file, &done)
+            };
+            out.write_all(text.as_bytes()).map_err(Failure::Output)?;
+        }
+        Task::Replay { data, from, to, stream, event_type, json: _ } => {
+            let to = to.map(Position::new);
+            let selection = Selection { from: Position::new(from), to, stream, event_type };
+            replay::replay(&data.or(settings), &selection, &mut out)?;
+        }
+        Task::Rebuild { data, projection, json } => {
+            let names = projection.as_slice();
+            return rebuild::rebuild(&data.or(settings), names, json, &mut out);
+        }
+        Task::Verify { data, json } => return verify::verify(&data.or(settings), json, &mut out),
+    }
+    Ok(0)
+}

@@ -1,0 +1,178 @@
+//! `sunday serve`: all three roles in one process, through the same code as the three binaries.
+//!
+//! ```text
+//!  bind both ports ─▶ open the log ─▶ projector ─▶ query service ─▶ serve ─▶ (import) ─▶ Ctrl-C
+//!  stop: no new requests ─▶ projector saves ─▶ the log closes with its mark
+//! ```
+//!
+//! Invariant: parts stop in the reverse of the order they started in, also when one of them did not start.
+
+use crate::failure::Failure;
+use crate::import::{ImportError, Summary, import};
+use crate::summary;
+use command_api::{AppState, CommandService};
+use eventstore::{Position, Store, StoreOptions};
+use http_kit::server;
+use http_kit::shutdown::Shutdown;
+use projector::Projector;
+use query_api::QueryService;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long the examples after an import wait for the search index.
+const INDEX_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What to serve, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Directory of the log and everything derived from it.
+    pub data_dir: PathBuf,
+    /// Address of the command API.
+    pub command_addr: SocketAddr,
+    /// Address of the query API.
+    pub query_addr: SocketAddr,
+    /// A history to import at the start.
+    pub import: Option<PathBuf>,
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When a port is taken, the log cannot be opened, a part does not start or stop, or the import fails.
+pub async fn serve(options: Options) -> Result<(), Failure> {
+    let shutdown = Shutdown::on_signals().map_err(io_failure("cannot listen for signals"))?;
+    // Ports first: whoever has started Sunday twice hears it before anything is touched.
+    let commands = bind(options.command_addr, "command API").await?;
+    let queries = bind(options.query_addr, "query API").await?;
+    let address = |listener: &tokio::net::TcpListener| {
+        listener.local_addr().map_err(io_failure("a socket does not know its address"))
+    };
+    let (command_url, query_url) =
+        (format!("http://{}", address(&commands)?), format!("http://{}", address(&queries)?));
+    if let Some(file) = &options.import {
+        std::fs::File::open(file)
+            .map_err(|source| Failure::Import(ImportError::File { path: file.clone(), source }))?;
+    }
+
+    let parts = Parts::start(options.data_dir.clone()).await?;
+    let servers = (
+        tokio::spawn(server::serve(commands, command_api::router(parts.state.clone()), shutdown.clone())),
+        tokio::spawn(server::serve(queries, query_api::router(parts.query.clone()), shutdown.clone())),
+    );
+    let mut failed = say(&summary::ready(&command_url, &query_url)).err();
+    if let Some(file) = options.import.filter(|_| failed.is_none()) {
+        let imported = tokio::select! {
+            imported = run_import(file.clone(), command_url) => Some(imported),
+            // Whoever stops during the import wants to stop; starting again goes on where it was.
+            () = shutdown.wait() => None,
+        };
+        let told = match imported {
+            Some(Ok(imported)) => {
+                parts.wait_for_index(Position::new(imported.tally.position)).await;
+                say(&summary::imported(&file, &imported, &query_url))
+            }
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
+        };
+        failed = told.err();
+    }
+    if failed.is_none() {
+        shutdown.wait().await;
+    }
+    shutdown.trigger();
+    for server in [servers.0, servers.1] {
+        if let Err(error) = server.await {
+            failed.get_or_insert(Failure::Part(format!("a server ended unexpectedly: {error}")));
+        }
+    }
+    let stopped = parts.stop().await;
+    failed.map_or(stopped, Err)
+}
+
+/// What runs behind the two servers.
+struct Parts {
+    state: AppState,
+    query: QueryService,
+    projector: Projector,
+    store: Store,
+}
+
+impl Parts {
+    async fn start(data_dir: PathBuf) -> Result<Self, Failure> {
+        blocking(move || {
+            let store = Store::open(&data_dir, &StoreOptions::default())?;
+            let log = (*store).clone();
+            let projector =
+                Projector::start(&data_dir, log.clone()).map_err(|error| Failure::Part(error.to_string()))?;
+            let query = QueryService::over(&data_dir, log, projector.models().clone());
+            let state = AppState::new(CommandService::open(store.clone()));
+            Ok(Self { state, query, projector, store })
+        })
+        .await
+    }
+
+    async fn wait_for_index(&self, position: Position) {
+        let searcher = self.query.searcher().clone();
+        let wait = blocking(move || {
+            let started = Instant::now();
+            while searcher.checkpoint() < position && started.elapsed() < INDEX_TIME_MAX {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Ok(())
+        });
+        // It only sleeps and looks; if it could not be run, the examples are shown a little early.
+        let _ = wait.await;
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        let Self { state, query, projector, store } = self;
+        drop((state, query));
+        blocking(move || {
+            let stopped = projector.stop().map_err(|error| Failure::Part(error.to_string()));
+            // The log closes whatever the projector says: its mark vouches for everything.
+            store.close();
+            stopped
+        })
+        .await
+    }
+}
+
+async fn bind(addr: SocketAddr, what: &str) -> Result<tokio::net::TcpListener, Failure> {
+    server::bind(addr).await.map_err(|error| Failure::Part(format!("the {what} does not start: {error}")))
+}
+
+/// On a thread of its own, because it has a runtime of its own, and nobody waits for it at a stop.
+async fn run_import(file: PathBuf, command_url: String) -> Result<Summary, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    let run = move || {
+        // Nobody listens any more after a stop.
+        let _ = sender.send(import(&file, &command_url));
+    };
+    let thread = std::thread::Builder::new().name("import".to_owned()).spawn(run);
+    thread.map_err(io_failure("cannot start the import"))?;
+    let imported = receiver.await.map_err(|_| Failure::Part("the import stopped unexpectedly".to_owned()))?;
+    Ok(imported?)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::Part(format!("a part ended unexpectedly: {error}")))?
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Nobody reads what a server has to say: that is no reason not to serve.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(Failure::Output),
+    }
+}
+
+fn io_failure(action: &str) -> impl FnOnce(io::Error) -> Failure + '_ {
+    move |source| Failure::Io { action: action.to_owned(), source }
+}
