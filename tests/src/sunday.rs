@@ -1,0 +1,127 @@
+//! Sunday as a person runs it: one process or three, and the commands of the `sunday` binary.
+
+use crate::binaries::binary;
+use crate::client::Client;
+use crate::process::{Process, free_addr};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The command and query APIs on one data directory, in one process or in three.
+#[derive(Debug)]
+pub struct Sunday {
+    processes: Vec<Process>,
+    /// The command API.
+    pub command: Client,
+    /// The query API.
+    pub query: Client,
+}
+
+impl Sunday {
+    /// `sunday serve`, ready.
+    #[must_use]
+    pub fn serve(data_dir: &Path) -> Self {
+        Self::serve_with(data_dir, &[])
+    }
+
+    /// `sunday serve` with further arguments, ready.
+    #[must_use]
+    pub fn serve_with(data_dir: &Path, arguments: &[&str]) -> Self {
+        let (command, query) = (free_addr(), free_addr());
+        let mut serve = Command::new(binary("sunday"));
+        serve.arg("serve").arg("--data-dir").arg(data_dir);
+        serve.args(["--command-addr", &command.to_string(), "--query-addr", &query.to_string()]);
+        serve.args(arguments);
+        let process = Process::start("sunday serve", &mut serve, data_dir.join("serve.stderr"));
+        Self::ready(vec![process], Client { addr: command }, Client { addr: query })
+    }
+
+    /// The three processes, started in this order of `command-api`, `projector` and `query-api`; ready.
+    #[must_use]
+    pub fn three_processes(data_dir: &Path, order: [&str; 3]) -> Self {
+        let (command, query) = (free_addr(), free_addr());
+        let start = |name: &str| {
+            let mut process = Command::new(binary(name));
+            process.arg("--data-dir").arg(data_dir);
+            match name {
+                "command-api" => process.args(["--command-addr", &command.to_string()]),
+                "query-api" => process.args(["--query-addr", &query.to_string()]),
+                _ => &mut process,
+            };
+            Process::start(name, &mut process, data_dir.join(format!("{name}.stderr")))
+        };
+        let processes = order.into_iter().map(start).collect();
+        Self::ready(processes, Client { addr: command }, Client { addr: query })
+    }
+
+    fn ready(mut processes: Vec<Process>, command: Client, query: Client) -> Self {
+        let is_ready = |client: Client| client.try_get("/readyz").is_ok_and(|answer| answer.status == 200);
+        let Some(first) = processes.first_mut() else { panic!("no process") };
+        first.wait_until("both APIs are ready", || is_ready(command) && is_ready(query));
+        Self { processes, command, query }
+    }
+
+    /// The command API's URL.
+    #[must_use]
+    pub fn command_url(&self) -> String {
+        format!("http://{}", self.command.addr)
+    }
+
+    /// The number of events in the log, once the read models have them all.
+    #[must_use]
+    pub fn settled_position(&self) -> u64 {
+        let position = self.query.get("/api/v1/events?limit=1").position();
+        let path = format!("/api/v1/workspaces?minPosition={position}&timeoutMs=30000");
+        assert!(self.query.get(&path).position() >= position);
+        position
+    }
+
+    /// Stops everything cleanly.
+    pub fn stop(self) {
+        // The reverse of a sensible order of starting, though any has to do.
+        for process in self.processes.into_iter().rev() {
+            process.stop();
+        }
+    }
+
+    /// SIGKILL for everything.
+    pub fn kill(self) {
+        for process in self.processes {
+            process.kill();
+        }
+    }
+}
+
+/// Runs the `sunday` binary to its end.
+#[must_use]
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new(binary("sunday")).args(arguments).output().expect("sunday starts")
+}
+
+/// `sunday import FILE --json`, which must succeed; checks that the sums add up.
+#[must_use]
+pub fn import(file: &Path, command_url: &str) -> Value {
+    let file = file.to_str().expect("a path in UTF-8");
+    let output = run(&["import", file, "--command-url", command_url, "--json"]);
+    assert!(output.status.success(), "import: {}", String::from_utf8_lossy(&output.stderr));
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("one JSON object on stdout");
+    let sum = |names: &[&str]| -> u64 { names.iter().map(|name| summary[name].as_u64().expect(name)).sum() };
+    assert_eq!(sum(&["lines"]), sum(&["applied", "unchanged", "duplicate", "rejected"]), "{summary}");
+    let rejections = summary["rejections"].as_array().expect("a list of rejections");
+    assert_eq!(rejections.len() as u64, sum(&["rejected"]), "every rejection is explained");
+    summary
+}
+
+/// `sunday verify --json`: the exit code and the report.
+#[must_use]
+pub fn verify(data_dir: &Path) -> (i32, Value) {
+    let output = run(&["verify", "--data-dir", data_dir.to_str().expect("a path in UTF-8"), "--json"]);
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {}\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    });
+    (output.status.code().expect("verify is not killed"), report)
+}
