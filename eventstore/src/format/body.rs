@@ -1,7 +1,7 @@
 //! The body of a commit, split into stream table, command table and events.
 
 use super::FormatError;
-use super::bytes::{slice, u32_at};
+use super::bytes::{slice, u32_at, u64_at};
 use crate::codec;
 use crate::names::{CommandId, Fingerprint};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub const BODY_HEADER_BYTES: usize = 8;
 /// Length of a command's record in the table, bytes.
 pub const COMMAND_RECORD_BYTES: usize = 41;
+/// Where the outcome stands in a command's record.
+const OUTCOME_AT: usize = 32;
 
 /// One command in a commit's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +54,20 @@ impl<'a> Body<'a> {
             return Ok(Vec::new());
         }
         codec::decode(self.command_table).map_err(|_| FormatError("the command table cannot be read"))
+    }
+
+    /// Whether the command table can be read, without reading it: it is fixed-width.
+    pub(crate) fn check_commands(&self) -> Result<(), FormatError> {
+        let table = self.command_table;
+        if table.is_empty() {
+            return Ok(());
+        }
+        let records = table.get(8..).unwrap_or_default();
+        let count = u64_at(table, 0)?;
+        let sound = records.len().is_multiple_of(COMMAND_RECORD_BYTES)
+            && (records.len() / COMMAND_RECORD_BYTES) as u64 == count
+            && records.chunks_exact(COMMAND_RECORD_BYTES).all(|record| record[OUTCOME_AT] <= 1);
+        if sound { Ok(()) } else { Err(FormatError("the command table cannot be read")) }
     }
 
     pub(crate) fn events(&self) -> &'a [u8] {

@@ -3,7 +3,7 @@
 use crate::digest::{self, BodyDigest};
 use crate::format::FormatError;
 use crate::format::body::Body;
-use crate::format::bytes::first_nonzero;
+use crate::format::bytes::{all_zero, first_nonzero};
 use crate::format::event::{EventIter, EventView};
 use crate::format::frame::{self, CrcSeed, FRAME_MAGIC, Frame, FrameKind};
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
@@ -38,12 +38,14 @@ pub(super) struct Walker<'a> {
     offset: u64,
     sound_end: u64,
     last_kind: Option<FrameKind>,
+    /// Whether everything from the end of the frames to `stop` was seen to be zero.
+    rest_is_zero: bool,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(bytes: &'a [u8], seed: &'a CrcSeed, stop: u64) -> Self {
         let offset = SEGMENT_HEADER_BYTES as u64;
-        Self { bytes, seed, stop, offset, sound_end: offset, last_kind: None }
+        Self { bytes, seed, stop, offset, sound_end: offset, last_kind: None, rest_is_zero: false }
     }
 
     pub(super) fn offset(&self) -> u64 {
@@ -57,6 +59,10 @@ impl<'a> Walker<'a> {
 
     pub(super) fn last_kind(&self) -> Option<FrameKind> {
         self.last_kind
+    }
+
+    pub(super) fn rest_is_zero(&self) -> bool {
+        self.rest_is_zero
     }
 
     /// The next sound frames.
@@ -74,7 +80,7 @@ impl<'a> Walker<'a> {
                     self.last_kind = Some(frame.header.kind);
                 }
                 // Zeros end a segment, unless sound frames follow: then somebody has wiped what was there.
-                Ok(None) if self.next_sound(self.offset).is_none() => return (window, Step::End),
+                Ok(None) if self.nothing_follows() => return (window, Step::End),
                 Ok(None) => {
                     return (
                         window,
@@ -94,6 +100,13 @@ impl<'a> Walker<'a> {
             self.offset = offset;
         }
         next.is_some()
+    }
+
+    fn nothing_follows(&mut self) -> bool {
+        let from = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let stop = usize::try_from(self.stop).unwrap_or(usize::MAX).min(self.bytes.len());
+        self.rest_is_zero = all_zero(self.bytes.get(from..stop).unwrap_or_default());
+        self.rest_is_zero || self.next_sound(self.offset).is_none()
     }
 
     fn next_sound(&self, from: u64) -> Option<u64> {
@@ -199,7 +212,7 @@ fn hash_frame<'a>(frame: &Frame<'a>) -> Hashed<'a> {
 
 fn hash_commit<'a>(frame: &Frame<'a>, hashed: &mut Hashed<'a>) -> Result<(), FormatError> {
     let body = Body::decode(frame.body)?;
-    body.commands()?;
+    body.check_commands()?;
     let mut digest = BodyDigest::new(frame.header.events);
     hashed.events.reserve(frame.header.events as usize);
     for event in EventIter::new(*frame)? {
