@@ -165,6 +165,7 @@ impl CommitBuilder {
         }
         let streams = streams.list;
 
+        check_event_ids(&events)?;
         let body = encode_body(&streams, &commands, &events, &places)?;
         if body.len() > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge { bytes: body.len(), max: COMMIT_BYTES_MAX });
@@ -336,6 +337,19 @@ impl PreparedCommit {
             }
         }
         digest.finish(command_table_of(&self.body))
+    }
+}
+
+/// Ids are UUIDv7 by contract, so they cannot meet by chance; one event given twice is caught where it costs nothing.
+fn check_event_ids(events: &[NewEvent]) -> Result<(), CommitError> {
+    if events.len() < 2 {
+        return Ok(());
+    }
+    let mut ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(CommitError::EventTwice { event: pair[0] }),
+        None => Ok(()),
     }
 }
 

@@ -60,6 +60,11 @@ impl ControlPage {
         let page = SharedPage::new(&file, CONTROL_PAGE_BYTES, true).map_err(io("cannot map"))?;
         debug_assert!(page.writable());
         let [low, high] = halves(store);
+        if [page.long(STORE_AT).load(Relaxed), page.long(STORE_AT + 8).load(Relaxed)] != [low, high] {
+            // Another store's page: its ends must never be read as ours.
+            page.long(PUBLISHED_END_AT).store(0, Release);
+            page.long(DURABLE_END_AT).store(0, Release);
+        }
         page.word(VERSION_AT).store(CONTROL_VERSION, Relaxed);
         page.long(STORE_AT).store(low, Relaxed);
         page.long(STORE_AT + 8).store(high, Relaxed);

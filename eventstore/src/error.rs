@@ -57,6 +57,12 @@ pub enum CommitError {
         /// How many events it has.
         events: u32,
     },
+    /// The same event id twice in one commit.
+    #[error("event {event} stands twice in one commit")]
+    EventTwice {
+        /// The event.
+        event: Uuid,
+    },
     /// The same command id twice in one commit.
     #[error("command {command} stands twice in one commit")]
     CommandTwice {

@@ -38,7 +38,13 @@ pub(crate) fn open(data_dir: &Path) -> Result<(Arc<Shared>, Follower), OpenError
     let no_log = || OpenError::NoLog { path: data_dir.to_owned() };
     let page = ControlPage::open_reader(data_dir)?.ok_or_else(no_log)?;
     let published = page.published().ok_or_else(no_log)?;
-    let shared = Arc::new(Shared::new(data_dir.join("log"), used_segments(data_dir)?)?);
+    // Beyond what is published a live writer may be in the middle of a header.
+    let segments = used_segments(data_dir, Some(published.end.segment()))?;
+    let shared = Arc::new(Shared::new(data_dir.join("log"), segments)?);
+    if published.store != shared.store {
+        // The page is of a store that is not here (any more): nothing has been published of this one.
+        return Err(no_log());
+    }
     catch_up(&shared, published.end)?;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -61,7 +67,7 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
         // The ticket is read before the end: whatever is published in between makes the wait return at once.
         let ticket = page.ticket();
-        if let Some(published) = page.published()
+        if let Some(published) = page.published().filter(|published| published.store == shared.store)
             && published.end > shared.tail().end
             && let Err(error) = shared.advance(published.end)
         {
@@ -80,7 +86,7 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
 
 /// Opens a log as it is, up to the first thing that is not sound.
 pub(crate) fn open_offline(data_dir: &Path) -> Result<Arc<Shared>, OpenError> {
-    let segments = used_segments(data_dir)?;
+    let segments = used_segments(data_dir, None)?;
     let Some(last) = segments.last().cloned() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
@@ -108,11 +114,14 @@ fn catch_up(shared: &Shared, end: LogOffset) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The segments that have been begun, in order.
-pub(crate) fn used_segments(data_dir: &Path) -> Result<Vec<Arc<Segment>>, OpenError> {
+/// The segments that have been begun, in order, up to `last` if that is known.
+pub(crate) fn used_segments(data_dir: &Path, last: Option<u32>) -> Result<Vec<Arc<Segment>>, OpenError> {
     let log_dir = data_dir.join("log");
     let mut used: Vec<Arc<Segment>> = Vec::new();
     for sequence in segments::list(&log_dir)? {
+        if last.is_some_and(|last| sequence > last) {
+            break;
+        }
         match Segment::open(&log_dir, sequence)? {
             SegmentFile::Used(segment) => used.push(Arc::new(segment)),
             SegmentFile::Prepared => break,

@@ -49,18 +49,18 @@ number! {
 }
 
 impl Position {
-    /// The position `count` events later.
+    /// The position `count` events later. Saturates: hostile bytes must not make us panic, and no log gets that far.
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
-        Self(self.0 + count)
+        Self(self.0.saturating_add(count))
     }
 }
 
 impl Version {
-    /// The version `count` events later.
+    /// The version `count` events later. Saturates.
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
-        Self(self.0 + count)
+        Self(self.0.saturating_add(count))
     }
 }
 

@@ -20,6 +20,10 @@ const FETCH: usize = 256;
 pub struct FoundCommand {
     /// What it said.
     pub fingerprint: Fingerprint,
+    /// What became of this command; the receipt speaks of the whole commit.
+    pub outcome: Outcome,
+    /// Chain head after its commit, which names that commit among all others.
+    pub chain: Digest,
     /// What its caller was told; `duplicate` is set.
     pub receipt: Receipt,
 }
@@ -162,10 +166,11 @@ impl RecordedCommit {
             next: self.next(),
             recorded_at: self.recorded_at(),
             versions,
-            outcome: if record.outcome == 0 { Outcome::Applied } else { Outcome::Unchanged },
+            outcome: if self.is_empty() { Outcome::Unchanged } else { Outcome::Applied },
             duplicate: true,
         };
-        Ok(Some(FoundCommand { fingerprint: record.fingerprint, receipt }))
+        let outcome = if record.outcome == 0 { Outcome::Applied } else { Outcome::Unchanged };
+        Ok(Some(FoundCommand { fingerprint: record.fingerprint, outcome, chain: self.chain(), receipt }))
     }
 }
 

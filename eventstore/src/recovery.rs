@@ -7,8 +7,11 @@ use crate::control;
 use crate::digest::sha256;
 use crate::error::OpenError;
 use crate::follow::used_segments;
-use crate::format::segment_header::{Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::numbers::{Digest, LogOffset, Position, Timestamp};
+use crate::format::bytes::all_zero;
+use crate::format::segment_header::{
+    HEADER_CRC_FAILS, Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader,
+};
+use crate::numbers::{Digest, LogOffset, Position};
 use crate::scan::{self, WalkEnd};
 use crate::segment::{self, Segment, SegmentFile};
 use crate::segments::{self, Preparer};
@@ -18,6 +21,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// Openings without an append that the control page may be ahead of the log's frames.
+const EPOCHS_AHEAD_MAX: u32 = 1 << 20;
 
 /// How the last used segment is to be continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +46,6 @@ pub(crate) struct Recovered {
     pub(crate) end: LogOffset,
     pub(crate) next: Position,
     pub(crate) chain: Digest,
-    pub(crate) recorded_at: Timestamp,
     pub(crate) continues: Continue,
 }
 
@@ -49,7 +54,15 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
     let log_dir = data_dir.join("log");
     let published = control::last_published(data_dir)?;
     set_aside_torn_header(data_dir)?;
-    let segments = used_segments(data_dir)?;
+    let segments = used_segments(data_dir, None)?;
+    for unused in segments::list(&log_dir)?.into_iter().skip(segments.len()) {
+        let io =
+            |source| OpenError::Io { action: "cannot read", path: segment::path(&log_dir, unused), source };
+        if let Some(at) = segments::first_nonzero_of(&log_dir, unused).map_err(io)? {
+            let reason = format!("its header is gone, but there are bytes at {at}");
+            return Err(OpenError::BadSegment { segment: unused, reason });
+        }
+    }
     let Some(last) = segments.last().map(Arc::clone) else {
         if let Some(published) = published {
             return Err(OpenError::Damaged {
@@ -108,19 +121,33 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
                 position = walked.next.get(),
                 "a torn group that nobody was told of is set aside; the log goes on in a new segment"
             );
+            // What the next header vouches for must be what the disk holds, not only what the page cache shows.
+            sync(&log_dir, last.header.sequence)?;
             Continue::AfterTear(sha256(tail_of(&last, walked.offset)))
         }
     };
     Ok(Recovered {
         store,
-        epoch: walked.epoch.max(published.map_or(0, |published| published.epoch)) + 1,
+        epoch: next_epoch(walked.epoch, published.map(|published| published.epoch))?,
         end,
         next: walked.next,
         chain: walked.chain,
-        recorded_at: walked.recorded_at,
         continues,
         segments,
     })
+}
+
+/// The control page has no CRC: an epoch far beyond the log's own is rot, not a writer.
+fn next_epoch(of_log: u32, of_page: Option<u32>) -> Result<u32, OpenError> {
+    let of_page = of_page.filter(|epoch| *epoch <= of_log.saturating_add(EPOCHS_AHEAD_MAX)).unwrap_or(0);
+    let exhausted = || OpenError::Setting("the writer epochs of this log are exhausted".to_owned());
+    of_log.max(of_page).checked_add(1).ok_or_else(exhausted)
+}
+
+fn sync(log_dir: &Path, sequence: u32) -> Result<(), OpenError> {
+    let path = segment::path(log_dir, sequence);
+    let io = |source| OpenError::Io { action: "cannot sync", path: path.clone(), source };
+    OpenOptions::new().write(true).open(&path).map_err(io)?.sync_data().map_err(io)
 }
 
 fn tail_of(segment: &Segment, from: u64) -> &[u8] {
@@ -139,39 +166,50 @@ fn make_durable(log_dir: &Path, last: &Segment, from: LogOffset, end: LogOffset)
     file.sync_data().map_err(io)
 }
 
-/// A header that a crash has torn while its segment was being begun: the segment was never used. It is renamed, not
-/// removed, and only when everything before it says that the log ended there.
+/// A header that a crash has torn while its segment was being begun: the segment was never used, because frames are
+/// only written after the header has been synced. It is renamed, not removed, and only when nothing but the header is
+/// there, nothing follows it, and the segment before it had ended.
 fn set_aside_torn_header(data_dir: &Path) -> Result<(), OpenError> {
     let log_dir = data_dir.join("log");
     let sequences = segments::list(&log_dir)?;
     let mut last_used = None;
     for sequence in &sequences {
-        match Segment::open(&log_dir, *sequence)? {
-            SegmentFile::Used(segment) => last_used = Some(segment),
-            SegmentFile::Prepared => return Ok(()),
-            SegmentFile::Broken(error) => {
-                let published = control::last_published(data_dir)?;
-                let reached = published.is_some_and(|published| published.end.segment() >= *sequence);
-                let is_last_begun = (sequence + 1..)
-                    .zip(sequences.iter().skip(*sequence as usize + 1))
-                    .all(|(_, later)| matches!(Segment::open(&log_dir, *later), Ok(SegmentFile::Prepared)));
-                let sealed =
-                    last_used.as_ref().is_some_and(|last| scan::walk(last, |_, _| {}).end == WalkEnd::Sealed);
-                if reached || !is_last_begun || !sealed {
-                    return Err(OpenError::BadSegment { segment: *sequence, reason: error.to_string() });
-                }
-                let path = segment::path(&log_dir, *sequence);
-                let aside = path.with_extension("seg.torn");
-                tracing::warn!(segment = sequence, %error, "a segment header that a crash has torn is set aside");
-                let io = |source| OpenError::Io { action: "cannot set aside", path: path.clone(), source };
-                std::fs::rename(&path, aside).map_err(io)?;
-                // What was prepared behind it is all zero, and would leave a gap in the numbers.
-                for later in sequences.iter().filter(|later| *later > sequence) {
-                    std::fs::remove_file(segment::path(&log_dir, *later)).map_err(io)?;
-                }
-                return segments::sync_dir(&log_dir).map_err(io);
+        let error = match Segment::open(&log_dir, *sequence)? {
+            SegmentFile::Used(segment) => {
+                last_used = Some(segment);
+                continue;
             }
+            SegmentFile::Prepared => return Ok(()),
+            SegmentFile::Broken(error) => error,
+        };
+        let path = segment::path(&log_dir, *sequence);
+        let io = |source| OpenError::Io { action: "cannot set aside", path: path.clone(), source };
+        let published = control::last_published(data_dir)?;
+        let is_published = published.is_some_and(|published| published.end.segment() >= *sequence);
+        let bytes = std::fs::read(&path).map_err(io)?;
+        let is_torn = error == HEADER_CRC_FAILS && bytes.get(SEGMENT_HEADER_BYTES..).is_some_and(all_zero);
+        let later = &sequences[*sequence as usize + 1..];
+        let mut nothing_later = true;
+        for later in later {
+            nothing_later &= segments::first_nonzero_of(&log_dir, *later).map_err(io)?.is_none();
         }
+        let may_follow = match &last_used {
+            None => published.is_none(),
+            Some(last) => {
+                let walked = scan::walk(last, |_, _| {});
+                walked.end == WalkEnd::Sealed || scan::probe(last, walked.offset).first_nonzero.is_some()
+            }
+        };
+        if is_published || !is_torn || !nothing_later || !may_follow {
+            return Err(OpenError::BadSegment { segment: *sequence, reason: error.to_string() });
+        }
+        tracing::warn!(segment = sequence, %error, "a segment header that a crash has torn is set aside");
+        std::fs::rename(&path, path.with_extension("seg.torn")).map_err(io)?;
+        // What was prepared behind it is all zero, and would leave a gap in the numbers.
+        for later in later {
+            std::fs::remove_file(segment::path(&log_dir, *later)).map_err(io)?;
+        }
+        return segments::sync_dir(&log_dir).map_err(io);
     }
     Ok(())
 }
@@ -191,7 +229,7 @@ fn create(data_dir: &Path, log_dir: &Path, segment_bytes: u64) -> Result<Recover
     };
     write_header(&file, &header).map_err(io)?;
     segments::sync_dir(data_dir).map_err(io)?;
-    let segments = used_segments(data_dir)?;
+    let segments = used_segments(data_dir, None)?;
     Ok(Recovered {
         store: header.store,
         epoch: 1,
@@ -199,7 +237,6 @@ fn create(data_dir: &Path, log_dir: &Path, segment_bytes: u64) -> Result<Recover
         end: LogOffset::new(0, SEGMENT_HEADER_BYTES as u64),
         next: Position::ZERO,
         chain: Digest::default(),
-        recorded_at: Timestamp::new(i64::MIN),
         continues: Continue::Here,
     })
 }

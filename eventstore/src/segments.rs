@@ -1,7 +1,7 @@
 //! The segment files of a log: listing them, opening them in order, preparing the next one in the background.
 
 use crate::error::OpenError;
-use crate::format::bytes::all_zero;
+use crate::format::bytes::first_nonzero;
 use crate::segment;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -50,36 +50,72 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Makes sure that the segment's file is there with its full length, all zero, synced under its final name.
 /// Zeros are written rather than allocated: a later write into them changes no metadata, which halves its fdatasync.
+///
+/// A file that is already there is looked at whole before it is trusted: one whose header has been wiped may hold
+/// frames, and those are not ours to erase. It is made under another name and renamed, so that a reader who has the
+/// old one mapped keeps it.
 fn prepare(log_dir: &Path, sequence: u32, capacity: u64) -> io::Result<File> {
     let path = segment::path(log_dir, sequence);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-    if !is_prepared(&mut file, capacity)? {
-        // A file that a crash or a full disk left half made: it never held anything.
-        file.set_len(0)?;
-        let zeros = vec![0; ZEROS];
-        let mut left = capacity;
-        while left > 0 {
-            let chunk = usize::try_from(left).map_or(ZEROS, |left| left.min(ZEROS));
-            file.write_all(&zeros[..chunk])?;
-            left -= chunk as u64;
+    match File::options().read(true).write(true).open(&path) {
+        Ok(mut file) => {
+            if let Some(at) = first_nonzero_in(&mut file)? {
+                let reason = format!("{} should be unused, but has bytes at {at}", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+            if file.metadata()?.len() == capacity {
+                file.sync_all()?;
+                sync_dir(log_dir)?;
+                return Ok(file);
+            }
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
-    file.sync_all()?;
+    let unfinished = path.with_extension("seg.preparing");
+    let made = make(&unfinished, capacity);
+    if made.is_err() {
+        // A half-made file would hold on to the room that ran out. If it cannot be removed, the next try truncates it.
+        let _ = fs::remove_file(&unfinished);
+    }
+    let file = made?;
+    fs::rename(&unfinished, &path)?;
     sync_dir(log_dir)?;
     Ok(file)
 }
 
-fn is_prepared(file: &mut File, capacity: u64) -> io::Result<bool> {
-    if file.metadata()?.len() != capacity {
-        return Ok(false);
+fn make(path: &Path, capacity: u64) -> io::Result<File> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    let zeros = vec![0; ZEROS];
+    let mut left = capacity;
+    while left > 0 {
+        let chunk = usize::try_from(left).map_or(ZEROS, |left| left.min(ZEROS));
+        file.write_all(&zeros[..chunk])?;
+        left -= chunk as u64;
     }
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Offset of the first byte other than zero of a segment's file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn first_nonzero_of(log_dir: &Path, sequence: u32) -> io::Result<Option<u64>> {
+    first_nonzero_in(&mut File::open(segment::path(log_dir, sequence))?)
+}
+
+fn first_nonzero_in(file: &mut File) -> io::Result<Option<u64>> {
     let mut buffer = vec![0; ZEROS];
+    let mut offset = 0;
     loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(true),
-            read if all_zero(&buffer[..read]) => {}
-            _ => return Ok(false),
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(None);
         }
+        if let Some(at) = first_nonzero(&buffer[..read]) {
+            return Ok(Some(offset + at as u64));
+        }
+        offset += read as u64;
     }
 }
 

@@ -59,12 +59,21 @@ pub(crate) struct Sequencer {
     pending: Pending,
 }
 
+/// A command that was carried out.
+#[derive(Debug, Clone)]
+struct Known {
+    fingerprint: Fingerprint,
+    /// Chain head after its commit, which names that commit among all others.
+    chain: Digest,
+    receipt: Receipt,
+}
+
 /// What the group under construction has changed.
 #[derive(Debug, Default)]
 struct Pending {
     heads: FxHashMap<StreamId, Version>,
     newest_with_tag: FxHashMap<Tag, Position>,
-    commands: FxHashMap<CommandId, (Fingerprint, Receipt)>,
+    commands: FxHashMap<CommandId, Known>,
 }
 
 impl Sequencer {
@@ -149,26 +158,30 @@ impl Sequencer {
         commit: &PreparedCommit,
         durable: &impl Durable,
     ) -> Result<Option<Receipt>, AppendError> {
-        let mut known: Option<Receipt> = None;
+        let mut known: Option<Known> = None;
         for (index, record) in commit.commands.iter().enumerate() {
             let found = match self.pending.commands.get(&record.id) {
-                Some((fingerprint, receipt)) => Some((*fingerprint, receipt.clone())),
+                Some(known) => Some(known.clone()),
                 None => durable
                     .find_command(&record.id)
                     .map_err(|error| AppendError::Unreadable { reason: error.to_string() })?
-                    .map(|found| (found.fingerprint, found.receipt)),
+                    .map(|found| Known {
+                        fingerprint: found.fingerprint,
+                        chain: found.chain,
+                        receipt: found.receipt,
+                    }),
             };
             match (found, &known) {
-                (Some((fingerprint, _)), _) if fingerprint != record.fingerprint => {
+                (Some(found), _) if found.fingerprint != record.fingerprint => {
                     return Err(AppendError::CommandReused { command: record.id });
                 }
-                (Some((_, receipt)), None) if index == 0 => known = Some(receipt),
-                (Some((_, receipt)), Some(first)) if same_commit(&receipt, first) => {}
+                (Some(found), None) if index == 0 => known = Some(found),
+                (Some(found), Some(first)) if found.chain == first.chain => {}
                 (None, None) => {}
                 _ => return Err(AppendError::CommandsSplit { command: record.id }),
             }
         }
-        Ok(known.map(|receipt| Receipt { duplicate: true, ..receipt }))
+        Ok(known.map(|known| Receipt { duplicate: true, ..known.receipt }))
     }
 
     fn stream_version(&self, stream: &StreamId, durable: &impl Durable) -> Option<Version> {
@@ -253,17 +266,12 @@ impl Sequencer {
             duplicate: false,
         };
         for record in &commit.commands {
-            self.pending.commands.insert(record.id, (record.fingerprint, receipt.clone()));
+            let known =
+                Known { fingerprint: record.fingerprint, chain: self.chain, receipt: receipt.clone() };
+            self.pending.commands.insert(record.id, known);
         }
         Stamped { header, base_versions, receipt }
     }
-}
-
-/// Commits that hold commands have a place of their own; commits without events share a position but not a time and
-/// a set of streams. Position and recorded-at together tell the commits of one store apart well enough to say that two
-/// commands were carried out together.
-fn same_commit(one: &Receipt, other: &Receipt) -> bool {
-    one.first == other.first && one.next == other.next && one.recorded_at == other.recorded_at
 }
 
 fn wrong_version(stream: &StreamId, expected: ExpectedVersion, current: Option<Version>) -> AppendError {

@@ -90,16 +90,23 @@ impl Store {
         })?;
         let lock = lock(&log_dir)?;
         let recovered = recovery::recover(data_dir, options.segment_bytes)?;
-        let control = ControlPage::open_writer(data_dir, recovered.store, recovered.epoch)?;
         let shared = Arc::new(Shared::new(log_dir, recovered.segments.clone())?);
         recovered.index(&shared)?;
+        // Only a log that is sound as a whole takes over the page.
+        let control = ControlPage::open_writer(data_dir, recovered.store, recovered.epoch)?;
         control.publish(recovered.next, recovered.end);
 
         let queue = Arc::new(Queue::default());
         let writer = Writer::new(&recovered, options, Arc::clone(&shared), control, Arc::clone(&queue))?;
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
-            .spawn(move || writer.run())
+            .spawn({
+                let queue = Arc::clone(&queue);
+                move || {
+                    let _answers = AnswerOnPanic(queue);
+                    writer.run();
+                }
+            })
             .map_err(|source| OpenError::Io {
                 action: "cannot start the writer of",
                 path: data_dir.into(),
@@ -134,6 +141,17 @@ impl Store {
     /// Finishes what was submitted, leaves a mark that vouches for all of it, and stops. Blocks.
     pub fn close(&self) {
         self.inner.close();
+    }
+}
+
+/// Nobody who waits is left without an answer, not even by a bug of ours.
+struct AnswerOnPanic(Arc<Queue>);
+
+impl Drop for AnswerOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("the writer has panicked; this is a bug");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::format::frame::FrameKind;
 use crate::format::segment_header::{PreviousEnd, SEGMENT_HEADER_BYTES};
 use crate::index::Index;
 use crate::names::{CommandId, StreamId, Tag};
-use crate::numbers::{Digest, LogOffset, Position, Version};
+use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use crate::recorded::{FoundCommand, RecordedCommit};
 use crate::segment::{Segment, SegmentFile};
 use parking_lot::{Mutex, RwLock};
@@ -39,6 +39,8 @@ pub(crate) struct Tail {
     pub(crate) end: LogOffset,
     pub(crate) next: Position,
     pub(crate) chain: Digest,
+    /// Of the last frame: what the next one's may not fall below.
+    pub(crate) recorded_at: Timestamp,
 }
 
 impl Shared {
@@ -52,6 +54,7 @@ impl Shared {
                 end: LogOffset::new(0, SEGMENT_HEADER_BYTES as u64),
                 next: Position::ZERO,
                 chain: Digest::default(),
+                recorded_at: Timestamp::new(i64::MIN),
             }),
             log_dir,
             segments: RwLock::new(segments),
@@ -100,22 +103,28 @@ impl Shared {
     /// Indexes everything up to `end`, which is published, and moves the watermark there.
     pub(crate) fn advance(&self, end: LogOffset) -> Result<(), ReadError> {
         let mut tail = self.tail.lock();
-        while tail.end < end {
-            let segment = self.segment(tail.end.segment())?;
-            if end.segment() == tail.end.segment() {
-                self.advance_within(&mut tail, &segment, end.offset())?;
-            } else {
-                // How much of a segment counts, its successor's header says: up to the seal, or to where it was torn.
-                let next = self.segment(tail.end.segment() + 1)?;
-                self.advance_within(&mut tail, &segment, next.header.previous.valid_len)?;
-                enter(&mut tail, &next)?;
-            }
-        }
+        let advanced = self.advance_to(&mut tail, end);
+        // Also after an error: what was passed before it is indexed, and watermark and index must agree.
         self.watermark.send_if_modified(|watermark| {
             let moved = *watermark != tail.next;
             *watermark = tail.next;
             moved
         });
+        advanced
+    }
+
+    fn advance_to(&self, tail: &mut Tail, end: LogOffset) -> Result<(), ReadError> {
+        while tail.end < end {
+            let segment = self.segment(tail.end.segment())?;
+            if end.segment() == tail.end.segment() {
+                self.advance_within(tail, &segment, end.offset())?;
+            } else {
+                // How much of a segment counts, its successor's header says: up to the seal, or to where it was torn.
+                let next = self.segment(tail.end.segment() + 1)?;
+                self.advance_within(tail, &segment, next.header.previous.valid_len)?;
+                enter(tail, &next)?;
+            }
+        }
         Ok(())
     }
 
@@ -150,6 +159,7 @@ impl Shared {
                 tail.end = LogOffset::new(segment.header.sequence, offset + header.frame_len() as u64);
                 tail.next = header.next();
                 tail.chain = header.chain;
+                tail.recorded_at = tail.recorded_at.max(header.recorded_at);
             }
         }
         Ok(())

@@ -130,7 +130,7 @@ impl Writer {
                 recovered.epoch,
                 recovered.next,
                 recovered.chain,
-                recovered.recorded_at,
+                shared.tail().recorded_at,
             ),
             successor_of: (recovered.continues != Continue::Here).then(|| previous_of(recovered)),
             vouched: Vouched { upto: recovered.next, end: recovered.end },
@@ -197,7 +197,7 @@ impl Writer {
                 continue;
             }
             if let Err(error) = room {
-                let reason = format!("no room for another segment: {error}");
+                let reason = format!("another segment cannot be begun: {error}");
                 self.group.answers.push((answer, Err(AppendError::ReadOnly { reason })));
                 continue;
             }
@@ -271,7 +271,15 @@ impl Writer {
 
     /// Vouches for everything written so far, once there has been quiet.
     fn mark(&mut self) -> Result<(), Fatal> {
-        if !self.unmarked || !self.fits(FRAME_HEADER_BYTES as u64) {
+        if !self.unmarked {
+            return Ok(());
+        }
+        if !self.fits(FRAME_HEADER_BYTES as u64) {
+            // No room for a mark: the seal and the next header vouch instead. Without room for those, the next quiet
+            // moment tries again.
+            if self.roll()?.is_ok() {
+                self.unmarked = false;
+            }
             return Ok(());
         }
         self.append_bodiless(FrameKind::Mark);

@@ -104,7 +104,10 @@ impl Inner {
     fn known(&self, order: &Order) -> Result<Option<Receipt>, Refusal> {
         match self.store.find_command(&order.command)? {
             None => Ok(None),
-            Some(found) if found.fingerprint == order.fingerprint => Ok(Some(found.receipt)),
+            Some(found) if found.fingerprint == order.fingerprint => {
+                // The receipt speaks of the commit, which may hold other commands; this one is asked about.
+                Ok(Some(Receipt { outcome: found.outcome, ..found.receipt }))
+            }
             Some(_) => Err(Refusal::KeyReused),
         }
     }

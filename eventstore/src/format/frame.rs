@@ -204,6 +204,9 @@ pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Opti
     if kind != FrameKind::Commit && (body_len != 0 || events != 0 || streams != 0) {
         return Err(FormatError("a mark or seal with a body"));
     }
+    if u64_at(fixed, 32)?.checked_add(u64::from(events)).is_none() {
+        return Err(FormatError("the frame's positions overflow"));
+    }
     let header = FrameHeader {
         kind,
         streams,

@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub const SEGMENT_HEADER_BYTES: usize = 4096;
 /// The format this code writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
+/// What a torn or rotten header is called.
+pub(crate) const HEADER_CRC_FAILS: FormatError = FormatError("the segment header fails its CRC");
 const MAGIC: [u8; 8] = *b"SUNDAYLG";
 const HASH_SHA256: u8 = 1;
 const CRC_AT: usize = SEGMENT_HEADER_BYTES - 4;
@@ -109,7 +111,7 @@ impl SegmentHeader {
             return Ok(None);
         }
         if crc32fast::hash(&bytes[..CRC_AT]) != u32_at(bytes, CRC_AT)? {
-            return Err(FormatError("the segment header fails its CRC"));
+            return Err(HEADER_CRC_FAILS);
         }
         if array::<8>(bytes, 0)? != MAGIC {
             return Err(FormatError("this is not a segment of Sunday"));

@@ -63,12 +63,15 @@ impl Mapped {
 /// When there is no log or its files cannot be read; damage is not an error but a [`Finding`].
 pub fn verify(data_dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
     let log_dir = data_dir.join("log");
+    // The page is read before the files are listed: a live writer may begin a segment in between.
+    let live = store::is_locked(data_dir);
+    let published = control::last_published(data_dir)?;
     let segments = map_segments(&log_dir)?;
     if segments.is_empty() {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     }
-    let live = store::is_locked(data_dir);
-    let published = control::last_published(data_dir)?;
+    let store = segments.iter().find_map(|segment| SegmentHeader::decode(segment.bytes()).ok().flatten());
+    let published = published.filter(|published| store.is_none_or(|header| header.store == published.store));
     let total = segments.iter().map(|segment| segment.bytes().len() as u64).sum();
     let mut run = Run {
         linker: Linker::new(),
@@ -77,24 +80,32 @@ pub fn verify(data_dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Rep
         furthest: LogOffset::default(),
         ended: None,
         bound: None,
+        end_unknown: false,
         rest_is_zero: false,
         progress,
         done: 0,
         total,
     };
+    for header in segments.iter().filter_map(|segment| SegmentHeader::decode(segment.bytes()).ok().flatten())
+    {
+        run.furthest = run.furthest.max(header.durable_end);
+    }
     if let Some(published) = published {
-        run.furthest = published.end;
+        run.furthest = run.furthest.max(published.end);
         run.bound = live.then_some(published.end);
     }
     std::thread::scope(|scope| {
         // The last file is nearly always prepared and unused: 128 MiB of zeros, looked at beside the others.
         let last = segments.last().filter(|last| !live && last.is_unused());
         let unused = last.map(|last| scope.spawn(|| first_nonzero(last.bytes())));
-        for (expected, segment) in (0..).zip(&segments) {
+        let mut expected = 0;
+        for segment in &segments {
             if segment.sequence != expected {
                 let message = format!("the file {expected:010}.seg is missing");
                 run.find(Class::MissingSegment, expected, 0, message);
+                run.linker.lost();
             }
+            expected = segment.sequence.saturating_add(1);
             if last.is_some_and(|last| last.sequence == segment.sequence) {
                 continue;
             }
@@ -108,7 +119,7 @@ pub fn verify(data_dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Rep
         }
     });
     run.check_reach(segments.len());
-    Ok(run.finish(published.map(|published| published.store)))
+    Ok(run.finish())
 }
 
 fn map_segments(log_dir: &Path) -> Result<Vec<Mapped>, OpenError> {
@@ -148,6 +159,8 @@ struct Run<'p> {
     ended: Option<LogOffset>,
     /// With a live writer: what it has published.
     bound: Option<LogOffset>,
+    /// Whether the header that says how this segment ended cannot be read.
+    end_unknown: bool,
     /// Whether the walk of the segment has seen that only zeros follow its frames.
     rest_is_zero: bool,
     progress: &'p mut dyn FnMut(Progress),
@@ -165,7 +178,14 @@ impl Run<'_> {
         let bytes = segment.bytes();
         let sequence = segment.sequence;
         let header = match SegmentHeader::decode(bytes) {
-            _ if segment.is_unused() => return self.unused(segment, first_nonzero(bytes)),
+            _ if segment.is_unused() => {
+                if all.iter().any(|later| later.sequence > sequence && !later.is_unused()) {
+                    let message = "the segment's header is gone, but later segments are in use";
+                    self.find(Class::Bitrot, sequence, 0, message);
+                    self.linker.lost();
+                }
+                return self.unused(segment, first_nonzero(bytes));
+            }
             Ok(header) => header,
             Err(error) => {
                 self.find(Class::Bitrot, sequence, 0, error.0);
@@ -178,11 +198,12 @@ impl Run<'_> {
         }
         // Without a sound header the salt may still be sound: then the frames say so themselves.
         let salt = header.as_ref().map(|header| header.salt).or_else(|| bytes.get(48..64)?.try_into().ok());
-        let Some(salt) = salt else { return };
-        let next_header = all
-            .iter()
-            .find(|other| other.sequence == sequence + 1)
-            .and_then(|next| SegmentHeader::decode(next.bytes()).ok()?);
+        let Some(salt) = salt else { return self.linker.lost() };
+        let next = all.iter().find(|other| Some(other.sequence) == sequence.checked_add(1));
+        let next_header = next.and_then(|next| SegmentHeader::decode(next.bytes()).ok()?);
+        // Only that header could say whether what follows the last sound frame was set aside or is damage. It is a
+        // finding itself.
+        self.end_unknown = next_header.is_none() && next.is_some_and(|next| !next.is_unused());
         let stop = match (&self.bound, &next_header) {
             (Some(bound), _) if bound.segment() == sequence => bound.offset(),
             (_, Some(next)) if next.previous.valid_len <= bytes.len() as u64 => next.previous.valid_len,
@@ -198,6 +219,15 @@ impl Run<'_> {
             self.frames(scope, sequence, (bytes, &seed, stop));
             digest.and_then(|thread| thread.join().ok())
         });
+        if let Some(next) = &next_header
+            && self.previous.valid_len < next.previous.valid_len
+            && self.report.findings.iter().all(|finding| finding.segment != sequence)
+        {
+            let message =
+                format!("its frames end here, but {} bytes of it were in use", next.previous.valid_len);
+            self.find(Class::Bitrot, sequence, self.previous.valid_len, message);
+            self.linker.lost();
+        }
         if let (Some(actual), Some(next)) = (digest, &next_header)
             && actual != next.previous.digest
             && self.report.findings.iter().all(|finding| finding.segment != sequence)
@@ -281,11 +311,15 @@ impl Run<'_> {
                     let position = self.linker.next();
                     let frames_beyond = resumed || LogOffset::new(sequence, offset) < self.furthest;
                     let class = if frames_beyond { Class::Bitrot } else { Class::TornTail };
-                    self.report.findings.push(Finding::new(class, sequence, offset, position, error.0));
+                    if resumed || !self.end_unknown {
+                        self.report.findings.push(Finding::new(class, sequence, offset, position, error.0));
+                    }
+                    if class == Class::Bitrot || self.end_unknown {
+                        self.linker.lost();
+                    }
                     if !resumed {
                         break;
                     }
-                    self.linker.lost();
                 }
             }
         }
@@ -310,7 +344,7 @@ impl Run<'_> {
                     self.find(Class::Bitrot, sequence, from as u64, message);
                 }
             }
-            _ if self.rest_is_zero => {}
+            _ if self.rest_is_zero || self.end_unknown => {}
             _ => {
                 let reported = self
                     .report
@@ -360,12 +394,7 @@ impl Run<'_> {
         self.find(class, ended.segment(), ended.offset(), message);
     }
 
-    fn finish(mut self, control_store: Option<uuid::Uuid>) -> Report {
-        if let (Some(store), Some(control)) = (self.report.store, control_store)
-            && store != control
-        {
-            tracing::warn!(%store, %control, "the control page belongs to another store and was not used");
-        }
+    fn finish(mut self) -> Report {
         self.report.events = self.linker.events();
         self.report.streams = self.linker.streams();
         self.report.next = self.linker.next();
