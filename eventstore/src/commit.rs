@@ -330,10 +330,11 @@ impl PreparedCommit {
         };
         let base_versions = vec![0; 8 * self.streams.len()];
         let mut digest = BodyDigest::new(count);
+        let mut scratch = Vec::with_capacity(512);
         let frame = Frame::around(header, &base_versions, &self.body);
         if let Ok(events) = EventIter::new(frame) {
             for view in events.map_while(Result::ok) {
-                digest.event(&digest::event(&view));
+                digest.event(&digest::event(&view, &mut scratch));
             }
         }
         digest.finish(command_table_of(&self.body))

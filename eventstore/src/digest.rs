@@ -11,27 +11,29 @@ pub(crate) fn sha256(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
 
-/// Digest of one event.
-pub(crate) fn event(view: &EventView<'_>) -> Digest {
-    let mut metadata = Sha256::new();
-    metadata.update([view.metadata().presence()]);
-    metadata.update(view.metadata().bytes());
+/// Digest of one event. `scratch` is a buffer to be used again: hashing one piece of 300 bytes is a quarter faster than
+/// hashing ten small ones.
+pub(crate) fn event(view: &EventView<'_>, scratch: &mut Vec<u8>) -> Digest {
+    scratch.clear();
+    scratch.push(view.metadata().presence());
+    scratch.extend_from_slice(view.metadata().bytes());
+    let metadata = Sha256::digest(&scratch[..]);
     let payload = Sha256::digest(view.payload());
 
-    let mut hasher = Sha256::new();
-    hasher.update(view.id().as_bytes());
-    hasher.update([view.content_type() as u8]);
-    hasher.update(view.schema_version().to_le_bytes());
-    hasher.update(view.key_id().to_le_bytes());
+    scratch.clear();
+    scratch.extend_from_slice(view.id().as_bytes());
+    scratch.push(view.content_type() as u8);
+    scratch.extend_from_slice(&view.schema_version().to_le_bytes());
+    scratch.extend_from_slice(&view.key_id().to_le_bytes());
     // Stored names carry their one-byte length prefix already, except the type, whose length stands in the record.
-    hasher.update(view.prefixed_stream());
-    hasher.update([view.type_len()]);
-    hasher.update(view.event_type().as_bytes());
-    hasher.update([view.tag_count()]);
-    hasher.update(view.prefixed_tags());
-    hasher.update(metadata.finalize());
-    hasher.update(payload);
-    Digest(hasher.finalize().into())
+    scratch.extend_from_slice(view.prefixed_stream());
+    scratch.push(view.type_len());
+    scratch.extend_from_slice(view.type_bytes());
+    scratch.push(view.tag_count());
+    scratch.extend_from_slice(view.prefixed_tags());
+    scratch.extend_from_slice(&metadata);
+    scratch.extend_from_slice(&payload);
+    sha256(scratch)
 }
 
 /// Digest of a commit's body: its events and its command table.
@@ -70,13 +72,15 @@ pub(crate) struct Link<'a> {
 
 /// The chain head after a commit.
 pub(crate) fn chain(previous: &Digest, store: Uuid, link: &Link<'_>) -> Digest {
-    let mut hasher = Sha256::new();
-    hasher.update(previous.0);
-    hasher.update(store.as_bytes());
-    hasher.update(link.first.get().to_le_bytes());
-    hasher.update(link.events.to_le_bytes());
-    hasher.update(link.recorded_at.get().to_le_bytes());
-    hasher.update(link.streams.to_le_bytes());
+    // Two blocks for a commit that touches one stream; put together first, for the same reason as above.
+    let mut linked = [0; 32 + 16 + 8 + 4 + 8 + 2];
+    linked[..32].copy_from_slice(&previous.0);
+    linked[32..48].copy_from_slice(store.as_bytes());
+    linked[48..56].copy_from_slice(&link.first.get().to_le_bytes());
+    linked[56..60].copy_from_slice(&link.events.to_le_bytes());
+    linked[60..68].copy_from_slice(&link.recorded_at.get().to_le_bytes());
+    linked[68..70].copy_from_slice(&link.streams.to_le_bytes());
+    let mut hasher = Sha256::new_with_prefix(linked);
     hasher.update(link.base_versions);
     hasher.update(link.body.0);
     Digest(hasher.finalize().into())

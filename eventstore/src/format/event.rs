@@ -125,7 +125,7 @@ impl<'a> EventView<'a> {
     /// What happened.
     #[must_use]
     pub fn event_type(&self) -> &'a str {
-        text(&self.record[EVENT_HEADER_BYTES..self.tags_at as usize])
+        text(self.type_bytes())
     }
 
     /// How the payload is to be read.
@@ -188,6 +188,10 @@ impl<'a> EventView<'a> {
 
     pub(crate) fn tag_count(&self) -> u8 {
         self.record[34]
+    }
+
+    pub(crate) fn type_bytes(&self) -> &'a [u8] {
+        &self.record[EVENT_HEADER_BYTES..self.tags_at as usize]
     }
 
     pub(crate) fn type_len(&self) -> u8 {

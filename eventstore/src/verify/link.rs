@@ -19,7 +19,8 @@ pub(super) struct Linker {
     events: u64,
     /// Whether frames were lost: streams may then be ahead of what was seen.
     lost: bool,
-    heads: FxHashMap<Box<str>, Version>,
+    /// By stream id with its length prefix, as stored.
+    heads: FxHashMap<Box<[u8]>, Version>,
     event_ids: FxHashSet<Uuid>,
 }
 
@@ -151,14 +152,14 @@ impl Linker {
                     .findings
                     .push(finding(Class::Duplicate, "the event id stands twice").differs(&"a new id", id));
             }
-            let (expected, version) = match self.heads.get_mut(event.stream()) {
+            let (expected, version) = match self.heads.get_mut(event.prefixed_stream()) {
                 Some(head) => {
                     let expected = head.plus(1);
                     *head = event.version();
                     (expected, event.version())
                 }
                 None => {
-                    self.heads.insert(event.stream().into(), event.version());
+                    self.heads.insert(event.prefixed_stream().into(), event.version());
                     (Version::ZERO, event.version())
                 }
             };

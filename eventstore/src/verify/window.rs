@@ -156,10 +156,12 @@ impl<'a> Pool<'a> {
         for _ in 0..cores() {
             let (taken, finished) = (Arc::clone(&taken), finished.clone());
             scope.spawn(move || {
+                let mut scratch = Vec::with_capacity(1024);
                 loop {
                     let next = taken.lock().recv();
                     let Ok((number, window)) = next else { break };
-                    let hashed = window.iter().map(|walked| hash_frame(&walked.frame)).collect();
+                    let hashed =
+                        window.iter().map(|walked| hash_frame(&walked.frame, &mut scratch)).collect();
                     if finished.send((number, (window, hashed))).is_err() {
                         break;
                     }
@@ -199,25 +201,29 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn hash_frame<'a>(frame: &Frame<'a>) -> Hashed<'a> {
+fn hash_frame<'a>(frame: &Frame<'a>, scratch: &mut Vec<u8>) -> Hashed<'a> {
     let mut hashed = Hashed { events: Vec::new(), body: Digest::default(), error: None };
     if frame.header.kind != FrameKind::Commit {
         return hashed;
     }
-    if let Err(error) = hash_commit(frame, &mut hashed) {
+    if let Err(error) = hash_commit(frame, &mut hashed, scratch) {
         hashed.error = Some(error);
     }
     hashed
 }
 
-fn hash_commit<'a>(frame: &Frame<'a>, hashed: &mut Hashed<'a>) -> Result<(), FormatError> {
+fn hash_commit<'a>(
+    frame: &Frame<'a>,
+    hashed: &mut Hashed<'a>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), FormatError> {
     let body = Body::decode(frame.body)?;
     body.check_commands()?;
     let mut digest = BodyDigest::new(frame.header.events);
     hashed.events.reserve(frame.header.events as usize);
     for event in EventIter::new(*frame)? {
         let event = event?;
-        digest.event(&digest::event(&event));
+        digest.event(&digest::event(&event, scratch));
         hashed.events.push((event.id(), event));
     }
     hashed.body = digest.finish(body.command_table);
