@@ -4,8 +4,7 @@ use crate::control::{self, ControlPage};
 use crate::error::OpenError;
 use crate::numbers::LogOffset;
 use crate::scan;
-use crate::segment::{Segment, SegmentFile};
-use crate::segments;
+use crate::segments::used_segments;
 use crate::tail::Shared;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,23 +111,4 @@ fn catch_up(shared: &Shared, end: LogOffset) -> Result<(), OpenError> {
         });
     }
     Ok(())
-}
-
-/// The segments that have been begun, in order, up to `last` if that is known.
-pub(crate) fn used_segments(data_dir: &Path, last: Option<u32>) -> Result<Vec<Arc<Segment>>, OpenError> {
-    let log_dir = data_dir.join("log");
-    let mut used: Vec<Arc<Segment>> = Vec::new();
-    for sequence in segments::list(&log_dir)? {
-        if last.is_some_and(|last| sequence > last) {
-            break;
-        }
-        match Segment::open(&log_dir, sequence)? {
-            SegmentFile::Used(segment) => used.push(Arc::new(segment)),
-            SegmentFile::Prepared => break,
-            SegmentFile::Broken(error) => {
-                return Err(OpenError::BadSegment { segment: sequence, reason: error.to_string() });
-            }
-        }
-    }
-    Ok(used)
 }

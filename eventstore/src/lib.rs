@@ -22,6 +22,7 @@
 
 pub mod codec;
 mod commit;
+mod commits;
 mod control;
 mod digest;
 mod error;
@@ -35,6 +36,7 @@ mod mapped;
 mod names;
 mod numbers;
 mod queue;
+mod receipt;
 mod recorded;
 mod recovery;
 mod scan;
@@ -47,6 +49,7 @@ pub mod verify;
 mod writer;
 
 pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, PreparedCommit};
+pub use commits::Commits;
 pub use error::{AppendError, CommitError, OpenError, ReadError};
 pub use event::{ContentType, Metadata, NewEvent, TraceParent};
 pub use format::event::EventView;
@@ -54,6 +57,7 @@ pub use format::metadata::MetadataView;
 pub use log::{Direction, Log};
 pub use names::{CommandId, EventType, Fingerprint, NameError, StreamId, Tag};
 pub use numbers::{Digest, Lineage, LogOffset, Position, Timestamp, Version};
-pub use recorded::{Commits, FoundCommand, RecordedCommit, RecordedEvent};
-pub use store::{Pending, Receipt, Store, StoreOptions};
+pub use receipt::Receipt;
+pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
+pub use store::{Pending, Store, StoreOptions};
 pub use verify::verify;

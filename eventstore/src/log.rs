@@ -3,11 +3,12 @@
 //! The same type serves the writer's process and every other. It hands out what has been tailed (`tail.rs`) and
 //! nothing beyond. Whole commits only.
 
+use crate::commits::Commits;
 use crate::error::{OpenError, ReadError};
 use crate::follow::{self, Follower};
 use crate::names::{CommandId, StreamId, Tag};
 use crate::numbers::{Digest, Lineage, Position, Version};
-use crate::recorded::{Commits, FoundCommand, RecordedEvent};
+use crate::recorded::{FoundCommand, RecordedEvent};
 use crate::tail::Shared;
 use std::path::Path;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ impl Log {
     #[must_use]
     pub fn commits(&self, from: Position) -> Commits {
         let next_commit = self.shared.index.read().commit_from(from);
-        Commits::new(self.clone(), next_commit, from)
+        Commits::new(Arc::clone(&self.shared), next_commit, from)
     }
 
     /// The event at a position; `None` beyond the watermark.

@@ -3,7 +3,7 @@
 use crate::commit::PreparedCommit;
 use crate::error::AppendError;
 use crate::limits::{GROUP_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
-use crate::store::Receipt;
+use crate::receipt::Receipt;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -5,15 +5,11 @@ use crate::error::ReadError;
 use crate::format::body::Body;
 use crate::format::event::{EventIter, EventView};
 use crate::format::frame::{Frame, FrameHeader};
-use crate::log::Log;
 use crate::names::{CommandId, Fingerprint, StreamId};
 use crate::numbers::{Digest, Lineage, LogOffset, Position, Timestamp, Version};
+use crate::receipt::Receipt;
 use crate::segment::Segment;
-use crate::store::Receipt;
 use std::sync::Arc;
-
-/// Commits whose places are fetched from the index at a time.
-const FETCH: usize = 256;
 
 /// A command that the log remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,45 +22,6 @@ pub struct FoundCommand {
     pub chain: Digest,
     /// What its caller was told; `duplicate` is set.
     pub receipt: Receipt,
-}
-
-/// Iterates over whole commits. Blocks on cold page faults only.
-#[derive(Debug)]
-pub struct Commits {
-    log: Log,
-    next_commit: usize,
-    from: Position,
-    fetched: Vec<LogOffset>,
-    at: usize,
-}
-
-impl Commits {
-    pub(crate) fn new(log: Log, next_commit: usize, from: Position) -> Self {
-        Self { log, next_commit, from, fetched: Vec::new(), at: 0 }
-    }
-}
-
-impl Iterator for Commits {
-    type Item = Result<RecordedCommit, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.at == self.fetched.len() {
-                let index = self.log.shared.index.read();
-                self.fetched.clear();
-                self.fetched.extend(index.commits(self.next_commit, FETCH).iter().map(|(_, place)| *place));
-                self.at = 0;
-                self.next_commit += self.fetched.len();
-            }
-            let place = *self.fetched.get(self.at)?;
-            self.at += 1;
-            match self.log.shared.commit_at(place) {
-                // The commit before `from` when nothing stands at `from` yet.
-                Ok(commit) if commit.next() <= self.from && commit.first() < self.from => {}
-                other => return Some(other),
-            }
-        }
-    }
 }
 
 /// A commit in the log. Keeps its segment mapped; cheap to clone.

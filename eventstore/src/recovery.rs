@@ -6,7 +6,6 @@
 use crate::control;
 use crate::digest::sha256;
 use crate::error::OpenError;
-use crate::follow::used_segments;
 use crate::format::bytes::all_zero;
 use crate::format::segment_header::{
     HEADER_CRC_FAILS, Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader,
@@ -14,7 +13,7 @@ use crate::format::segment_header::{
 use crate::numbers::{Digest, LogOffset, Position};
 use crate::scan::{self, WalkEnd};
 use crate::segment::{self, Segment, SegmentFile};
-use crate::segments::{self, Preparer};
+use crate::segments::{self, Preparer, used_segments};
 use crate::tail::Shared;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;

@@ -2,11 +2,11 @@
 
 use crate::error::OpenError;
 use crate::format::bytes::first_nonzero;
-use crate::segment;
+use crate::segment::{self, Segment, SegmentFile};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 const ZEROS: usize = 1 << 20;
 
@@ -41,6 +41,25 @@ pub(crate) fn list(log_dir: &Path) -> Result<Vec<u32>, OpenError> {
         }
     }
     Ok(sequences)
+}
+
+/// The segments that have been begun, in order, up to `last` if that is known.
+pub(crate) fn used_segments(data_dir: &Path, last: Option<u32>) -> Result<Vec<Arc<Segment>>, OpenError> {
+    let log_dir = data_dir.join("log");
+    let mut used: Vec<Arc<Segment>> = Vec::new();
+    for sequence in list(&log_dir)? {
+        if last.is_some_and(|last| sequence > last) {
+            break;
+        }
+        match Segment::open(&log_dir, sequence)? {
+            SegmentFile::Used(segment) => used.push(Arc::new(segment)),
+            SegmentFile::Prepared => break,
+            SegmentFile::Broken(error) => {
+                return Err(OpenError::BadSegment { segment: sequence, reason: error.to_string() });
+            }
+        }
+    }
+    Ok(used)
 }
 
 /// Syncs a directory, so that the names in it survive a power cut.

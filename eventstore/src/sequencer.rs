@@ -10,8 +10,8 @@ use crate::error::{AppendError, ReadError};
 use crate::format::frame::{FrameHeader, FrameKind};
 use crate::names::{CommandId, Fingerprint, StreamId, Tag};
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
+use crate::receipt::Receipt;
 use crate::recorded::FoundCommand;
-use crate::store::Receipt;
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 

@@ -1,13 +1,12 @@
 //! The writer's handle: open, submit, append, close.
 
-use crate::commit::{Outcome, PreparedCommit};
+use crate::commit::PreparedCommit;
 use crate::control::ControlPage;
 use crate::error::{AppendError, OpenError};
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::log::Log;
-use crate::names::StreamId;
-use crate::numbers::{Position, Timestamp, Version};
 use crate::queue::Queue;
+use crate::receipt::Receipt;
 use crate::recovery;
 use crate::tail::Shared;
 use crate::writer::Writer;
@@ -21,23 +20,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
-
-/// What an appended commit became.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Position of its first event.
-    pub first: Position,
-    /// The next position after it.
-    pub next: Position,
-    /// When the log took it in.
-    pub recorded_at: Timestamp,
-    /// Last version of each stream it touched.
-    pub versions: Vec<(StreamId, Version)>,
-    /// Whether it changed anything.
-    pub outcome: Outcome,
-    /// Whether its commands had been carried out before: then this is the first receipt again.
-    pub duplicate: bool,
-}
 
 /// Settings of a store.
 #[derive(Debug, Clone)]
