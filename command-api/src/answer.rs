@@ -39,16 +39,7 @@ impl Shape {
             }
             _ => None,
         };
-        let creates = part.is_some()
-            || matches!(
-                intent,
-                Intent::CreateWorkspace(_)
-                    | Intent::CreateProject(_)
-                    | Intent::CreateBoard(_)
-                    | Intent::CreateItem(_)
-                    | Intent::AddComment(_)
-            );
-        Self { creates, part, command: call.command }
+        Self { creates: part.is_some() || intent.creates(), part, command: call.command }
     }
 }
 

@@ -243,14 +243,19 @@ impl Envelope<'_> {
         fn bytes<'t>(text: &'t Option<Text<'_>>) -> &'t [u8] {
             text.as_ref().map_or(&[], |text| text.0.as_bytes())
         }
-        Fingerprint::of(&[
+        let version = self.expected_version.map(u64::to_le_bytes);
+        let parts = [
             self.command.0.as_bytes(),
             self.id.as_ref().map_or(&[], |id| &id.as_bytes()[..]),
             data.as_bytes(),
             bytes(&self.on_behalf_of),
             bytes(&self.occurred_at),
             bytes(&self.source),
-        ])
+            version.as_ref().map_or(&[], |version| &version[..]),
+        ];
+        // Most commands demand no version; theirs is not hashed, so they keep the fingerprint that logs know.
+        let said = if version.is_some() { parts.len() } else { parts.len() - 1 };
+        Fingerprint::of(&parts[..said])
     }
 }
 

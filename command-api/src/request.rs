@@ -3,7 +3,8 @@
 //! Invariant: headers that change what a command does are refused when they cannot be understood; those that
 //! only describe it (`traceparent`) are passed over then.
 
-use crate::service::{Conditions, IfMatch, Origin, command_id};
+use crate::problems::problem;
+use crate::service::{Conditions, IfMatch, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, header};
@@ -63,14 +64,27 @@ impl Call {
     /// Reads the body; `expectedVersion` (or `baseVersion`) is taken out of it and becomes a condition. No body is
     /// an empty object.
     pub(crate) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
-        self.read_with(|_| {})
+        let members = self.members()?;
+        from_members(members)
     }
 
-    /// The same, after something has been put into the object.
+    /// The same, with a member that the path says; where the body says it too, it has to say the same.
     pub(crate) fn read_with<T: DeserializeOwned>(
         &mut self,
-        complete: impl FnOnce(&mut Map<String, Value>),
+        member: &'static str,
+        in_path: &str,
     ) -> Result<T, Problem> {
+        let mut members = self.members()?;
+        if let Some(said) = members.insert(member.to_owned(), in_path.into())
+            && !said.as_str().is_some_and(|said| are_same(said, in_path))
+        {
+            let detail = "the body says another one than the path";
+            return Err(problem(&Refusal::Contradiction { field: member, detail }));
+        }
+        from_members(members)
+    }
+
+    fn members(&mut self) -> Result<Map<String, Value>, Problem> {
         let mut members: Map<String, Value> =
             if self.body.is_empty() { Map::new() } else { json::parse(&self.body)? };
         for name in ["expectedVersion", "baseVersion"] {
@@ -78,14 +92,14 @@ impl Call {
                 let version = value.as_u64().ok_or_else(|| {
                     Problem::invalid_body(name, format!("{name}: a version is a number from 0"))
                 })?;
-                self.conditions.expected_version = Some(Version::new(version));
+                let version = Version::new(version);
+                if self.conditions.expected_version.replace(version).is_some_and(|said| said != version) {
+                    let detail = format!("{name}: expectedVersion says another version");
+                    return Err(Problem::invalid_body(name, detail));
+                }
             }
         }
-        complete(&mut members);
-        serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| {
-            let field = error.path().to_string();
-            Problem::invalid_body(&field, format!("{field}: {}", error.inner()))
-        })
+        Ok(members)
     }
 
     /// For requests that say everything in their path.
@@ -93,6 +107,19 @@ impl Call {
         let Nothing {} = self.read()?;
         Ok(())
     }
+}
+
+fn from_members<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| {
+        let field = error.path().to_string();
+        Problem::invalid_body(&field, format!("{field}: {}", error.inner()))
+    })
+}
+
+/// Whether two texts are the same, or the same UUID in two spellings.
+fn are_same(one: &str, other: &str) -> bool {
+    one == other
+        || matches!((Uuid::try_parse(one), Uuid::try_parse(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[derive(Debug, serde::Deserialize)]

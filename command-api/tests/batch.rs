@@ -273,3 +273,27 @@ async fn too_many_commands_are_413() {
     let none = api.batch(vec![]).await.is(200);
     assert_eq!(none.body, json!({"position": 0, "results": []}));
 }
+
+#[tokio::test]
+async fn an_atomic_batch_knows_where_the_boards_that_it_makes_belong() {
+    let api = Api::new();
+    let place = api.board().await;
+    let project = WorkspaceId::derive("any").to_string();
+    let make = |project: &str, key: &str| {
+        let board = BoardId::derive(project.parse().unwrap(), key);
+        vec![
+            json!({"command": "board.create", "id": board, "data": {"projectId": project, "name": "b", "columns": [{"name": "c"}]}}),
+            json!({"command": "item.create", "data": {"boardId": board, "externalKey": key, "title": "x"}}),
+        ]
+    };
+    // In a project of the log, and in one of the batch.
+    let answer = api.atomic(make(&place.project, "A-1")).await.is(200);
+    let workspace: WorkspaceId = place.workspace.parse().unwrap();
+    assert_eq!(answer.body["results"][1]["id"], json!(ItemId::derive(workspace, "A-1")));
+    let mut commands = vec![
+        json!({"command": "project.create", "id": project, "data": {"workspaceId": workspace, "name": "p"}}),
+    ];
+    commands.extend(make(&project, "A-2"));
+    let answer = api.atomic(commands).await.is(200);
+    assert_eq!(answer.body["results"][2]["id"], json!(ItemId::derive(workspace, "A-2")));
+}

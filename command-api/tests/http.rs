@@ -245,3 +245,71 @@ async fn external_keys_make_ids() {
     assert_eq!(made.id(), ItemId::derive(id, "ACME-1").to_string());
     api.post("/items", item).await.refused(409, "already_exists");
 }
+
+#[tokio::test]
+async fn a_version_that_is_demanded_of_what_is_to_be_created_cannot_hold() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = json!({"boardId": place.board, "title": "new"});
+    for demanded in ["*", "\"0\""] {
+        let answer = api.with("POST", "/items", &[("if-match", demanded)], &item).await;
+        answer.refused(412, "version_conflict");
+    }
+    let item = json!({"boardId": place.board, "title": "new", "expectedVersion": 0});
+    let answer = api.post("/items", item).await.refused(409, "version_conflict");
+    assert_eq!((&answer.body["expectedVersion"], &answer.body["currentVersion"]), (&json!(0), &Value::Null));
+}
+
+#[tokio::test]
+async fn two_versions_that_contradict_one_another_are_refused() {
+    let api = Api::new();
+    let place = api.board().await;
+    let path = format!("/items/{}", api.item(&place).await);
+    let answer = api.patch(&path, json!({"title": "x", "expectedVersion": 99, "baseVersion": 0})).await;
+    assert_eq!(answer.refused(400, "invalid_body").body["field"], "baseVersion");
+    api.patch(&path, json!({"title": "x", "expectedVersion": 0, "baseVersion": 0})).await.is(200);
+}
+
+#[tokio::test]
+async fn a_body_that_names_another_thing_than_the_path_is_refused() {
+    let api = Api::new();
+    let place = api.board().await;
+    let (item, other) = (api.item(&place).await, api.item(&place).await);
+    let path = format!("/items/{item}/comments");
+    let answer = api.post(&path, json!({"itemId": other, "body": "x"})).await.refused(422, "contradiction");
+    assert_eq!(answer.body["field"], "itemId");
+    api.post(&path, json!({"itemId": item.to_uppercase(), "body": "x"})).await.is(201);
+    let members = format!("/boards/{}/members", place.board);
+    api.post(&members, json!({"member": "ann", "role": "member"})).await.is(200);
+    let answer = api.patch(&format!("{members}/ann"), json!({"member": "bob", "role": "admin"})).await;
+    answer.refused(422, "contradiction");
+}
+
+#[tokio::test]
+async fn a_comment_of_a_deleted_item_is_not_edited_but_may_be_deleted() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let comment = api.post(&format!("/items/{item}/comments"), json!({"body": "hello"})).await.is(201);
+    let path = format!("/comments/{}", comment.id());
+    api.delete(&format!("/items/{item}")).await.is(200);
+    assert_eq!(api.patch(&path, json!({"body": "x"})).await.refused(410, "gone").body["field"], "itemId");
+    api.delete(&path).await.is(200);
+}
+
+#[tokio::test]
+async fn nothing_is_created_in_what_is_archived() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = json!({"boardId": place.board, "title": "late"});
+    let project = format!("/projects/{}", place.project);
+    api.delete(&project).await.is(200);
+    let refused = api.post("/items", item.clone()).await.refused(422, "archived");
+    assert_eq!(refused.body["field"], "boardId");
+    let batch = api.batch(vec![json!({"command": "item.create", "data": item})]).await.is(200);
+    assert_eq!(batch.body["results"][0]["problem"]["code"], "archived");
+    api.post(&format!("{project}/restore"), json!({})).await.is(200);
+    api.post("/items", item.clone()).await.is(201);
+    api.batch(vec![json!({"command": "workspace.archive", "id": place.workspace})]).await.is(200);
+    api.post("/items", item).await.refused(422, "archived");
+}

@@ -107,3 +107,75 @@ async fn the_same_key_many_times_at_once_is_done_once() {
     assert_eq!(locations.len(), 1, "{locations:?}");
     assert_eq!(api.watermark().get(), before + 1);
 }
+
+#[tokio::test]
+async fn a_repeated_batch_names_each_of_the_things_that_it_made() {
+    let api = Api::new();
+    let place = api.board().await;
+    for is_atomic in [false, true] {
+        let create = |key: &str| json!({"command": "item.create", "idempotencyKey": format!("{key}-{is_atomic}"), "data": {"boardId": place.board, "title": key}});
+        let batch = json!({"atomic": is_atomic, "commands": [create("x"), create("y")]});
+        let first = api.post("/batch", batch.clone()).await.is(200);
+        let again = api.post("/batch", batch).await.is(200);
+        assert_ne!(first.body["results"][0]["id"], first.body["results"][1]["id"]);
+        for index in 0..2 {
+            let (first, again) = (&first.body["results"][index], &again.body["results"][index]);
+            assert_eq!(again["status"], "duplicate");
+            assert_eq!((&again["id"], &again["version"]), (&first["id"], &first["version"]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_atomic_batch_gives_each_thing_its_own_version() {
+    let api = Api::new();
+    let place = api.board().await;
+    let (one, other) = (api.item(&place).await, api.item(&place).await);
+    api.patch(&format!("/items/{other}"), json!({"title": "b"})).await.is(200);
+    let update = |id: &str, title: &str| json!({"command": "item.update", "id": id, "idempotencyKey": format!("{id}{title}"), "data": {"title": title}});
+    // The first one changes nothing; the commit holds another stream only.
+    let commands = vec![update(&one, "An item"), update(&other, "c")];
+    let first = api.atomic(commands.clone()).await.is(200);
+    let again = api.atomic(commands.clone()).await.is(200);
+    let apart = api.batch(commands).await.is(200);
+    for index in 0..2 {
+        for name in ["id", "version"] {
+            assert_eq!(again.body["results"][index][name], first.body["results"][index][name], "{index}");
+            assert_eq!(apart.body["results"][index][name], first.body["results"][index][name], "{index}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_equal_batches_at_once_name_the_same_things() {
+    let api = std::sync::Arc::new(Api::new());
+    let place = api.board().await;
+    let before = api.watermark().get();
+    let commands: Vec<_> = (0..50)
+        .map(|number| json!({"command": "item.create", "idempotencyKey": format!("k{number}"), "data": {"boardId": place.board, "title": "x"}}))
+        .collect();
+    let send = || {
+        let (api, commands) = (std::sync::Arc::clone(&api), commands.clone());
+        tokio::spawn(async move { api.batch(commands).await.is(200) })
+    };
+    let (one, other) = (send(), send());
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    for index in 0..commands.len() {
+        let id = &one.body["results"][index]["id"];
+        assert_eq!(&other.body["results"][index]["id"], id);
+        assert_eq!(api.events(&format!("item-{}", id.as_str().unwrap())), ["item.created"]);
+    }
+    assert_eq!(api.watermark().get(), before + 50);
+}
+
+#[tokio::test]
+async fn the_demanded_version_is_part_of_what_a_command_of_a_batch_says() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let update = |version: u64| json!({"command": "item.update", "id": item, "idempotencyKey": "k", "expectedVersion": version, "data": {"title": "new"}});
+    api.batch(vec![update(0)]).await.is(200);
+    let again = api.batch(vec![update(0), update(7)]).await.is(200);
+    assert_eq!(again.body["results"][0]["status"], "duplicate");
+    assert_eq!(again.body["results"][1]["problem"]["code"], "idempotency_key_reused");
+}

@@ -7,10 +7,11 @@ use crate::json::BODY_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::observe;
 use crate::problem::Problem;
+use crate::same_machine::same_machine;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use std::fmt;
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl App {
         &self.metrics
     }
 
-    /// Lays the frame around the routes. Bodies are limited to [`BODY_BYTES_MAX`] unless a route sets its own
+    /// Lays the frame around the routes. Foreign web pages are refused. Bodies are limited to [`BODY_BYTES_MAX`] unless a route sets its own
     /// `DefaultBodyLimit`.
     pub fn frame(self, routes: Router) -> Router {
         routes
@@ -61,6 +62,7 @@ impl App {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(from_fn(same_machine))
             .layer(from_fn_with_state(self.metrics, observe::observe))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! flags, environment, file ─▶ config ─▶ telemetry
-//! socket ─▶ server ─▶ app (request id, time-out, panics, figures) ─▶ json, params ─▶ the service's routes
+//! socket ─▶ server ─▶ app (request id, time-out, panics, figures, foreign pages) ─▶ json, params ─▶ the service's routes
 //!                                                            answer ◀─ problem (RFC 9457) ◀─┘
 //! ```
 //!
@@ -20,6 +20,7 @@ pub mod metrics;
 mod observe;
 pub mod params;
 pub mod problem;
+mod same_machine;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

@@ -33,7 +33,7 @@ struct Figure {
 #[derive(Debug, Default)]
 struct Route {
     /// By method and status: a handful, so a list is the fastest map.
-    counts: Vec<(Method, u16, u64)>,
+    counts: Vec<(&'static str, u16, u64)>,
     buckets: [u64; BUCKETS_US.len()],
     total_us: u64,
     count: u64,
@@ -90,14 +90,15 @@ impl Metrics {
     /// Counts an answered request. `route` is the route's pattern, not the path that was asked for.
     pub fn request(&self, method: &Method, route: &str, status: u16, took: Duration) {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let method = name_of(method);
         // The name is only copied the first time.
         let mut figures = match self.0.routes.get_mut(route) {
             Some(figures) => figures,
             None => self.0.routes.entry(route.to_owned()).or_default(),
         };
-        match figures.counts.iter_mut().find(|entry| entry.0 == *method && entry.1 == status) {
+        match figures.counts.iter_mut().find(|entry| entry.0 == method && entry.1 == status) {
             Some(entry) => entry.2 += 1,
-            None => figures.counts.push((method.clone(), status, 1)),
+            None => figures.counts.push((method, status, 1)),
         }
         if let Some(bucket) = BUCKETS_US.iter().position(|bound_us| took_us <= *bound_us) {
             figures.buckets[bucket] += 1;
@@ -153,6 +154,22 @@ impl Metrics {
     }
 }
 
+/// The method's name. HTTP allows any word as a method; those that nobody registered share one name.
+fn name_of(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "TRACE" => "TRACE",
+        "CONNECT" => "CONNECT",
+        _ => "OTHER",
+    }
+}
+
 fn head(out: &mut String, name: &str, what: &str, kind: Kind) -> fmt::Result {
     let kind = match kind {
         Kind::Gauge => "gauge",
@@ -168,6 +185,22 @@ fn seconds(us: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn invented_methods_make_one_series_and_no_more() {
+        let metrics = Metrics::new();
+        for number in 0..1000 {
+            let method = Method::from_bytes(format!("BREW{number}").as_bytes()).unwrap();
+            metrics.request(&method, "unmatched", 405, Duration::ZERO);
+        }
+        let text = metrics.text();
+        let series: Vec<_> =
+            text.lines().filter(|line| line.starts_with("sunday_http_requests_total{")).collect();
+        assert_eq!(
+            series,
+            [r#"sunday_http_requests_total{method="OTHER",route="unmatched",status="405"} 1000"#]
+        );
+    }
 
     #[test]
     fn figures_are_written_as_prometheus_reads_them() {

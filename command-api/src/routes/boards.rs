@@ -103,9 +103,7 @@ async fn change_role(
     Path((id, member)): Path<(Uuid, String)>,
     mut call: Call,
 ) -> Result<Response, Problem> {
-    let change: ChangeMemberRole = call.read_with(|members| {
-        members.insert("member".to_owned(), member.into());
-    })?;
+    let change: ChangeMemberRole = call.read_with("member", &member)?;
     app.run(call, Some(id), Intent::Board(Command::ChangeMemberRole(change))).await
 }
 

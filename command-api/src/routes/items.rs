@@ -49,9 +49,7 @@ async fn comment(
     Path(id): Path<Uuid>,
     mut call: Call,
 ) -> Result<Response, Problem> {
-    let add: AddComment = call.read_with(|members| {
-        members.insert("itemId".to_owned(), id.to_string().into());
-    })?;
+    let add: AddComment = call.read_with("itemId", &id.to_string())?;
     app.run(call, None, Intent::AddComment(add)).await
 }
 

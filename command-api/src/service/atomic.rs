@@ -1,11 +1,12 @@
 //! Many orders as one commit: all of them, or none.
 
 use super::desk::Desk;
-use super::order::{Done, Order};
+use super::order::{Done, Intent, Order};
 use super::refusal::{Demand, Refusal};
-use super::{ATTEMPTS_MAX, CommandService};
+use super::{ATTEMPTS_MAX, CommandService, Inner, Key};
+use domain::{BoardId, ProjectId, WorkspaceId};
 use eventstore::{CommitBuilder, Receipt};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What became of an atomic batch: everything was done, or nothing was, for the reasons given by index.
 pub type AtomicOutcome = Result<Vec<Done>, Vec<(usize, Refusal)>>;
@@ -23,10 +24,13 @@ impl CommandService {
         let inner = &*self.0;
         let mut desk = Desk::new(inner);
         let mut keys = Vec::with_capacity(orders.len());
+        let mut homes = Homes::default();
         for (index, order) in orders.iter_mut().enumerate() {
+            homes.complete(order);
             // An id that is new is chosen once, whatever the number of attempts.
             let key = desk.target(order).map_err(|refusal| vec![(index, refusal)])?;
             order.target = Some(key.id);
+            homes.take_in(&order.intent, key, &mut desk);
             keys.push(key);
         }
         desk.discard();
@@ -37,11 +41,7 @@ impl CommandService {
             desk.claim(key);
         }
         if let Some(receipt) = self.known_together(&orders)? {
-            return keys
-                .iter()
-                .enumerate()
-                .map(|(index, key)| inner.repeat(&receipt, *key).map_err(|refusal| vec![(index, refusal)]))
-                .collect();
+            return repeat(inner, &receipt, &keys);
         }
         desk.is_atomic = true;
         for _ in 0..ATTEMPTS_MAX {
@@ -52,7 +52,7 @@ impl CommandService {
             }
             desk.discard();
         }
-        let stream = keys.first().map(super::Key::stream);
+        let stream = keys.first().map(Key::stream);
         Err(stream
             .map(|stream| {
                 (
@@ -89,13 +89,47 @@ impl CommandService {
     }
 }
 
+/// Where the boards belong that are created by the batch itself: no log knows it yet.
+#[derive(Default)]
+struct Homes {
+    projects: FxHashMap<ProjectId, WorkspaceId>,
+    boards: FxHashMap<BoardId, WorkspaceId>,
+}
+
+impl Homes {
+    fn take_in(&mut self, intent: &Intent, key: Key, desk: &mut Desk<'_>) {
+        match intent {
+            Intent::CreateProject(create) => {
+                self.projects.insert(ProjectId::new(key.id), create.workspace_id);
+            }
+            Intent::CreateBoard(create) => {
+                let workspace = create
+                    .workspace_id
+                    .or_else(|| self.projects.get(&create.project_id).copied())
+                    .or_else(|| desk.workspace_of(create.project_id));
+                self.boards.extend(workspace.map(|workspace| (BoardId::new(key.id), workspace)));
+            }
+            _ => {}
+        }
+    }
+
+    /// An item's id follows from its external key and its workspace, which its board tells otherwise.
+    fn complete(&self, order: &mut Order) {
+        if let Intent::CreateItem(create) = &mut order.intent
+            && create.workspace_id.is_none()
+        {
+            create.workspace_id = self.boards.get(&create.board_id).copied();
+        }
+    }
+}
+
 enum Attempt {
     /// Something has moved on, or columns have to be counted.
     Again,
     Refused(Vec<(usize, Refusal)>),
 }
 
-fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[super::Key]) -> Result<Vec<Done>, Attempt> {
+fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[Key]) -> Result<Vec<Done>, Attempt> {
     let inner = desk.inner;
     if let Some(census) = &mut desk.census {
         census.advance(&inner.store).map_err(|refusal| Attempt::Refused(vec![(0, refusal)]))?;
@@ -135,10 +169,10 @@ fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[super::Key]) -> Result
     };
     if receipt.duplicate {
         desk.discard();
-    } else {
-        for key in &written {
-            desk.is_durable(*key, receipt.next);
-        }
+        return repeat(inner, &receipt, keys).map_err(Attempt::Refused);
+    }
+    for key in &written {
+        desk.is_durable(*key, receipt.next);
     }
     desk.clear(&FxHashSet::default());
     Ok(keys
@@ -149,7 +183,14 @@ fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[super::Key]) -> Result
             version,
             position: receipt.next,
             outcome,
-            duplicate: receipt.duplicate,
+            duplicate: false,
         })
         .collect())
+}
+
+/// The first answers again.
+fn repeat(inner: &Inner, receipt: &Receipt, keys: &[Key]) -> AtomicOutcome {
+    let answer =
+        |(index, key): (usize, &Key)| inner.repeat(receipt, *key).map_err(|refusal| vec![(index, refusal)]);
+    keys.iter().enumerate().map(answer).collect()
 }

@@ -5,12 +5,12 @@
 //! effect in their order. What cannot be decided ahead (somebody else has the claim, a refusal that rests
 //! on what is pending, a limited column) waits until everything before it is durable and goes alone.
 
-use super::CommandService;
 use super::desk::Desk;
 use super::key::Key;
 use super::order::{Done, Order};
 use super::refusal::Refusal;
-use eventstore::{CommandId, CommitBuilder, Outcome, Pending, Version};
+use super::{CommandService, Inner};
+use eventstore::{CommandId, CommitBuilder, Outcome, Pending, Receipt, Version};
 use rustc_hash::FxHashSet;
 
 /// An order that waits for its commit.
@@ -67,6 +67,16 @@ impl CommandService {
     }
 }
 
+/// The first answer again. Where nothing was changed it goes without the version, which only the target's
+/// history knows: a repeated import would read all of it.
+fn repeat(inner: &Inner, receipt: &Receipt, key: Key) -> Result<Done, Refusal> {
+    if receipt.versions.is_empty() {
+        let (position, outcome) = (receipt.next, receipt.outcome);
+        return Ok(Done { key, version: None, position, outcome, duplicate: true });
+    }
+    inner.repeat(receipt, key)
+}
+
 impl Batch<'_, '_> {
     fn take(&mut self, index: usize) {
         // Every order has its place in the answers; those that wait get theirs when they are settled.
@@ -100,12 +110,8 @@ impl Batch<'_, '_> {
         match self.desk.inner.known(&order) {
             Ok(None) => {}
             Ok(Some(receipt)) => {
-                let target = order.known_target();
-                let of_receipt = receipt.versions.first().and_then(|(stream, _)| Key::of_stream(stream));
-                let Some(key) = target.or(of_receipt) else { return Step::Alone };
-                let version = receipt.versions.first().map(|(_, version)| *version);
-                let (position, outcome) = (receipt.next, receipt.outcome);
-                return Step::Answered(Ok(Done { key, version, position, outcome, duplicate: true }));
+                let Ok(key) = self.desk.target(&order) else { return Step::Alone };
+                return Step::Answered(repeat(self.desk.inner, &receipt, key));
             }
             Err(refusal) => return Step::Answered(Err(refusal)),
         }
@@ -153,19 +159,16 @@ impl Batch<'_, '_> {
         for waiting in self.waiting.drain(..) {
             let Waiting { index, pending, key, version, outcome } = waiting;
             self.results[index] = match pending.wait() {
+                Ok(receipt) if receipt.duplicate => {
+                    // Another request carried out the same command meanwhile: the desk counted it twice.
+                    failed.insert(key);
+                    repeat(self.desk.inner, &receipt, key)
+                }
                 Ok(receipt) => {
-                    if receipt.duplicate {
-                        // Another request carried out the same command meanwhile: the desk counted it twice.
-                        failed.insert(key);
-                    } else if outcome == Outcome::Applied {
+                    if outcome == Outcome::Applied {
                         self.desk.is_durable(key, receipt.next);
                     }
-                    let version = if receipt.duplicate {
-                        receipt.versions.first().map(|found| found.1)
-                    } else {
-                        version
-                    };
-                    Ok(Done { key, version, position: receipt.next, outcome, duplicate: receipt.duplicate })
+                    Ok(Done { key, version, position: receipt.next, outcome, duplicate: false })
                 }
                 Err(error) => {
                     failed.insert(key);

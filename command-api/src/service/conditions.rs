@@ -30,7 +30,7 @@ pub(super) fn agrees<T: PartialEq + Copy>(
     }
 }
 
-pub(super) fn check(entry: &Entry, conditions: &Conditions) -> Result<(), Refusal> {
+pub(super) fn check(entry: &Entry, conditions: &Conditions, creates: bool) -> Result<(), Refusal> {
     let conflict = |expected, demand| {
         Err(Refusal::VersionConflict {
             stream: entry.stream.clone(),
@@ -42,8 +42,10 @@ pub(super) fn check(entry: &Entry, conditions: &Conditions) -> Result<(), Refusa
     if conditions.if_none_match && entry.version.is_some() {
         return conflict(None, Demand::IfNoneMatch);
     }
-    // What is not there or was deleted is 404 or 410 from the domain, whatever version was demanded.
-    if matches!(entry.state.life(), Life::Absent | Life::Deleted) {
+    // What is not there or was deleted is 404 or 410 from the domain, whatever version was demanded; but whoever
+    // creates under the condition that it has a version does not want what would come of it.
+    let life = entry.state.life();
+    if life == Life::Deleted || (life == Life::Absent && !creates) {
         return Ok(());
     }
     match &conditions.if_match {
@@ -52,6 +54,7 @@ pub(super) fn check(entry: &Entry, conditions: &Conditions) -> Result<(), Refusa
         {
             return conflict(versions.first().copied(), Demand::IfMatch);
         }
+        Some(IfMatch::Any) if entry.version.is_none() => return conflict(None, Demand::IfMatch),
         _ => {}
     }
     match conditions.expected_version {

@@ -1,11 +1,11 @@
 //! From an order to a draft: proofs are fetched, conditions checked, the domain decides, events are made.
 //!
-//! Invariant: whatever a decision rests on besides its target becomes a guard of the draft.
+//! Invariant: whatever a decision rests on besides its target becomes a guard of the draft, save that the home
+//! of a new item is not archived.
 
 use super::conditions::{agrees, check, check_derived};
 use super::desk::Desk;
 use super::draft::{Draft, Pen, other_kind, part_id};
-use super::entropy;
 use super::key::{Held, Key, Kind};
 use super::order::{Intent, Order};
 use super::refusal::Refusal;
@@ -14,10 +14,11 @@ use domain::item::Item;
 use domain::project::Project;
 use domain::workspace::Workspace;
 use domain::{
-    AttachmentId, BoardId, ColumnId, CommentId, DomainError, ItemId, ProjectId, Thing, WorkspaceId, board,
-    comment, item, project, tags, workspace,
+    AttachmentId, BoardId, ColumnId, CommentId, DomainError, ItemId, Life, ProjectId, Thing, WorkspaceId,
+    board, comment, item, project, tags, workspace,
 };
-use eventstore::{Guard, Timestamp};
+use eventstore::Guard;
+use uuid::Uuid;
 
 impl Desk<'_> {
     /// The aggregate that an order is about: said, derived from a foreign name, or new.
@@ -47,13 +48,14 @@ impl Desk<'_> {
             | Intent::AddComment(_) => {}
             _ => return Err(Refusal::NoTarget),
         }
-        Ok(Key::new(order.intent.kind(), entropy::uuid_v7(Timestamp::now().get())))
+        // Derived from the command, so that the order sent again is about the same thing.
+        Ok(Key::new(order.intent.kind(), part_id(Uuid::nil(), &order.command)))
     }
 
     /// Decides about an order. The target is claimed.
     pub(super) fn decide(&mut self, order: Order, key: Key) -> Result<Draft, Refusal> {
         self.rests_on = None;
-        check(self.load(key)?, &order.conditions)?;
+        check(self.load(key)?, &order.conditions, order.intent.creates())?;
         let Order { intent, command, fingerprint, origin, .. } = order;
         let pen = Pen::new(self.inner, command, fingerprint, origin);
         let id = key.id;
@@ -126,6 +128,7 @@ impl Desk<'_> {
                 let workspace = placement.workspace_id();
                 agrees("workspaceId", create.workspace_id, workspace)?;
                 agrees("projectId", create.project_id, placement.project_id())?;
+                self.check_home(&placement)?;
                 check_derived(
                     id,
                     create.external_key.as_deref().map(|name| ItemId::derive(workspace, name).uuid()),
@@ -178,9 +181,20 @@ impl Desk<'_> {
                 self.write::<comment::Comment>(key, CommentId::new(id), command, pen, guard)
             }
             Intent::Comment(command) => {
-                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, vec![])
+                let guard = match command {
+                    comment::Command::Edit(_) => self.prove_commented(key)?,
+                    // What is no use any more may still be taken away.
+                    _ => vec![],
+                };
+                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, guard)
             }
         }
+    }
+
+    /// Where a project belongs, if it is there.
+    pub(super) fn workspace_of(&mut self, project: ProjectId) -> Option<WorkspaceId> {
+        let entry = self.load(Key::new(Kind::Project, project.uuid())).ok()?;
+        Project::of(&entry.state)?.workspace_id()
     }
 
     fn board<T>(&mut self, id: BoardId, look: impl FnOnce(&Board) -> T) -> Result<T, Refusal> {
@@ -228,6 +242,34 @@ impl Desk<'_> {
             guards.push(Guard::NoNewer(tag, upto));
         }
         Ok((placement, guards))
+    }
+
+    /// Nothing is created in what is archived. There is no guard for it: one on the project would have every
+    /// item that is created conflict with whoever changes the project meanwhile. So an item may come just after
+    /// the archiving that it raced with, as if it had come just before.
+    fn check_home(&mut self, placement: &Placement) -> Result<(), Refusal> {
+        let project = Key::new(Kind::Project, placement.project_id().uuid());
+        let workspace = Key::new(Kind::Workspace, placement.workspace_id().uuid());
+        for (key, thing) in [(project, Thing::Project), (workspace, Thing::Workspace)] {
+            if self.load(key)?.state.life() == Life::Archived {
+                self.rests_on = Some(key);
+                return Err(Refusal::Reference { field: "boardId", error: DomainError::Archived { thing } });
+            }
+        }
+        Ok(())
+    }
+
+    /// Guards that keep true that the item of a comment is there; none where the comment itself is not.
+    fn prove_commented(&mut self, key: Key) -> Result<Vec<Guard>, Refusal> {
+        let entry = self.load(key)?;
+        if entry.state.life() != Life::Present {
+            return Ok(vec![]);
+        }
+        let comment = comment::Comment::of(&entry.state).ok_or_else(other_kind)?;
+        let Some(item_id) = comment.item_id() else { return Ok(vec![]) };
+        let item = Key::new(Kind::Item, item_id.uuid());
+        let (_, guard) = self.prove::<Item, _>(item, "itemId", |item| item.reference(item_id))?;
+        Ok(guard)
     }
 
     /// Proof about another aggregate, and the guard that keeps it true.

@@ -53,14 +53,13 @@ impl CommandService {
 
 fn attempt(desk: &mut Desk<'_>, order: &Order, key: Key) -> Result<Done, Refusal> {
     let inner = desk.inner;
+    // Whoever takes an item out of a column does not wait for this lock, so every attempt counts on.
+    if let Some(census) = &mut desk.census {
+        census.advance(&inner.store)?;
+    }
     let draft = match desk.decide(order.clone(), key) {
-        Err(Refusal::NeedsCount) => {
-            if desk.census.is_none() {
-                desk.census = Some(inner.census.lock());
-            }
-            if let Some(census) = &mut desk.census {
-                census.advance(&inner.store)?;
-            }
+        Err(Refusal::NeedsCount) if desk.census.is_none() => {
+            desk.census.insert(inner.census.lock()).advance(&inner.store)?;
             desk.decide(order.clone(), key)
         }
         decided => decided,
@@ -79,4 +78,54 @@ fn attempt(desk: &mut Desk<'_>, order: &Order, key: Key) -> Result<Done, Refusal
     }
     desk.clear(&FxHashSet::default());
     Ok(Done { key, version, position: receipt.next, outcome, duplicate: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::{Conditions, Intent, Kind, Origin, command_id};
+    use eventstore::{Fingerprint, Store, StoreOptions};
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    fn order(target: Uuid, intent: Intent) -> Order {
+        Order {
+            target: Some(target),
+            intent,
+            conditions: Conditions::default(),
+            command: command_id(),
+            fingerprint: Fingerprint::of(&[]),
+            origin: Origin::default(),
+        }
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(body: Value) -> T {
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn an_item_that_leaves_a_limited_column_meanwhile_only_costs_one_attempt() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let service = CommandService::open(store);
+        let [workspace, project, board, column, first, second] = [1, 2, 3, 4, 5, 6].map(Uuid::from_u128);
+        let run = |target, intent| service.execute(&order(target, intent)).unwrap();
+        let create = || Intent::CreateItem(read(json!({"boardId": board, "columnId": column, "title": "x"})));
+        run(workspace, Intent::CreateWorkspace(read(json!({"name": "w"}))));
+        run(project, Intent::CreateProject(read(json!({"workspaceId": workspace, "name": "p"}))));
+        run(board, Intent::CreateBoard(read(json!({"projectId": project, "name": "b"}))));
+        let add = json!({"id": column, "name": "c", "wipLimit": 5});
+        run(board, Intent::Board(domain::board::Command::AddColumn(read(add))));
+        run(first, create());
+
+        let key = Key::new(Kind::Item, second);
+        let mut desk = Desk::new(&service.0);
+        desk.claim(key);
+        // A first attempt has counted; then an item goes, which needs no count and no lock.
+        desk.census = Some(service.0.census.lock());
+        desk.census.as_mut().unwrap().advance(service.store()).unwrap();
+        run(first, Intent::Item(domain::item::Command::Delete));
+        let done = attempt(&mut desk, &order(second, create()), key);
+        assert!(done.is_ok(), "{done:?}");
+    }
 }

@@ -115,12 +115,16 @@ impl Inner {
     /// The first answer again, rebuilt from the receipt. `target` is what the order says that it is about.
     fn repeat(&self, receipt: &Receipt, target: Key) -> Result<Done, Refusal> {
         let of_target = target.stream();
-        // Where the target got a fresh id at the first time, the receipt knows it.
-        let touched =
-            receipt.versions.iter().find(|(stream, _)| *stream == of_target).or(receipt.versions.first());
-        let (key, version) = match touched {
-            Some((stream, version)) => (Key::of_stream(stream).unwrap_or(target), Some(*version)),
-            None => (target, self.version_before(&of_target, receipt.next)?),
+        let touched = receipt.versions.iter().find(|(stream, _)| *stream == of_target);
+        let version = match touched {
+            Some((_, version)) => Some(*version),
+            // It was found as it should be, by an order whose commit may have changed other things.
+            None => self.version_before(&of_target, receipt.next)?,
+        };
+        // Older logs hold ids that did not follow from the command; there the only stream of the receipt knows.
+        let (key, version) = match (version, &receipt.versions[..]) {
+            (None, [(stream, version)]) => (Key::of_stream(stream).unwrap_or(target), Some(*version)),
+            (version, _) => (target, version),
         };
         Ok(Done { key, version, position: receipt.next, outcome: receipt.outcome, duplicate: true })
     }

@@ -149,6 +149,18 @@ impl Intent {
             Self::AddComment(_) | Self::Comment(_) => Kind::Comment,
         }
     }
+
+    /// Whether its target is to exist only after it.
+    pub(crate) fn creates(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateWorkspace(_)
+                | Self::CreateProject(_)
+                | Self::CreateBoard(_)
+                | Self::CreateItem(_)
+                | Self::AddComment(_)
+        )
+    }
 }
 
 /// What must hold of the target's version; everything that is said must hold.
