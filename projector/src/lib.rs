@@ -35,4 +35,4 @@ pub mod texts;
 pub use lock::LockError;
 pub use models::{Following, Models, SharedModels};
 pub use rebuild::rebuild;
-pub use run::{Projector, StartError, StopError};
+pub use run::{Health, Projector, StartError, StopError};

@@ -44,15 +44,36 @@ pub enum StopError {
     /// The search index could not be committed.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// It had come to an end before it was stopped.
+    #[error("the projector had ended before: {reason}")]
+    Ended {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Tells from any thread, and for as long as anybody likes, what is wrong with a projector. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Health {
+    stop: Stop,
+    search: SearchStatus,
+}
+
+impl Health {
+    /// Why it does not move, when something is wrong.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.stop.failure().or_else(|| self.search.failure())
+    }
 }
 
 /// A running projector. Dropping it ends it without saving, as a crash would; see [`Projector::stop`].
 #[derive(Debug)]
 pub struct Projector {
     models: SharedModels,
-    search: SearchStatus,
-    stop: Stop,
-    thread: Option<JoinHandle<(ImagedModels, SearchProjection)>>,
+    health: Health,
+    /// What it leaves to be saved; nothing after a panic.
+    thread: Option<JoinHandle<Option<(ImagedModels, SearchProjection)>>>,
     _lock: ProjectorLock,
 }
 
@@ -91,11 +112,10 @@ impl Projector {
             let stop = stop.clone();
             std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
                 // Documents are made of the models, so these come first.
-                tail::run(&log, &mut [&mut imaged, &mut search], &stop);
-                (imaged, search)
+                tail::run(&log, &mut [&mut imaged, &mut search], &stop).then_some((imaged, search))
             })?
         };
-        Ok(Self { models, search: status, stop, thread: Some(thread), _lock: lock })
+        Ok(Self { models, health: Health { stop, search: status }, thread: Some(thread), _lock: lock })
     }
 
     /// The models that it keeps up to date, to be read in the same process.
@@ -113,13 +133,19 @@ impl Projector {
     /// The next position that its search index will take in.
     #[must_use]
     pub fn search_checkpoint(&self) -> Position {
-        self.search.committed()
+        self.health.search.committed()
     }
 
     /// Why it does not move, when something is wrong.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.stop.failure().or_else(|| self.search.failure())
+        self.health.failure()
+    }
+
+    /// Tells what is wrong with it, wherever that is asked.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Ends it and saves: works off what the search index lacks and writes an image. Blocks.
@@ -127,8 +153,12 @@ impl Projector {
     /// # Errors
     /// When something could not be saved; it is made of the log at the next start.
     pub fn stop(mut self) -> Result<(), StopError> {
-        self.stop.stop();
-        let Some(Ok((mut imaged, search))) = self.thread.take().map(JoinHandle::join) else { return Ok(()) };
+        self.health.stop.stop();
+        let Some(ended) = self.thread.take() else { return Ok(()) };
+        let Ok(Some((mut imaged, search))) = ended.join() else {
+            let reason = self.failure().unwrap_or_else(|| "nobody knows why".to_owned());
+            return Err(StopError::Ended { reason });
+        };
         // The image first: it is quick, and whoever stops us may lose patience.
         let saved = imaged.save();
         search.finish()?;
@@ -138,7 +168,7 @@ impl Projector {
 
 impl Drop for Projector {
     fn drop(&mut self) {
-        self.stop.stop();
+        self.health.stop.stop();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was reported when it happened.
             let _ = thread.join();

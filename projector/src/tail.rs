@@ -8,6 +8,7 @@ use crate::decode::DecodedCommit;
 use crate::projection::{Projection, ProjectionError};
 use eventstore::{Log, Position, ReadError, RecordedCommit};
 use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -58,8 +59,33 @@ impl Stop {
     }
 }
 
-/// Gives the log to projections until it is stopped.
-pub(crate) fn run(log: &Log, projections: &mut [&mut dyn Projection], stop: &Stop) {
+/// Runs a thread's work; says what a panic said, which is a bug of ours, so that it can be told as a failure instead
+/// of leaving everything to stand still in silence.
+pub(crate) fn guarded(work: impl FnOnce()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let said = panic.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let thread = std::thread::current();
+        format!(
+            "the thread {} panicked: {}",
+            thread.name().unwrap_or("?"),
+            said.unwrap_or("it did not say why")
+        )
+    })
+}
+
+/// Gives the log to projections until it is stopped. After a panic it ends for good, with that as its failure: false
+/// then, and the projections MUST NOT be saved, because nobody knows what they have taken in.
+pub(crate) fn run(log: &Log, projections: &mut [&mut dyn Projection], stop: &Stop) -> bool {
+    let ended = guarded(|| run_unguarded(log, projections, stop));
+    let is_whole = ended.is_ok();
+    if let Err(panic) = ended {
+        stop.fail(Some(panic));
+    }
+    is_whole
+}
+
+fn run_unguarded(log: &Log, projections: &mut [&mut dyn Projection], stop: &Stop) {
     // The watermark is watched in async fashion, which a runtime of this one thread can wait for together with `stop`.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime,
@@ -170,4 +196,58 @@ fn give(batch: &[RecordedCommit], projections: &mut [&mut dyn Projection]) -> Re
         }
     }
     projections.iter_mut().try_for_each(|projection| projection.apply(&decoded))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use eventstore::{Lineage, Store, StoreOptions};
+
+    /// Cannot do anything.
+    struct Broken(Lineage);
+
+    impl Projection for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn version(&self) -> u32 {
+            1
+        }
+
+        fn checkpoint(&self) -> Lineage {
+            self.0
+        }
+
+        fn apply(&mut self, _: &[DecodedCommit<'_>]) -> Result<(), ProjectionError> {
+            Ok(())
+        }
+
+        fn rest(&mut self) {
+            panic!("a bug");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_as_a_failure_that_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let log = store.log();
+        let stop = Stop::new();
+        let mut broken = Broken(log.lineage());
+        assert!(!run(&log, &mut [&mut broken], &stop));
+        let failure = stop.failure().unwrap();
+        assert!(failure.contains("panicked: a bug"), "{failure}");
+    }
+
+    #[test]
+    fn a_tail_that_is_stopped_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let stop = Stop::new();
+        stop.stop();
+        assert!(run(&store.log(), &mut [], &stop));
+        assert_eq!(stop.failure(), None);
+    }
 }

@@ -241,3 +241,45 @@ fn a_gap_is_refused() {
     let error = models.apply(&projector::decode::DecodedCommit::decode(&second)).unwrap_err();
     assert_eq!(error.to_string(), "expected position 0, was given 1");
 }
+
+#[test]
+fn the_items_of_a_deleted_board_are_gone_and_counted_no_more() {
+    let world = World::with_board();
+    for key in ["1", "2", "3"] {
+        world.create_item(key, key, key);
+    }
+    let complete = |key: &str| world.append(&item(key).stream_id(), "item.completed", json!({}));
+    let delete = |key: &str| {
+        world.append(&item(key).stream_id(), "item.deleted", json!({"columnId": column("Open")}));
+    };
+    complete("1");
+    delete("3");
+    let counts = |models: &projector::Models| {
+        let statistics = &models.project(project()).unwrap().statistics;
+        (statistics.total, statistics.completed)
+    };
+    // Models that digest as they go, beside one that replays everything at the end.
+    let shared = SharedModels::new(projector::Models::new(world.log().store_id()));
+    let _following = shared.follow(world.log()).unwrap();
+    assert!(wait(&shared, world.log().watermark()));
+    assert_eq!(counts(&shared.read()), (2, 1));
+    assert_eq!(shared.digest().1, world.models().digest());
+
+    world.append(&board().stream_id(), "board.deleted", json!({}));
+    assert!(wait(&shared, world.log().watermark()));
+    assert_eq!(counts(&shared.read()), (0, 0));
+    assert_eq!(shared.digest().1, world.models().digest());
+
+    // A log may have more of them: it changes nothing that counts.
+    world.append(&board().stream_id(), "board.deleted", json!({}));
+    complete("2");
+    world.append(&item("1").stream_id(), "item.reopened", json!({}));
+    delete("1");
+    world.create_item("4", "four", "4");
+    complete("4");
+    assert!(wait(&shared, world.log().watermark()));
+    let models = world.models();
+    assert_eq!(counts(&models), (0, 0));
+    assert!(["1", "2", "3", "4"].iter().all(|key| models.is_gone(models.item(item(key)).unwrap())));
+    assert_eq!(shared.digest().1, world.models().digest());
+}

@@ -274,3 +274,29 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         }
     }
 }
+
+#[test]
+fn the_items_of_a_deleted_board_are_not_found_and_nor_are_their_comments() {
+    let world = World::with_board();
+    world.create_item("1", "gasket one", "1");
+    world.create_item("2", "gasket two", "2");
+    world.comment("1", "c", "a gasket of rubber");
+    let running = Running::start(world);
+    let searcher = &running.searcher;
+    assert_eq!(total(searcher, "gasket"), 3);
+    running.world.append(&board().stream_id(), "board.deleted", json!({}));
+    running.settle();
+    assert_eq!(total(searcher, "gasket"), 0);
+    assert_eq!(total(searcher, "main"), 0);
+    // What comes late does not bring anything back, and an index that is built anew agrees.
+    running.world.append(&item("1").stream_id(), "item.completed", json!({}));
+    running.world.comment("2", "c", "a gasket of steel");
+    running.settle();
+    assert_eq!(total(searcher, "gasket"), 0);
+    let Running { world, projector, searcher } = running;
+    drop(searcher);
+    projector.stop().unwrap();
+    for rebuilt in projector::rebuild(world.data_dir(), &[], &mut |_| {}).unwrap().projections {
+        assert_eq!(rebuilt.is_equal(), Some(true), "{rebuilt:?}");
+    }
+}

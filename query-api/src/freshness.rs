@@ -4,9 +4,10 @@
 //! than its header says (the model moved on while it was read), never less.
 
 use axum::http::HeaderValue;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use eventstore::Position;
 use http_kit::SUNDAY_POSITION;
+use http_kit::problem::Problem;
 use std::time::Duration;
 
 /// What a request asks of its model's checkpoint.
@@ -22,4 +23,35 @@ pub(crate) struct Freshness {
 pub(crate) fn stamp(mut response: Response, position: Position) -> Response {
     response.headers_mut().insert(SUNDAY_POSITION, HeaderValue::from(position.get()));
     response
+}
+
+/// A problem, and the position that it rests on where it rests on one.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    problem: Problem,
+    position: Option<Position>,
+}
+
+impl Refusal {
+    /// A problem with what was read at `position`.
+    pub(crate) fn at(position: Position, problem: Problem) -> Self {
+        Self { problem, position: Some(position) }
+    }
+}
+
+impl From<Problem> for Refusal {
+    /// A problem with the request itself: it would be one at any position.
+    fn from(problem: Problem) -> Self {
+        Self { problem, position: None }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let response = self.problem.into_response();
+        match self.position {
+            Some(position) => stamp(response, position),
+            None => response,
+        }
+    }
 }

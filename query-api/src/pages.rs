@@ -69,9 +69,9 @@ pub(crate) fn stream(
     from: Option<Version>,
     direction: Direction,
     limit: usize,
-) -> Result<Option<Page>, ReadError> {
+) -> Result<Result<Page, Position>, ReadError> {
     let position = log.watermark();
-    let Some(head) = log.stream_version(stream)? else { return Ok(None) };
+    let Some(head) = log.stream_version(stream)? else { return Ok(Err(position)) };
     let mut page = Open::new(limit, Vec::new());
     let name = serde_json::to_string(stream.as_str()).unwrap_or_default();
     let _ = write!(page.body, "{{\"streamId\":{name},\"version\":{head},\"events\":[");
@@ -87,7 +87,7 @@ pub(crate) fn stream(
     let end = next.is_none_or(|next| next > head);
     let next = next.map_or_else(|| "null".to_owned(), |next| next.to_string());
     let _ = write!(page.body, "],\"next\":{next},\"end\":{end}}}");
-    Ok(Some(Page { body: page.body, position: position.max(page.covered) }))
+    Ok(Ok(Page { body: page.body, position: position.max(page.covered) }))
 }
 
 fn all_events(

@@ -3,7 +3,7 @@
 //! Invariant: a read that was asked for a position happens after its source has reached it, and tells a position
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
-use crate::freshness::{Freshness, stamp};
+use crate::freshness::{Freshness, Refusal, stamp};
 use crate::problems::{interrupted, not_caught_up};
 use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position};
@@ -11,6 +11,7 @@ use http_kit::problem::Problem;
 use projector::models::Models;
 use projector::search::Searcher;
 use projector::{Following, SharedModels};
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,12 +36,23 @@ struct Shared {
     log: Log,
     models: SharedModels,
     searcher: Searcher,
-    /// The thread that keeps the models fresh, where it is ours.
-    following: Option<Following>,
+    /// Whatever keeps the models and the index fresh.
+    source: Source,
     /// What the log had when this service began: until the models have that, answers would be of the past.
     began_at: Position,
     caught_up: AtomicBool,
-    reads: Semaphore,
+    /// A place belongs to a read on its thread, not to the request that waits for it: requests are given up, reads
+    /// are not.
+    reads: Arc<Semaphore>,
+}
+
+/// Tells why the projections do not move; owns the thread that moves them, where it is ours.
+struct Source(Box<dyn Fn() -> Option<String> + Send + Sync>);
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&(self.0)()).finish()
+    }
 }
 
 impl QueryService {
@@ -53,21 +65,28 @@ impl QueryService {
         let models = SharedModels::open(data_dir, &log);
         let following = models.follow(log.clone())?;
         let searcher = Searcher::open(data_dir, log.clone());
-        Ok(Self::new(log, models, searcher, Some(following)))
+        let failure = move || Following::failure(&following);
+        Ok(Self::new(log, models, searcher, Source(Box::new(failure))))
     }
 
-    /// Serves models that somebody else in this process keeps up to date, such as its projector.
+    /// Serves models that somebody else in this process keeps up to date, such as its projector; `failure` tells why
+    /// they do not move, when something is wrong there.
     #[must_use]
-    pub fn over(data_dir: &Path, log: Log, models: SharedModels) -> Self {
+    pub fn over(
+        data_dir: &Path,
+        log: Log,
+        models: SharedModels,
+        failure: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         let searcher = Searcher::open(data_dir, log.clone());
-        Self::new(log, models, searcher, None)
+        Self::new(log, models, searcher, Source(Box::new(failure)))
     }
 
-    fn new(log: Log, models: SharedModels, searcher: Searcher, following: Option<Following>) -> Self {
+    fn new(log: Log, models: SharedModels, searcher: Searcher, source: Source) -> Self {
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
-        let reads = Semaphore::new(READS_MAX);
-        Self { shared: Arc::new(Shared { log, models, searcher, following, began_at, caught_up, reads }) }
+        let reads = Arc::new(Semaphore::new(READS_MAX));
+        Self { shared: Arc::new(Shared { log, models, searcher, source, began_at, caught_up, reads }) }
     }
 
     /// The log that answers come from.
@@ -88,10 +107,10 @@ impl QueryService {
         &self.shared.searcher
     }
 
-    /// Why the models do not move, when something is wrong.
+    /// Why the models, or the index where it is kept in this process, do not move, when something is wrong.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.shared.following.as_ref().and_then(Following::failure)
+        (self.shared.source.0)()
     }
 
     /// Whether it can do its work: the models have taken in what the log had at the start, and go on.
@@ -101,7 +120,7 @@ impl QueryService {
     pub fn readiness(&self) -> Result<(), String> {
         let shared = &self.shared;
         if let Some(failure) = self.failure() {
-            return Err(format!("the read models stand still: {failure}"));
+            return Err(format!("the projections stand still: {failure}"));
         }
         if shared.caught_up.load(Ordering::Relaxed) {
             return Ok(());
@@ -121,47 +140,52 @@ impl QueryService {
         freshness: Freshness,
         copy: impl FnOnce(&Models) -> Result<T, Problem> + Send + 'static,
         finish: impl FnOnce(T, &Log) -> Result<Response, Problem> + Send + 'static,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, Refusal> {
         self.models_reach(&freshness).await?;
         let service = self.clone();
-        self.blocking(move || {
+        let answer = self.blocking(move || {
             let (copied, position) = {
                 let models = service.models().read();
                 (copy(&models), models.checkpoint().next)
             };
             let answer = copied.and_then(|copied| finish(copied, service.log()));
             stamp(answer.unwrap_or_else(IntoResponse::into_response), position)
-        })
-        .await
+        });
+        Ok(answer.await?)
     }
 
     /// Waits until the models are as far as was asked.
-    pub(crate) async fn models_reach(&self, freshness: &Freshness) -> Result<(), Problem> {
+    pub(crate) async fn models_reach(&self, freshness: &Freshness) -> Result<(), Refusal> {
         let (wanted, models) = (freshness.min_position, self.models());
         if models.checkpoint() >= wanted || models.wait_for(wanted, freshness.timeout).await {
             Ok(())
         } else {
-            Err(not_caught_up(wanted, models.checkpoint()))
+            let reached = models.checkpoint();
+            Err(Refusal::at(reached, not_caught_up(wanted, reached)))
         }
     }
 
     /// Waits until the log itself is as far as was asked.
-    pub(crate) async fn log_reaches(&self, freshness: &Freshness) -> Result<(), Problem> {
+    pub(crate) async fn log_reaches(&self, freshness: &Freshness) -> Result<(), Refusal> {
         let wanted = freshness.min_position;
         let mut watermark = self.log().watch();
         match tokio::time::timeout(freshness.timeout, watermark.wait_for(|at| *at >= wanted)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(not_caught_up(wanted, self.log().watermark())),
+            _ => {
+                let reached = self.log().watermark();
+                Err(Refusal::at(reached, not_caught_up(wanted, reached)))
+            }
         }
     }
 
-    /// Waits until the index is as far as was asked.
-    pub(crate) async fn index_reaches(&self, freshness: &Freshness) -> Result<(), Problem> {
+    /// Waits until the models and the index are as far as was asked: for answers that are made of both.
+    pub(crate) async fn both_reach(&self, freshness: &Freshness) -> Result<(), Refusal> {
+        let deadline = Instant::now() + freshness.timeout;
+        self.models_reach(freshness).await?;
         let wanted = freshness.min_position;
         if wanted == Position::ZERO {
             return Ok(());
         }
-        let deadline = Instant::now() + freshness.timeout;
         loop {
             // Looking may load a new index, which reads files.
             let searcher = self.searcher().clone();
@@ -170,7 +194,7 @@ impl QueryService {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                return Err(not_caught_up(wanted, reached));
+                return Err(Refusal::at(reached, not_caught_up(wanted, reached)));
             }
             tokio::time::sleep(INDEX_LOOK).await;
         }
@@ -182,9 +206,66 @@ impl QueryService {
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         // It fails only when the semaphore is closed, which nobody does.
-        let place = self.shared.reads.acquire().await;
-        let result = tokio::task::spawn_blocking(read).await;
-        drop(place);
-        result.map_err(|error| interrupted(&error))
+        let place = Arc::clone(&self.shared.reads).acquire_owned().await;
+        let result = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            read()
+        });
+        result.await.map_err(|error| interrupted(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eventstore::{Store, StoreOptions};
+    use std::sync::mpsc;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_read_keeps_its_place_when_its_request_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let models = SharedModels::open(dir.path(), &store.log());
+        let service = QueryService::over(dir.path(), store.log(), models, || None);
+        let (started, has_started) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let request = tokio::spawn({
+            let service = service.clone();
+            async move {
+                let read = move || {
+                    started.send(()).unwrap();
+                    // It ends when the test lets go of the other side.
+                    let _ = released.recv();
+                };
+                service.blocking(read).await
+            }
+        });
+        tokio::task::block_in_place(|| has_started.recv().unwrap());
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+        let reads = &service.shared.reads;
+        assert_eq!(reads.available_permits(), READS_MAX - 1, "the thread is still at it");
+        drop(release);
+        let all = u32::try_from(READS_MAX).unwrap();
+        let places = tokio::time::timeout(Duration::from_secs(10), reads.acquire_many(all)).await;
+        assert!(places.is_ok(), "the place comes back");
+    }
+
+    #[tokio::test]
+    async fn it_is_not_ready_while_its_projector_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let models = SharedModels::open(dir.path(), &store.log());
+        let is_failing = Arc::new(AtomicBool::new(false));
+        let failure = {
+            let is_failing = Arc::clone(&is_failing);
+            move || is_failing.load(Ordering::Relaxed).then(|| "the disk is full".to_owned())
+        };
+        let service = QueryService::over(dir.path(), store.log(), models, failure);
+        assert_eq!(service.readiness(), Ok(()));
+        is_failing.store(true, Ordering::Relaxed);
+        assert!(service.readiness().unwrap_err().contains("the disk is full"));
+        is_failing.store(false, Ordering::Relaxed);
+        assert_eq!(service.readiness(), Ok(()));
     }
 }

@@ -107,7 +107,11 @@ impl Parts {
             let log = (*store).clone();
             let projector =
                 Projector::start(&data_dir, log.clone()).map_err(|error| Failure::Part(error.to_string()))?;
-            let query = QueryService::over(&data_dir, log, projector.models().clone());
+            let query = {
+                let health = projector.health();
+                let failure = move || health.failure();
+                QueryService::over(&data_dir, log, projector.models().clone(), failure)
+            };
             let state = AppState::new(CommandService::open(store.clone()));
             Ok(Self { state, query, projector, store })
         })

@@ -10,9 +10,11 @@ use crate::models::{
 use crate::projection::{ProjectionError, Step, step};
 use domain::rank::Rank;
 use domain::{
-    Changes, ColumnId, CommentId, DomainEvent, ItemId, ProjectId, board, comment, item, project, workspace,
+    BoardId, Changes, ColumnId, CommentId, DomainEvent, ItemId, ProjectId, board, comment, item, project,
+    workspace,
 };
 use eventstore::{Position, Timestamp, Version};
+use std::collections::BTreeMap;
 
 /// What the models take from an event's envelope.
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Models {
         }
     }
 
-    fn apply_board(&mut self, id: domain::BoardId, event: &board::Event, at: &Occurrence<'_>) {
+    fn apply_board(&mut self, id: BoardId, event: &board::Event, at: &Occurrence<'_>) {
         let Some(board) = self.boards.edit(id) else {
             if let board::Event::Created(event) = event {
                 self.boards.insert(id, BoardModel::created(id, event, at));
@@ -126,6 +128,7 @@ impl Models {
             }
             return;
         };
+        let was_deleted = board.deleted;
         if let Some((column_id, places)) = board.apply(event, at) {
             for place in &places {
                 if let Some(item) = self.items.edit(place.item) {
@@ -135,6 +138,22 @@ impl Models {
             if let Some(items) = board.items_of(column_id) {
                 items.extend(places);
             }
+        }
+        if board.deleted && !was_deleted {
+            self.uncount_items(id);
+        }
+    }
+
+    /// The items of a board that is deleted are gone with it: no statistics count them from now on.
+    fn uncount_items(&mut self, board: BoardId) {
+        let mut by_project: BTreeMap<ProjectId, (i64, i64)> = BTreeMap::new();
+        for item in self.board_items(board) {
+            let (total, completed) = by_project.entry(item.project_id).or_default();
+            *total -= 1;
+            *completed -= i64::from(item.is_completed());
+        }
+        for (project, (total, completed)) in by_project {
+            self.add(project, total, completed);
         }
     }
 
@@ -188,7 +207,7 @@ impl Models {
             return;
         }
         item.updated_at = item.updated_at.max(at.time);
-        let project = item.project_id;
+        let (board, project) = (item.board_id, item.project_id);
         match event {
             item::Event::Moved(event) => self.place_item(id, Some(event.to_column), &event.to_rank),
             item::Event::Ranked(event) => self.place_item(id, None, &event.to_rank),
@@ -196,25 +215,25 @@ impl Models {
                 let resolution = event.resolution.as_deref().map(|resolution| self.names.intern(resolution));
                 let was = item.completion.replace(Completion { at: at.time, resolution });
                 if was.is_none() {
-                    self.count(project, 0, 1);
+                    self.count(board, project, 0, 1);
                 }
             }
             item::Event::Reopened(_) => {
                 if item.completion.take().is_some() {
-                    self.count(project, 0, -1);
+                    self.count(board, project, 0, -1);
                 }
             }
             item::Event::Deleted(_) => {
                 let completed = if item.is_completed() { -1 } else { 0 };
                 let place = Place { rank: item.rank.clone(), item: id };
-                let (board_id, column_id) = (item.board_id, item.column_id);
+                let column_id = item.column_id;
                 item.delete();
                 if let Some(items) =
-                    self.boards.edit_derived(board_id).and_then(|board| board.items_of(column_id))
+                    self.boards.edit_derived(board).and_then(|board| board.items_of(column_id))
                 {
                     items.remove(&place);
                 }
-                self.count(project, -1, completed);
+                self.count(board, project, -1, completed);
             }
             event => item.apply(event, &mut self.names, at),
         }
@@ -232,7 +251,7 @@ impl Models {
         items.insert(Place { rank: item.rank.clone(), item: id });
         self.index_key(&item);
         self.items.insert(id, item);
-        self.count(event.project_id, 1, 0);
+        self.count(event.board_id, event.project_id, 1, 0);
     }
 
     /// Puts an item into another column, or to another place in its own.
@@ -253,7 +272,14 @@ impl Models {
         }
     }
 
-    fn count(&mut self, project: ProjectId, total: i64, completed: i64) {
+    /// Counts a change of an item, unless its board is deleted: its items are counted no more.
+    fn count(&mut self, board: BoardId, project: ProjectId, total: i64, completed: i64) {
+        if self.boards.get(board).is_some_and(|board| !board.deleted) {
+            self.add(project, total, completed);
+        }
+    }
+
+    fn add(&mut self, project: ProjectId, total: i64, completed: i64) {
         if let Some(project) = self.projects.edit(project) {
             let statistics = &mut project.statistics;
             statistics.total = statistics.total.saturating_add_signed(total);

@@ -39,7 +39,7 @@ use table::Table;
 use uuid::Uuid;
 
 /// Version of the models' shape: part of every image. Raise it with any change of a row or of what events mean.
-pub const MODELS_VERSION: u32 = 1;
+pub const MODELS_VERSION: u32 = 2;
 
 /// All read models, at one checkpoint.
 #[derive(Debug)]
@@ -118,6 +118,18 @@ impl Models {
     #[must_use]
     pub fn item(&self, id: ItemId) -> Option<&ItemModel> {
         self.items.get(id)
+    }
+
+    /// Whether an item is gone: deleted itself, or with its board.
+    #[must_use]
+    pub fn is_gone(&self, item: &ItemModel) -> bool {
+        item.deleted || self.board(item.board_id).is_some_and(|board| board.deleted)
+    }
+
+    /// The items of a board that are not deleted themselves, whether the board is or not.
+    pub(crate) fn board_items(&self, board: BoardId) -> impl Iterator<Item = &ItemModel> {
+        let columns = self.boards.get(board).into_iter().flat_map(|board| &board.columns);
+        columns.flat_map(|column| &column.items).filter_map(|place| self.items.get(place.item))
     }
 
     /// A comment, deleted or not.

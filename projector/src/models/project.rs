@@ -39,7 +39,7 @@ pub struct ProjectModel {
 /// What goes on in a project.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Statistics {
-    /// Items that are not deleted.
+    /// Items that are not deleted, on boards that are not.
     pub total: u64,
     /// Those of them that are completed.
     pub completed: u64,

@@ -87,9 +87,9 @@ impl SharedModels {
         let stop = Stop::new();
         let thread = {
             let (stop, mut models) = (stop.clone(), self.clone());
-            std::thread::Builder::new()
-                .name("models-follow".to_owned())
-                .spawn(move || tail::run(&log, &mut [&mut models], &stop))?
+            std::thread::Builder::new().name("models-follow".to_owned()).spawn(move || {
+                tail::run(&log, &mut [&mut models], &stop);
+            })?
         };
         Ok(Following { stop, thread: Some(thread) })
     }
@@ -139,7 +139,7 @@ impl Drop for Following {
     fn drop(&mut self) {
         self.stop.stop();
         if let Some(thread) = self.thread.take() {
-            // The thread only ends by the flag; a panic in it was reported when it happened.
+            // The thread ends by the flag, or by a panic that it has told as its failure.
             let _ = thread.join();
         }
     }

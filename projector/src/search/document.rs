@@ -134,7 +134,7 @@ impl Outline {
     pub(crate) fn of(models: &Models, key: DocumentKey) -> Option<Self> {
         match key.kind {
             DocumentKind::Item => {
-                let item = models.item(ItemId::new(key.id)).filter(|item| !item.deleted)?;
+                let item = models.item(ItemId::new(key.id)).filter(|item| !models.is_gone(item))?;
                 let state = if item.is_completed() { ItemState::Completed } else { ItemState::Open };
                 Some(Self {
                     hit: key.hit(Some(item.id), Some(&item.title), item.description_at),
@@ -150,7 +150,7 @@ impl Outline {
             }
             DocumentKind::Comment => {
                 let comment = models.comment(CommentId::new(key.id)).filter(|comment| !comment.deleted)?;
-                let item = models.item(comment.item_id).filter(|item| !item.deleted)?;
+                let item = models.item(comment.item_id).filter(|item| !models.is_gone(item))?;
                 Some(Self {
                     hit: key.hit(Some(item.id), None, Some(comment.body_at)),
                     project: Some(item.project_id),

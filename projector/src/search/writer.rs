@@ -7,12 +7,13 @@
 //! changed in between is marked again and would otherwise be missed after a restart.
 
 use crate::decode::{DecodedCommit, DecodedEvent, Happening, Subject};
-use crate::models::SharedModels;
+use crate::models::{ItemModel, SharedModels};
 use crate::projection::{Projection, ProjectionError, Step, step};
 use crate::search::document::{DocumentKey, DocumentKind};
 use crate::search::schema::SEARCH_VERSION;
 use crate::search::searcher::SearchError;
 use crate::search::store::{Effort, IndexStore, Writer};
+use crate::tail;
 use domain::{DomainEvent, board, item};
 use eventstore::{Lineage, Log, Position};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -79,22 +80,12 @@ impl SearchProjection {
         models: SharedModels,
         log: Log,
     ) -> io::Result<Self> {
-        let work = Arc::new(Work {
-            state: Mutex::new(State {
-                dirty: FxHashSet::default(),
-                marked: lineage,
-                committed: lineage,
-                waiting: None,
-                ending: None,
-                failure: None,
-            }),
-            changed: Condvar::new(),
-        });
+        let work = Arc::new(Work::new(lineage));
         let thread = {
             let (work, models) = (Arc::clone(&work), models.clone());
             std::thread::Builder::new()
                 .name("search-write".to_owned())
-                .spawn(move || work.run(&store, &models, &log))?
+                .spawn(move || work.run_guarded(|| work.run(&store, &models, &log)))?
         };
         Ok(Self { models, checkpoint: lineage, work, thread: Some(thread) })
     }
@@ -138,15 +129,24 @@ impl SearchProjection {
             }
             // The comments of a deleted item are gone with it.
             (Subject::Item(item), DomainEvent::Item(item::Event::Deleted(_))) => {
+                dirty.extend(self.models.read().item(item).into_iter().flat_map(comments_of));
+            }
+            // The items of a deleted board, and their comments, are gone with it. Those that came later have events of
+            // their own.
+            (Subject::Board(board), DomainEvent::Board(board::Event::Deleted(_))) => {
                 let models = self.models.read();
-                let comments = models.item(item).map(|item| item.comments.as_slice()).unwrap_or_default();
-                dirty.extend(
-                    comments.iter().map(|id| DocumentKey { kind: DocumentKind::Comment, id: id.uuid() }),
-                );
+                for item in models.board_items(board) {
+                    dirty.extend(DocumentKey::of(Subject::Item(item.id)));
+                    dirty.extend(comments_of(item));
+                }
             }
             _ => {}
         }
     }
+}
+
+fn comments_of(item: &ItemModel) -> impl Iterator<Item = DocumentKey> + '_ {
+    item.comments.iter().map(|id| DocumentKey { kind: DocumentKind::Comment, id: id.uuid() })
 }
 
 /// How far the index is, and what is wrong with it.
@@ -209,6 +209,26 @@ impl Projection for SearchProjection {
 }
 
 impl Work {
+    fn new(lineage: Lineage) -> Self {
+        let state = State {
+            dirty: FxHashSet::default(),
+            marked: lineage,
+            committed: lineage,
+            waiting: None,
+            ending: None,
+            failure: None,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// A panic ends the thread; what it said stays the failure.
+    fn run_guarded(&self, run: impl FnOnce()) {
+        if let Err(panic) = tail::guarded(run) {
+            tracing::error!(error = panic, "the search index stands still");
+            self.state.lock().failure = Some(panic);
+        }
+    }
+
     fn run(&self, store: &IndexStore, models: &SharedModels, log: &Log) {
         // For the calling thread only, and for those that it starts: tantivy's inherit it.
         if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
@@ -297,4 +317,21 @@ impl Work {
 fn take(state: &mut MutexGuard<'_, State>) -> (FxHashSet<DocumentKey>, Lineage) {
     state.waiting = None;
     (std::mem::take(&mut state.dirty), state.marked)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use eventstore::Digest;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_panic_of_the_writing_thread_is_told_as_a_failure() {
+        let lineage = Lineage { store: Uuid::nil(), next: Position::ZERO, chain: Digest::default() };
+        let work = Arc::new(Work::new(lineage));
+        work.run_guarded(|| panic!("a bug"));
+        let failure = SearchStatus { work }.failure().unwrap();
+        assert!(failure.contains("panicked: a bug"), "{failure}");
+    }
 }

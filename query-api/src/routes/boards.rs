@@ -2,6 +2,7 @@
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged, weakly_tagged};
 use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer, Window};
+use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{gone, not_found, unreadable};
 use crate::service::QueryService;
@@ -37,7 +38,7 @@ async fn by_id(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| Ok(BoardAnswer::of(present(models, id)?));
@@ -52,7 +53,7 @@ async fn view(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     mut parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let column = parameters.parsed::<ColumnId>("column")?;
     let limit = parameters.count("limit", COLUMN_ITEMS_DEFAULT, COLUMN_ITEMS_MAX)?;
@@ -70,7 +71,7 @@ async fn view(
     service.read(freshness, copy, finish).await
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Problem> {
+async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
     let project = parameters.parsed::<ProjectId>("projectId")?;
     let workspace = parameters.parsed::<WorkspaceId>("workspaceId")?;
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;

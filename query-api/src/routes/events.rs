@@ -1,16 +1,16 @@
 //! `/events`: the whole log by position, filtered, as it was recorded.
 
+use super::json_bytes;
+use crate::freshness::{Refusal, stamp};
 use crate::pages::{self, Filter};
 use crate::parameters::Parameters;
 use crate::problems::unreadable;
 use crate::service::QueryService;
-use crate::{freshness::stamp, routes::json_bytes};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use eventstore::Position;
-use http_kit::problem::Problem;
 
 /// Events of a page unless the request says otherwise.
 const LIMIT_DEFAULT: usize = 100;
@@ -21,7 +21,7 @@ pub(super) fn router() -> Router<QueryService> {
     Router::new().route("/events", get(list))
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Problem> {
+async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
     let from = Position::new(parameters.number("from", 0..=u64::MAX)?.unwrap_or(0));
     let limit = parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let filter = Filter {

@@ -3,6 +3,7 @@
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
 use crate::answers::comment::CommentAnswer;
 use crate::answers::item::ItemAnswer;
+use crate::freshness::Refusal;
 use crate::pages::PAGE_BYTES_MAX;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{bad_parameter, gone, not_found, unreadable};
@@ -29,14 +30,14 @@ pub(super) fn router() -> Router<QueryService> {
 
 fn present(models: &Models, id: ItemId) -> Result<&ItemModel, Problem> {
     let item = models.item(id).ok_or_else(|| not_found("item"))?;
-    if item.deleted { Err(gone("item")) } else { Ok(item) }
+    if models.is_gone(item) { Err(gone("item")) } else { Ok(item) }
 }
 
 async fn by_id(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| Ok(ItemAnswer::of(models, present(models, id)?));
@@ -50,7 +51,7 @@ async fn by_id(
 async fn by_key(
     State(service): State<QueryService>,
     mut parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let key = parameters.text("externalKey")?;
     let workspace = parameters.parsed::<WorkspaceId>("workspaceId")?;
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
@@ -60,7 +61,7 @@ async fn by_key(
         bad_parameter("externalKey", "it is needed here; /search finds items by anything else")
     })?;
     let copy = move |models: &Models| {
-        let found = models.items_by_external_key(&key, workspace).filter(|item| !item.deleted);
+        let found = models.items_by_external_key(&key, workspace).filter(|item| !models.is_gone(item));
         Ok(List::cut(found, offset, limit, |item| ItemAnswer::of(models, item)))
     };
     let finish = move |list: List<ItemAnswer>, log: &Log| {
@@ -74,7 +75,7 @@ async fn comments(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     mut parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
     let offset = parameters.offset(OFFSET_MAX)?;
@@ -95,13 +96,14 @@ async fn comment(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id: CommentId = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
         let comment = models.comment(id).ok_or_else(|| not_found("comment"))?;
-        // A comment is gone with its item.
-        let is_gone = comment.deleted || models.item(comment.item_id).is_some_and(|item| item.deleted);
+        // A comment is gone with its item, and that with its board.
+        let is_gone =
+            comment.deleted || models.item(comment.item_id).is_some_and(|item| models.is_gone(item));
         if is_gone { Err(gone("comment")) } else { Ok(CommentAnswer::of(comment)) }
     };
     let finish = |comment: CommentAnswer, log: &Log| {

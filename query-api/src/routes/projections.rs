@@ -1,7 +1,7 @@
 //! `/projections`: how far the read models and the index have come.
 
 use super::json;
-use crate::freshness::stamp;
+use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::service::QueryService;
 use axum::Router;
@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use eventstore::Position;
-use http_kit::problem::Problem;
 use serde::Serialize;
 
 pub(super) fn router() -> Router<QueryService> {
@@ -42,12 +41,11 @@ enum Figures {
     Search { documents: Option<u64> },
 }
 
-async fn list(State(service): State<QueryService>, parameters: Parameters) -> Result<Response, Problem> {
+async fn list(State(service): State<QueryService>, parameters: Parameters) -> Result<Response, Refusal> {
     let freshness = parameters.finish()?;
-    service.models_reach(&freshness).await?;
-    service.index_reaches(&freshness).await?;
+    service.both_reach(&freshness).await?;
     let reading = service.clone();
-    service
+    let answer = service
         .blocking(move || {
             let (models_at, entities, counts) = {
                 let models = reading.models().read();
@@ -72,5 +70,6 @@ async fn list(State(service): State<QueryService>, parameters: Parameters) -> Re
                 [projection("models", models_at, models), projection("search", search_at, search)];
             stamp(json(&Projections { watermark, projections }), models_at.min(search_at))
         })
-        .await
+        .await?;
+    Ok(answer)
 }

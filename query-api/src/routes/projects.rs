@@ -2,6 +2,7 @@
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged, weakly_tagged};
 use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
+use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{not_found, unreadable};
 use crate::service::QueryService;
@@ -32,7 +33,7 @@ async fn by_id(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| Ok(ProjectAnswer::of(models, present(models, id)?));
@@ -47,7 +48,7 @@ async fn statistics(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy =
@@ -56,7 +57,7 @@ async fn statistics(
     service.read(freshness, copy, finish).await
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Problem> {
+async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
     let workspace = parameters.parsed::<WorkspaceId>("workspaceId")?;
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
     let offset = parameters.offset(OFFSET_MAX)?;

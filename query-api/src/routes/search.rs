@@ -1,7 +1,7 @@
 //! `/search`: items, comments, boards and projects by their words, with filters.
 
 use super::json;
-use crate::freshness::stamp;
+use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::unsearchable;
 use crate::service::QueryService;
@@ -10,7 +10,6 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use domain::ItemId;
-use http_kit::problem::Problem;
 use projector::models::Name;
 use projector::search::{DocumentKind, ItemState, SearchHit, SearchQuery};
 use serde::Serialize;
@@ -66,8 +65,8 @@ impl Hit {
 async fn search(
     State(service): State<QueryService>,
     mut parameters: Parameters,
-) -> Result<Response, Problem> {
-    let query = SearchQuery {
+) -> Result<Response, Refusal> {
+    let mut query = SearchQuery {
         text: parameters.text("q")?.unwrap_or_default(),
         kind: parameters.choice("kind", &KINDS)?,
         workspace: parameters.parsed("workspace")?,
@@ -81,11 +80,23 @@ async fn search(
         offset: parameters.offset(OFFSET_MAX)?,
     };
     let freshness = parameters.finish()?;
-    service.index_reaches(&freshness).await?;
+    if query.offset < OFFSET_MAX {
+        // The last page is shorter, so that whoever follows `next` gets to the end of what can be reached.
+        query.limit = query.limit.min(OFFSET_MAX - query.offset);
+    }
+    service.both_reach(&freshness).await?;
     let reading = service.clone();
     let answer = service.blocking(move || {
-        let page = reading.searcher().search(&query).map_err(|error| unsearchable(&error))?;
+        let page = match reading.searcher().search(&query) {
+            Ok(page) => page,
+            Err(error) => {
+                let position = reading.searcher().checkpoint().min(reading.models().checkpoint());
+                return Err(Refusal::at(position, unsearchable(&error)));
+            }
+        };
         let models = reading.models().read();
+        // Keys come from the models and the rest from the index: the answer covers what both do.
+        let position = page.checkpoint.min(models.checkpoint().next);
         let key_of = |id| models.item(id).and_then(|item| item.external_key.clone());
         let end = query.offset.saturating_add(page.hits.len());
         // Paging ends where it cannot reach any further, even when there is more.
@@ -103,7 +114,7 @@ async fn search(
                 .collect(),
         };
         drop(models);
-        Ok(stamp(json(&found), page.checkpoint))
+        Ok(stamp(json(&found), position))
     });
     answer.await?
 }

@@ -1,18 +1,18 @@
 //! `/streams/{id}/events`: one stream by version, in either direction, whatever its category.
 
 use super::events::LIMIT_MAX;
+use super::json_bytes;
+use crate::freshness::{Refusal, stamp};
 use crate::pages;
 use crate::parameters::Parameters;
 use crate::problems::{bad_parameter, not_found, unreadable};
 use crate::service::QueryService;
-use crate::{freshness::stamp, routes::json_bytes};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use eventstore::{Direction, StreamId, Version};
 use http_kit::params::Path;
-use http_kit::problem::Problem;
 
 const LIMIT_DEFAULT: usize = 100;
 
@@ -24,7 +24,7 @@ async fn list(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     mut parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let stream = StreamId::new(&id).map_err(|error| bad_parameter("id", error))?;
     let from = parameters.number("from", 0..=u64::MAX)?.map(Version::new);
     let directions = [("forward", Direction::Forward), ("backward", Direction::Backward)];
@@ -34,6 +34,8 @@ async fn list(
     service.log_reaches(&freshness).await?;
     let log = service.log().clone();
     let page = service.blocking(move || pages::stream(&log, &stream, from, direction, limit)).await?;
-    let page = page.map_err(|error| unreadable(&error))?.ok_or_else(|| not_found("stream"))?;
-    Ok(stamp(json_bytes(page.body), page.position))
+    match page.map_err(|error| unreadable(&error))? {
+        Ok(page) => Ok(stamp(json_bytes(page.body), page.position)),
+        Err(position) => Err(Refusal::at(position, not_found("stream"))),
+    }
 }

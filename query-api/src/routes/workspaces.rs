@@ -2,6 +2,7 @@
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
 use crate::answers::workspace::WorkspaceAnswer;
+use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::not_found;
 use crate::service::QueryService;
@@ -12,7 +13,6 @@ use axum::routing::get;
 use domain::WorkspaceId;
 use eventstore::Log;
 use http_kit::params::Path;
-use http_kit::problem::Problem;
 use projector::models::Models;
 
 const LIMIT_DEFAULT: usize = 100;
@@ -25,7 +25,7 @@ async fn by_id(
     State(service): State<QueryService>,
     Path(id): Path<String>,
     parameters: Parameters,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refusal> {
     let id: WorkspaceId = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
@@ -35,7 +35,7 @@ async fn by_id(
     service.read(freshness, copy, finish).await
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Problem> {
+async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
     let offset = parameters.offset(OFFSET_MAX)?;
     let freshness = parameters.finish()?;

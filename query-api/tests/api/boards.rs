@@ -156,3 +156,22 @@ async fn projects_and_workspaces_are_told_and_listed() {
         assert_eq!(fixture.refused(&format!("/api/v1/{path}")).await, (404, "not_found".into()), "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_on_a_deleted_board_is_gone() {
+    let fixture = Fixture::projected();
+    let world = World::create(&fixture.store, "acme");
+    let item = world.item(&fixture.store, "A-1", "i", "gasket", NOW);
+    let comment = world.comment(&fixture.store, item, "c", "a gasket of rubber", NOW);
+    let statistics = format!("/api/v1/projects/{}/statistics", world.project);
+    assert_eq!(fixture.json("/api/v1/search?q=gasket").await["total"], 2);
+    assert_eq!(fixture.json(&statistics).await["total"], 1);
+    let deleted = board::Event::from(board::Deleted {});
+    append(&fixture.store, &world.board.stream_id(), &world.scope(None), NOW, vec![deleted.into()]);
+    for path in [format!("items/{item}"), format!("items/{item}/comments"), format!("comments/{comment}")] {
+        assert_eq!(fixture.refused(&format!("/api/v1/{path}")).await, (410, "gone".into()), "{path}");
+    }
+    assert_eq!(fixture.json("/api/v1/items?externalKey=A-1").await["total"], 0);
+    assert_eq!(fixture.json("/api/v1/search?q=gasket").await["total"], 0);
+    assert_eq!(fixture.json(&statistics).await["total"], 0);
+}

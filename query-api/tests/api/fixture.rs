@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use projector::Projector;
 use query_api::QueryService;
 use serde_json::Value;
+use std::path::Path;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -18,7 +19,7 @@ pub(crate) struct Fixture {
     router: Router,
     _projector: Option<Projector>,
     /// Removed last, when everything that writes there has stopped.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// An answer, read to its end.
@@ -45,7 +46,11 @@ impl Fixture {
         let service = QueryService::start(dir.path(), store.log()).unwrap();
         let router = query_api::router(service.clone());
         let projector = is_projected.then(|| Projector::start(dir.path(), store.log()).unwrap());
-        Self { service, store, router, _projector: projector, _dir: dir }
+        Self { service, store, router, _projector: projector, dir }
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Asks, whatever comes.
@@ -54,10 +59,7 @@ impl Fixture {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        send(&self.router, request).await
     }
 
     /// Asks for something that is there, as fresh as the log is now.
@@ -80,6 +82,14 @@ impl Fixture {
         let separator = if path.contains('?') { '&' } else { '?' };
         self.ask(&format!("{path}{separator}minPosition={}", self.store.watermark())).await.problem()
     }
+}
+
+/// Asks a router, whatever comes.
+pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
 impl Answer {

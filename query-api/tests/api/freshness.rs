@@ -38,6 +38,7 @@ async fn what_does_not_come_in_time_is_504_everywhere() {
             (&1000.into(), &4.into()),
             "{path}"
         );
+        assert_eq!(refusal.position(), 4, "{path}");
         assert!(began.elapsed() >= Duration::from_millis(30), "{path}");
     }
 }
@@ -98,7 +99,7 @@ async fn models_start_from_the_newest_image_or_are_shared() {
     let end = Position::new(40_000);
     let projector = Projector::start(dir.path(), store.log()).unwrap();
     assert!(projector.models().wait_for(end, Duration::from_secs(30)).await);
-    let shared = QueryService::over(dir.path(), store.log(), projector.models().clone());
+    let shared = QueryService::over(dir.path(), store.log(), projector.models().clone(), || None);
     assert_eq!(shared.models().checkpoint(), end);
     assert!(shared.readiness().is_ok());
     drop(shared);

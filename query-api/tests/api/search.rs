@@ -1,8 +1,12 @@
 //! `/search`: words, filters, paging, totals and snippets, over an index that a projector writes.
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, send};
 use crate::history::{NOW, World};
+use axum::body::Body;
+use axum::http::Request;
 use domain::item;
+use projector::{Models, SharedModels};
+use query_api::QueryService;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -110,6 +114,10 @@ async fn words_that_cannot_be_searched_for_are_400() {
         assert_eq!(refusal.json()["field"], "q");
     }
     assert_eq!(fixture.ask("/api/v1/search?q=a+%22open").await.json()["at"], 2);
+    let refusal = fixture.ask("/api/v1/search?q=%22open&minPosition=3").await;
+    assert_eq!((refusal.status.as_u16(), refusal.position()), (400, 3), "refusals tell what they rest on");
+    // Where `next` may lead with any limit: the page is as short as what is left.
+    assert_eq!(fixture.json("/api/v1/search?q=a&offset=9999&limit=100").await["hits"], json!([]));
     let refusal = fixture.ask("/api/v1/search?q=a&offset=10000&limit=1").await;
     assert_eq!((refusal.problem().0, &refusal.json()["field"]), (400, &json!("offset")));
 }
@@ -122,4 +130,22 @@ async fn without_an_index_only_search_is_out() {
     assert_eq!(refusal.problem(), (503, "no_search_index".into()));
     assert!(refusal.headers.contains_key("retry-after"));
     fixture.get(&format!("/api/v1/boards/{}", world.board)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_covers_what_both_the_index_and_the_models_do() {
+    let fixture = Fixture::projected();
+    let world = World::create(&fixture.store, "acme");
+    world.item(&fixture.store, "A-1", "i", "gasket", NOW);
+    fixture.get("/api/v1/search?q=gasket").await;
+    // The index of a projector, beside models that have taken in nothing.
+    let log = fixture.store.log();
+    let models = SharedModels::new(Models::new(log.store_id()));
+    let service = QueryService::over(fixture.data_dir(), log, models, || None);
+    let router = query_api::router(service);
+    let ask = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    let answer = send(&router, ask("/api/v1/search?q=gasket")).await;
+    assert_eq!((answer.status.as_u16(), answer.position()), (200, 0));
+    let late = send(&router, ask("/api/v1/search?q=gasket&minPosition=4&timeoutMs=20")).await;
+    assert_eq!((late.problem(), late.position()), ((504, "not_caught_up".into()), 0));
 }

@@ -103,9 +103,14 @@ pub(super) struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// Whether the command was not judged at all, so that it may be sent again.
+    /// Whether the command may be judged otherwise when it is sent again.
     pub(super) fn is_passing(&self) -> bool {
-        self.status >= 500 || self.status == 429
+        self.status >= 500 || self.status == 429 || self.is_conflict()
+    }
+
+    /// Whether others were quicker every time that the server tried: an import demands no versions of its own.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.code == "version_conflict"
     }
 
     /// As one line.

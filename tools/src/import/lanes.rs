@@ -121,6 +121,7 @@ async fn judge_range(
     position: &mut u64,
 ) -> Result<Option<usize>, ClientError> {
     let mut passing = String::new();
+    let mut only_conflicts = true;
     for attempt in 0..ATTEMPTS_MAX {
         let answer = match client.send(batch.body(range.clone())).await? {
             Answer::Judged(answer) => answer,
@@ -139,6 +140,7 @@ async fn judge_range(
         }
         *position = (*position).max(judgement.position);
         passing.clear();
+        only_conflicts = true;
         for (fate, verdict) in fates[range.clone()].iter_mut().zip(judgement.results) {
             if matches!(fate, Some(Fate::Applied | Fate::Unchanged | Fate::Duplicate)) {
                 // Sent again with others: the first answer is the one that counts.
@@ -147,6 +149,7 @@ async fn judge_range(
             let problem = verdict.problem.as_ref();
             if let Some(problem) = problem.filter(|problem| problem.is_passing()) {
                 passing = problem.reason();
+                only_conflicts &= problem.is_conflict();
             }
             *fate = Some(match verdict.status {
                 "applied" => Fate::Applied,
@@ -164,5 +167,64 @@ async fn judge_range(
         // Some commands were not judged, and what depends on them was judged wrongly: all are sent again.
         tokio::time::sleep(pause(attempt)).await;
     }
+    if only_conflicts {
+        // The server is able; it is these commands that are not taken. Their fates say so.
+        return Ok(None);
+    }
     Err(client.unable(passing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::batch::{Body, Header};
+    use eventstore::CommandId;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use uuid::Uuid;
+
+    /// A command API that answers with these bodies, one per request, and then no more; and its URL.
+    fn server(bodies: Vec<&'static str>) -> (String, std::thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            let mut answered = 0;
+            for body in bodies {
+                let mut stream = BufReader::new(listener.accept().unwrap().0);
+                let (mut line, mut length) = (String::new(), 0);
+                while stream.read_line(&mut line).unwrap() > 2 {
+                    if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = bytes.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                stream.read_exact(&mut vec![0; length]).unwrap();
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.get_mut().write_all((head + body).as_bytes()).unwrap();
+                answered += 1;
+            }
+            answered
+        });
+        (url, answering)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_conflict_that_the_server_gave_up_on_is_tried_again() {
+        let conflict = r#"{"position":0,"results":[{"status":"rejected","problem":{"status":409,"code":"version_conflict","detail":"others were quicker"}}]}"#;
+        let applied = r#"{"position":7,"results":[{"status":"applied"}]}"#;
+        let (url, answering) = server(vec![conflict, applied]);
+        let mut batch = Batch::default();
+        let key = CommandId::derive(&[b"1"]);
+        let header = Header { key, actor: None, at: "2014-01-01T00:00:00Z" };
+        let write = |body: &mut Body<'_>| -> Result<(), ()> {
+            body.open("item.complete", Uuid::nil(), header);
+            body.close();
+            Ok(())
+        };
+        batch.add(1, write).unwrap();
+        let (fates, position) = judge(&Client::new(&url).unwrap(), &batch).await.unwrap();
+        assert!(matches!(fates[..], [Fate::Applied]), "{fates:?}");
+        assert_eq!((position, answering.join().unwrap()), (7, 2));
+    }
 }
