@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// The allocator of the system costs a third of an import; see ARCHITECTURE.md.
+/// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The allocator of the system costs a third of an import; see ARCHITECTURE.md.
+/// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -16,7 +16,7 @@ use tools::failure::Failure;
 use tools::replay::Selection;
 use tools::{import, rebuild, replay, serve, summary, verify};
 
-/// The allocator of the system costs a third of an import; see ARCHITECTURE.md.
+/// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
