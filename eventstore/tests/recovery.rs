@@ -198,6 +198,32 @@ fn verify_sees_a_forged_payload_behind_a_good_crc() {
     assert_eq!(report.findings[0].position, Position::new(1));
 }
 
+/// Once, a position or version at the end of its range behind a good CRC made `verify` panic, or wait for ever for a
+/// worker that had.
+#[test]
+fn verify_survives_hostile_numbers_behind_good_crcs() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut commit = eventstore::CommitBuilder::new();
+    commit.event(support::event("s-1", "1")).event(support::event("s-1", "2"));
+    store.append(commit.prepare().unwrap()).unwrap();
+    store.close();
+    drop(store);
+    let path = segment(dir.path(), 0);
+    let sound = fs::read(&path).unwrap();
+    // Of the first frame: first position, recorded-at, durable_upto, durable_end, base version.
+    for at in [32, 40, 48, 56, 96] {
+        let mut bytes = sound.clone();
+        bytes[4096 + at..4096 + at + 8].fill(0xff);
+        forge_crcs(&mut bytes);
+        fs::write(&path, &bytes).unwrap();
+        let report = eventstore::verify(dir.path(), &mut |_| {}).unwrap();
+        assert!(!report.is_intact(), "field at {at}");
+        // Opening checks CRCs and order, not digests: it may refuse or not, but it must come back.
+        drop(Store::open(dir.path(), &small()));
+    }
+}
+
 /// What somebody who can write files does: makes every CRC right again.
 fn forge_crcs(bytes: &mut [u8]) {
     let salt: [u8; 16] = bytes[48..64].try_into().unwrap();
