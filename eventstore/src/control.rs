@@ -31,49 +31,11 @@ pub(crate) struct Published {
     pub(crate) end: LogOffset,
 }
 
-/// The page, mapped.
+/// The page as readers have it.
 #[derive(Debug)]
 pub(crate) struct ControlPage(SharedPage);
 
 impl ControlPage {
-    /// Maps the page for the writer, making it if it is not there or not a page of this version.
-    pub(crate) fn open_writer(data_dir: &Path, store: Uuid, epoch: u32) -> Result<Self, OpenError> {
-        let path = path(data_dir);
-        let io = |action| {
-            let path = path.clone();
-            move |source| OpenError::Io { action, path, source }
-        };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(io("cannot create the directory of"))?;
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("cannot open"))?;
-        // The same file is used over again, so that readers who have it mapped hear of the new writer.
-        if file.metadata().map_err(io("cannot look at"))?.len() < CONTROL_PAGE_BYTES as u64 {
-            file.set_len(CONTROL_PAGE_BYTES as u64).map_err(io("cannot extend"))?;
-        }
-        let page = SharedPage::new(&file, CONTROL_PAGE_BYTES, true).map_err(io("cannot map"))?;
-        debug_assert!(page.writable());
-        let [low, high] = halves(store);
-        if [page.long(STORE_AT).load(Relaxed), page.long(STORE_AT + 8).load(Relaxed)] != [low, high] {
-            // Another store's page: its ends must never be read as ours.
-            page.long(PUBLISHED_END_AT).store(0, Release);
-            page.long(DURABLE_END_AT).store(0, Release);
-        }
-        page.word(VERSION_AT).store(CONTROL_VERSION, Relaxed);
-        page.long(STORE_AT).store(low, Relaxed);
-        page.long(STORE_AT + 8).store(high, Relaxed);
-        page.word(EPOCH_AT).store(epoch, Relaxed);
-        page.word(OPEN_AT).store(1, Release);
-        page.long(0).store(u64::from_le_bytes(CONTROL_MAGIC), Release);
-        Ok(Self(page))
-    }
-
     /// Maps the page for a reader; `None` when there is none yet.
     pub(crate) fn open_reader(data_dir: &Path) -> Result<Option<Self>, OpenError> {
         let path = path(data_dir);
@@ -100,6 +62,64 @@ impl ControlPage {
         Some(Published { store: whole(low, high), epoch: self.0.word(EPOCH_AT).load(Relaxed), end })
     }
 
+    /// The futex word, to be read before looking at `published` and handed to `wait`.
+    pub(crate) fn ticket(&self) -> u32 {
+        self.0.word(FUTEX_AT).load(Acquire)
+    }
+
+    /// Sleeps until something is published after `ticket` was read, or `timeout` has passed.
+    pub(crate) fn wait(&self, ticket: u32, timeout: Duration) {
+        let timeout = rustix::fs::Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // Every return means the same: look again.
+        let _ = futex::wait(self.0.word(FUTEX_AT), futex::Flags::empty(), ticket, Some(&timeout));
+    }
+}
+
+/// The page as the one writer has it: the only type that stores into it.
+#[derive(Debug)]
+pub(crate) struct ControlWriter(SharedPage);
+
+impl ControlWriter {
+    /// Maps the page for the writer, making it if it is not there or not a page of this version.
+    pub(crate) fn open_writer(data_dir: &Path, store: Uuid, epoch: u32) -> Result<Self, OpenError> {
+        let path = path(data_dir);
+        let io = |action| {
+            let path = path.clone();
+            move |source| OpenError::Io { action, path, source }
+        };
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(io("cannot create the directory of"))?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io("cannot open"))?;
+        // The same file is used over again, so that readers who have it mapped hear of the new writer.
+        if file.metadata().map_err(io("cannot look at"))?.len() < CONTROL_PAGE_BYTES as u64 {
+            file.set_len(CONTROL_PAGE_BYTES as u64).map_err(io("cannot extend"))?;
+        }
+        let page = SharedPage::new(&file, CONTROL_PAGE_BYTES, true).map_err(io("cannot map"))?;
+        let [low, high] = halves(store);
+        if [page.long(STORE_AT).load(Relaxed), page.long(STORE_AT + 8).load(Relaxed)] != [low, high] {
+            // Another store's page: its ends must never be read as ours.
+            page.long(PUBLISHED_END_AT).store(0, Release);
+            page.long(DURABLE_END_AT).store(0, Release);
+        }
+        page.word(VERSION_AT).store(CONTROL_VERSION, Relaxed);
+        page.long(STORE_AT).store(low, Relaxed);
+        page.long(STORE_AT + 8).store(high, Relaxed);
+        page.word(EPOCH_AT).store(epoch, Relaxed);
+        page.word(OPEN_AT).store(1, Release);
+        page.long(0).store(u64::from_le_bytes(CONTROL_MAGIC), Release);
+        Ok(Self(page))
+    }
+
     /// Tells everybody that the log is durable and readable up to `end`, and wakes who waits.
     pub(crate) fn publish(&self, next: Position, end: LogOffset) {
         self.0.long(DURABLE_AT).store(next.get(), Relaxed);
@@ -122,21 +142,6 @@ impl ControlPage {
         self.0.word(OPEN_AT).store(0, Release);
         self.0.word(FUTEX_AT).fetch_add(1, Release);
         let _ = futex::wake(self.0.word(FUTEX_AT), futex::Flags::empty(), u32::MAX >> 1);
-    }
-
-    /// The futex word, to be read before looking at `published` and handed to `wait`.
-    pub(crate) fn ticket(&self) -> u32 {
-        self.0.word(FUTEX_AT).load(Acquire)
-    }
-
-    /// Sleeps until something is published after `ticket` was read, or `timeout` has passed.
-    pub(crate) fn wait(&self, ticket: u32, timeout: Duration) {
-        let timeout = rustix::fs::Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        // Every return means the same: look again.
-        let _ = futex::wait(self.0.word(FUTEX_AT), futex::Flags::empty(), ticket, Some(&timeout));
     }
 }
 

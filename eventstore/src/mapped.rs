@@ -31,7 +31,6 @@ impl Map {
 #[derive(Debug)]
 pub(crate) struct SharedPage {
     map: MmapRaw,
-    writable: bool,
 }
 
 impl SharedPage {
@@ -46,7 +45,7 @@ impl SharedPage {
         let mut options = MmapOptions::new();
         options.len(len);
         let map = if writable { options.map_raw(file)? } else { options.map_raw_read_only(file)? };
-        Ok(Self { map, writable })
+        Ok(Self { map })
     }
 
     fn pointer(&self, at: usize, width: usize) -> *mut u8 {
@@ -57,7 +56,8 @@ impl SharedPage {
     /// The 32-bit word at `at`, a multiple of 4.
     pub(crate) fn word(&self, at: usize) -> &AtomicU32 {
         // SAFETY: in bounds and aligned (asserted; a mapping starts on a page), lives as long as the map, and every
-        // process accesses it as an atomic. On a read-only map the callers only load (`store_*` check `writable`).
+        // process accesses it as an atomic. A read-only map is only loaded from: storing is what `ControlWriter` adds, and
+        // that type only ever holds a writable one.
         unsafe { AtomicU32::from_ptr(self.pointer(at, 4).cast()) }
     }
 
@@ -65,10 +65,5 @@ impl SharedPage {
     pub(crate) fn long(&self, at: usize) -> &AtomicU64 {
         // SAFETY: as above.
         unsafe { AtomicU64::from_ptr(self.pointer(at, 8).cast()) }
-    }
-
-    /// Whether this process may store into the page.
-    pub(crate) fn writable(&self) -> bool {
-        self.writable
     }
 }

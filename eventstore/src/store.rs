@@ -1,7 +1,7 @@
 //! The writer's handle: open, submit, append, close.
 
 use crate::commit::PreparedCommit;
-use crate::control::ControlPage;
+use crate::control::ControlWriter;
 use crate::error::{AppendError, OpenError};
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::log::Log;
@@ -75,7 +75,7 @@ impl Store {
         let shared = Arc::new(Shared::new(log_dir, recovered.segments.clone())?);
         recovered.index(&shared)?;
         // Only a log that is sound as a whole takes over the page.
-        let control = ControlPage::open_writer(data_dir, recovered.store, recovered.epoch)?;
+        let control = ControlWriter::open_writer(data_dir, recovered.store, recovered.epoch)?;
         control.publish(recovered.next, recovered.end);
 
         let queue = Arc::new(Queue::default());

@@ -3,7 +3,7 @@
 //! Group commit without a timer: while one group is being synced, the next one collects in the queue. Order of a
 //! group: sequence and stamp → write → fdatasync → index and publish → answer. What fails on the way is final.
 
-use crate::control::ControlPage;
+use crate::control::ControlWriter;
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::format::frame::{self, CrcSeed, FRAME_HEADER_BYTES, FrameKind};
 use crate::format::segment_header::{Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -56,7 +56,7 @@ pub(crate) struct Writer {
     store: Uuid,
     segment_bytes: u64,
     shared: Arc<Shared>,
-    control: ControlPage,
+    control: ControlWriter,
     queue: Arc<Queue>,
     sequencer: Sequencer,
     active: Active,
@@ -99,7 +99,7 @@ impl Writer {
         recovered: &Recovered,
         options: &StoreOptions,
         shared: Arc<Shared>,
-        control: ControlPage,
+        control: ControlWriter,
         queue: Arc<Queue>,
     ) -> Result<Self, OpenError> {
         let log_dir = shared.log_dir().to_owned();
