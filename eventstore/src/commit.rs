@@ -165,7 +165,6 @@ impl CommitBuilder {
         }
         let streams = streams.list;
 
-        check_event_ids(&events)?;
         let body = encode_body(&streams, &commands, &events, &places)?;
         if body.len() > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge { bytes: body.len(), max: COMMIT_BYTES_MAX });
@@ -205,7 +204,7 @@ impl CommitBuilder {
                 return Err(CommitError::TooMany { what, count, max });
             }
         }
-        for (index, command) in self.commands.iter().enumerate() {
+        for command in &self.commands {
             if (command.outcome == 0) == (command.events == 0) {
                 let outcome = if command.outcome == 0 { "applied" } else { "unchanged" };
                 return Err(CommitError::OutcomeMismatch {
@@ -214,19 +213,14 @@ impl CommitBuilder {
                     events: command.events,
                 });
             }
-            // Quadratic only for the few commands of an atomic batch; larger ones sort below.
-            if self.commands.len() <= 64
-                && self.commands[..index].iter().any(|earlier| earlier.id == command.id)
-            {
-                return Err(CommitError::CommandTwice { command: command.id });
-            }
         }
-        if self.commands.len() > 64 {
-            let mut ids: Vec<_> = self.commands.iter().map(|command| command.id).collect();
-            ids.sort_unstable();
-            if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(CommitError::CommandTwice { command: pair[0] });
-            }
+        if let Some(command) = first_twice(self.commands.iter().map(|command| command.id)) {
+            return Err(CommitError::CommandTwice { command });
+        }
+        // Ids are UUIDv7 by contract, so they cannot meet by chance; one event given twice is caught where it costs
+        // nothing.
+        if let Some(event) = first_twice(self.events.iter().map(|event| event.id)) {
+            return Err(CommitError::EventTwice { event });
         }
         Ok(())
     }
@@ -341,17 +335,15 @@ impl PreparedCommit {
     }
 }
 
-/// Ids are UUIDv7 by contract, so they cannot meet by chance; one event given twice is caught where it costs nothing.
-fn check_event_ids(events: &[NewEvent]) -> Result<(), CommitError> {
-    if events.len() < 2 {
-        return Ok(());
+/// An id that stands twice.
+fn first_twice<I: Ord + Copy>(ids: impl ExactSizeIterator<Item = I>) -> Option<I> {
+    // Nearly every commit has one event and one command.
+    if ids.len() < 2 {
+        return None;
     }
-    let mut ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    let mut ids: Vec<_> = ids.collect();
     ids.sort_unstable();
-    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(CommitError::EventTwice { event: pair[0] }),
-        None => Ok(()),
-    }
+    ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 fn command_table_of(body: &[u8]) -> &[u8] {

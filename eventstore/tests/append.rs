@@ -183,6 +183,20 @@ fn limits_are_errors_that_name_themselves() {
         }),
         Some(CommitError::OutcomeMismatch { .. })
     ));
+    assert!(matches!(
+        prepare(&|commit| {
+            let unchanged = command("a", "a", Outcome::Unchanged);
+            commit.command(unchanged).command(unchanged);
+        }),
+        Some(CommitError::CommandTwice { .. })
+    ));
+    assert!(matches!(
+        prepare(&|commit| {
+            let event = event("a-1", "{}");
+            commit.event(event.clone()).event(event);
+        }),
+        Some(CommitError::EventTwice { .. })
+    ));
     assert!(eventstore::StreamId::new("x".repeat(256)).is_err());
     assert!(eventstore::StreamId::new("a\nb").is_err());
 
