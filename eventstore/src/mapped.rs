@@ -11,31 +11,39 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// A file mapped for reading.
 #[derive(Debug)]
-pub(crate) struct Map(Mmap);
+pub struct Map(Mmap);
 
 impl Map {
     /// Maps all of `file` as it is now.
-    pub(crate) fn new(file: &File) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn new(file: &File) -> io::Result<Self> {
         // SAFETY: segment files are only ever appended to in place (their length is fixed at birth), and callers look at
         // bytes below the watermark only. Somebody who truncates the file from outside can make us die by SIGBUS, as
         // with every mapped store; FORMAT.md forbids it.
         unsafe { Mmap::map(file) }.map(Self)
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 /// A page shared between processes, seen as atomics.
 #[derive(Debug)]
-pub(crate) struct SharedPage {
+pub struct SharedPage {
     map: MmapRaw,
 }
 
 impl SharedPage {
     /// Maps the first `len` bytes of `file`.
-    pub(crate) fn new(file: &File, len: usize, writable: bool) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// What the operating system says, or `InvalidData` when the file is shorter.
+    pub fn new(file: &File, len: usize, writable: bool) -> io::Result<Self> {
         if file.metadata()?.len() < len as u64 {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
