@@ -1,6 +1,8 @@
 //! The digests of `FORMAT.md`: event, body, chain. Computed by producers when they prepare a commit, and again by
 //! whoever verifies it; the writer only links the chain.
 
+mod lanes;
+
 use crate::format::event::EventView;
 use crate::numbers::{Digest, Position, Timestamp};
 use sha2::{Digest as _, Sha256};
