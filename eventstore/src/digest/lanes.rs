@@ -27,13 +27,6 @@ pub(super) fn sha256_each<'a>(
     }
 }
 
-/// SHA-256 of two messages.
-pub(super) fn sha256_pair(a: &[u8], b: &[u8]) -> (Digest, Digest) {
-    let mut both = [Digest::default(); 2];
-    sha256_each(2, |index| if index == 0 { a } else { b }, |index, digest| both[index] = digest);
-    (both[0], both[1])
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use crate::numbers::Digest;
@@ -231,6 +224,12 @@ mod x86 {
 mod tests {
     use super::*;
     use uuid::Uuid;
+
+    fn sha256_pair(a: &[u8], b: &[u8]) -> (Digest, Digest) {
+        let mut both = [Digest::default(); 2];
+        sha256_each(2, |index| if index == 0 { a } else { b }, |index, digest| both[index] = digest);
+        (both[0], both[1])
+    }
 
     fn plain(message: &[u8]) -> Digest {
         Digest(Sha256::digest(message).into())
