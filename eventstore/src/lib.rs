@@ -20,6 +20,7 @@
     allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+mod by_stream;
 pub mod codec;
 mod commit;
 mod commits;
@@ -43,15 +44,17 @@ mod scan;
 mod segment;
 mod segments;
 mod sequencer;
+mod snapshots;
 pub mod storage;
 mod store;
+mod subscription;
 mod tail;
 pub mod verify;
 mod writer;
 
 pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, PreparedCommit};
 pub use commits::Commits;
-pub use error::{AppendError, CommitError, OpenError, ReadError};
+pub use error::{AppendError, CommitError, OpenError, ReadError, SubscribeError};
 pub use event::{ContentType, Metadata, NewEvent, TraceParent};
 pub use format::event::EventView;
 pub use format::metadata::MetadataView;
@@ -61,5 +64,7 @@ pub use names::{CommandId, EventType, Fingerprint, NameError, StreamId, Tag};
 pub use numbers::{Digest, Lineage, LogOffset, Position, Timestamp, Version};
 pub use receipt::Receipt;
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
+pub use snapshots::{Folded, Snapshot, SnapshotOptions, Snapshots, fold};
 pub use store::{Pending, Store, StoreOptions};
+pub use subscription::{Canceller, Delivery, Filter, Subscription};
 pub use verify::verify;
