@@ -17,6 +17,7 @@ pub use fold::{Folded, fold};
 
 use crate::by_stream::event_at;
 use crate::codec;
+use crate::engine::lock;
 use crate::error::OpenError;
 use crate::log::Log;
 use crate::names::StreamId;
@@ -115,7 +116,7 @@ impl Snapshots {
         Self::open_in(&Environment::default(), data_dir, options)
     }
 
-    /// As [`Snapshots::open`], in another world.
+    /// As [`Snapshots::open`], in a given environment.
     ///
     /// # Errors
     /// As [`Snapshots::open`].
@@ -128,14 +129,7 @@ impl Snapshots {
         let dir = data_dir.join("snapshots");
         let io = |action, path: &Path, source| OpenError::Io { action, path: path.to_owned(), source };
         storage.create_dir(&dir).map_err(|error| io("cannot create", &dir, error))?;
-        let lock_path = dir.join("LOCK");
-        let note = format!("process {}\n", std::process::id());
-        let lock = storage.lock(&lock_path, &note).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                OpenError::Locked { path: lock_path.clone(), holder: holder(&*storage, &lock_path) }
-            }
-            _ => io("cannot lock", &lock_path, error),
-        })?;
+        let lock = lock(environment, &dir)?;
         let mut held = Held::new(options);
         let (file, end) = match continue_file(&*storage, &dir, &mut held) {
             Ok(opened) => opened,
@@ -365,14 +359,6 @@ fn state<S: DeserializeOwned>(
     let bytes = file.read(record, offset).map_err(Doubt::Forever)?;
     let payload = record.payload(&bytes).map_err(|error| Doubt::Forever(error.0.to_owned()))?;
     codec::decode(payload).map_err(|error| Doubt::Forever(format!("it cannot be decoded: {error}")))
-}
-
-/// What the process that holds the lock has left in it.
-fn holder(storage: &dyn Storage, lock: &Path) -> Option<String> {
-    let mut note = [0; 200];
-    let read = storage.open(lock, Access::Read).and_then(|file| file.read_full_at(&mut note, 0)).ok()?;
-    let note = String::from_utf8_lossy(&note[..read]).trim().to_owned();
-    Some(note).filter(|note| !note.is_empty())
 }
 
 /// Opens the file that is there and cuts off what is not sound.
