@@ -177,7 +177,7 @@ async fn consume_async(log: &Log, filter: &Filter, from: u64, end: &AtomicBool, 
 #[test]
 fn random_filters_deliver_what_a_plain_scan_would() {
     let mut random = Random::seeded();
-    for round in 0..4 {
+    for round in 0..3 {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         for _ in 0..random.below(300) {
