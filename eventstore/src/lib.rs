@@ -6,6 +6,9 @@
 //!                                                                   │ pwrite, fdatasync
 //!                                                                   ▼ publish (control page), answer
 //!  Log: commits · streams · commands · tags  ◀──tail (mmap)── any process, any number
+//!   │
+//!   ├─ subscribe: the events that a Filter wants, from a checkpoint on, for ever
+//!   └─ fold: the state of a stream, from its snapshot on
 //! ```
 //!
 //! One writer per data directory, any number of readers in any process. What [`Store::append`] acknowledged
