@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Random, event, one, open, stream};
+use support::{Random, copy, event, one, open, stream};
 
 /// A state that depends on every event and on their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,19 +66,6 @@ fn cache(dir: &Path) -> Snapshots {
 
 fn file(dir: &Path) -> PathBuf {
     dir.join("snapshots/snapshots.dat")
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -297,6 +284,31 @@ fn snapshots_of_another_store_or_history_do_not_count() {
     assert_eq!(snapshots.len(), 1);
     assert_eq!(same(&foreign_store, &snapshots, "item-1"), 30);
     assert!(snapshots.is_empty());
+}
+
+/// The same event at the same version of the same store, after another past: only the chain tells them apart.
+#[test]
+fn the_past_of_the_event_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    open(dir.path()).close();
+    copy(dir.path(), other.path());
+    let last = event("item-1", "last");
+    let stores: Vec<_> = [(dir.path(), "one"), (other.path(), "another")]
+        .map(|(dir, first)| {
+            let store = open(dir);
+            store.append(one("item-1", ExpectedVersion::NoStream, first)).unwrap();
+            let mut commit = CommitBuilder::new();
+            commit.event(last.clone());
+            store.append(commit.prepare().unwrap()).unwrap();
+            store
+        })
+        .into();
+    assert_eq!(stores[0].store_id(), stores[1].store_id());
+    let snapshots = cache(dir.path());
+    assert!(put(&stores[0], &snapshots, "item-1"));
+    assert_eq!(same(&stores[0], &snapshots, "item-1"), 0);
+    assert_eq!(same(&stores[1], &snapshots, "item-1"), 2);
 }
 
 /// The same event id at the same version of the same stream: only the store tells them apart.

@@ -4,222 +4,20 @@
 mod support;
 
 use eventstore::{
-    CommitBuilder, Delivery, EventType, ExpectedVersion, Filter, Lineage, Log, Outcome, Position, ReadError,
-    Store, SubscribeError, Subscription,
+    CommitBuilder, Delivery, ExpectedVersion, Filter, Lineage, Log, Position, ReadError, Store,
+    SubscribeError, Subscription,
 };
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use support::{Random, command, event, one, open, stream, tag};
+use support::seen::{Seen, everything};
+use support::{copy, event, one, open, stream};
 
 /// Longer than anything here takes; nothing is asserted of it.
 const LONG: Duration = Duration::from_secs(60);
-
-fn event_type(number: u64) -> EventType {
-    EventType::new(format!("type.{number}")).unwrap()
-}
-
-/// A commit of up to six events of few streams, types and tags; sometimes of a command only.
-fn random_commit(random: &mut Random) -> eventstore::PreparedCommit {
-    let mut commit = CommitBuilder::new();
-    let events = random.below(7);
-    for _ in 0..events {
-        let category = ["item", "board", "item-of-old", "user"][usize::try_from(random.below(4)).unwrap()];
-        let mut event = event(&format!("{category}-{}", random.below(4)), "{}");
-        event.event_type = event_type(random.below(4));
-        event.tags = (0..random.below(3)).map(|_| tag(&format!("tag:{}", random.below(4)))).collect();
-        event.tags.dedup();
-        commit.event(event);
-    }
-    if events == 0 {
-        commit.command(command(&format!("c{}", random.next()), "", Outcome::Unchanged));
-    }
-    commit.prepare().unwrap()
-}
-
-fn random_filter(random: &mut Random) -> Filter {
-    let one = |random: &mut Random| match random.below(5) {
-        0 => Filter::Stream(stream(&format!("item-{}", random.below(5)))),
-        1 => Filter::Category(
-            ["item", "board", "none", "item-of"][usize::try_from(random.below(4)).unwrap()].into(),
-        ),
-        2 => Filter::Types((0..random.below(3)).map(event_type).collect()),
-        3 => Filter::Tag(tag(&format!("tag:{}", random.below(5)))),
-        _ => Filter::All,
-    };
-    let first = one(random);
-    if random.below(3) == 0 { first.and(one(random)) } else { first }
-}
-
-/// An event in the plainest words, and whether a filter wants it in the plainest way.
-#[derive(Debug, Clone)]
-struct Plain {
-    position: u64,
-    commit: u64,
-    stream: String,
-    event_type: String,
-    tags: Vec<String>,
-}
-
-fn wants(filter: &Filter, event: &Plain) -> bool {
-    match filter {
-        Filter::All => true,
-        Filter::Stream(stream) => event.stream == stream.to_string(),
-        Filter::Category(category) => event.stream.split('-').next() == Some(category),
-        Filter::Types(types) => types.iter().any(|wanted| wanted.to_string() == event.event_type),
-        Filter::Tag(tag) => event.tags.contains(&tag.to_string()),
-        Filter::Every(parts) => parts.iter().all(|part| wants(part, event)),
-    }
-}
-
-fn everything(log: &Log) -> Vec<Plain> {
-    let mut all = Vec::new();
-    for commit in log.commits(Position::ZERO) {
-        let commit = commit.unwrap();
-        for event in commit.events() {
-            all.push(Plain {
-                position: event.position().get(),
-                commit: commit.first().get(),
-                stream: event.stream().to_owned(),
-                event_type: event.event_type().to_owned(),
-                tags: event.tags().map(str::to_owned).collect(),
-            });
-        }
-    }
-    all
-}
-
-/// What a consumer has seen: positions by delivery, and the checkpoints.
-#[derive(Debug, Default)]
-struct Seen {
-    deliveries: Vec<Vec<u64>>,
-    checkpoints: Vec<Lineage>,
-}
-
-impl Seen {
-    fn take(&mut self, delivery: &Delivery) {
-        let positions: Vec<u64> = delivery.events().map(|event| event.position().get()).collect();
-        assert_eq!(positions.len(), delivery.len());
-        assert_eq!(positions.is_empty(), delivery.is_empty());
-        if !positions.is_empty() {
-            self.deliveries.push(positions);
-        }
-        self.checkpoints.push(delivery.checkpoint());
-    }
-
-    fn checkpoint(&self) -> Option<Lineage> {
-        self.checkpoints.last().copied()
-    }
-
-    fn has_reached(&self, end: Position) -> bool {
-        self.checkpoint().is_some_and(|checkpoint| checkpoint.next >= end)
-    }
-
-    fn check(&self, log: &Log, filter: &Filter, from: u64) {
-        let all = everything(log);
-        let wanted: Vec<&Plain> =
-            all.iter().filter(|event| event.position >= from && wants(filter, event)).collect();
-        let whole: Vec<Vec<u64>> = wanted
-            .chunk_by(|one, other| one.commit == other.commit)
-            .map(|commit| commit.iter().map(|event| event.position).collect())
-            .collect();
-        assert_eq!(self.deliveries, whole, "{filter:?} from {from}");
-        assert!(self.checkpoints.is_sorted_by_key(|checkpoint| checkpoint.next), "{filter:?}");
-        for checkpoint in &self.checkpoints {
-            assert!(log.confirms(checkpoint).unwrap(), "{filter:?} {checkpoint:?}");
-        }
-    }
-}
-
-/// Consumes by blocking until `end` is known and reached; begins again from its checkpoint now and then.
-fn consume(log: &Log, filter: &Filter, from: u64, end: &AtomicBool, mut random: Random) -> Seen {
-    let mut seen = Seen::default();
-    let mut subscription = log.subscribe(filter.clone(), Position::new(from));
-    let writer_end = |log: &Log| end.load(Ordering::Acquire).then(|| log.watermark());
-    loop {
-        if let Some(delivery) = subscription.wait(Duration::from_millis(random.below(4))).unwrap() {
-            seen.take(&delivery);
-        }
-        if let Some(checkpoint) = seen.checkpoint().filter(|_| random.below(40) == 0) {
-            subscription = log.subscribe_from(filter.clone(), &checkpoint).unwrap();
-        }
-        if writer_end(log).is_some_and(|end| seen.has_reached(end) || end.get() <= from) {
-            return seen;
-        }
-    }
-}
-
-/// The same in async code, where futures are dropped at any time.
-async fn consume_async(log: &Log, filter: &Filter, from: u64, end: &AtomicBool, mut random: Random) -> Seen {
-    let mut seen = Seen::default();
-    let mut subscription = log.subscribe(filter.clone(), Position::new(from));
-    loop {
-        let patience = Duration::from_micros(random.below(600));
-        if let Ok(next) = tokio::time::timeout(patience, subscription.next()).await {
-            seen.take(&next.unwrap().unwrap());
-        }
-        if let Some(checkpoint) = seen.checkpoint().filter(|_| random.below(40) == 0) {
-            subscription = log.subscribe_from(filter.clone(), &checkpoint).unwrap();
-        }
-        if end.load(Ordering::Acquire) {
-            let end = log.watermark();
-            if seen.has_reached(end) || end.get() <= from {
-                return seen;
-            }
-        }
-    }
-}
-
-#[test]
-fn random_filters_deliver_what_a_plain_scan_would() {
-    let mut random = Random::seeded();
-    for round in 0..3 {
-        let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path());
-        for _ in 0..random.below(300) {
-            store.append(random_commit(&mut random)).unwrap();
-        }
-        // Another process shares no more with the writer than this reader does: files and the control page.
-        let reader = Log::open(dir.path()).unwrap();
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let mut consumers = Vec::new();
-            for number in 0..8 {
-                let log = if number % 2 == 0 { store.log() } else { reader.clone() };
-                let filter = random_filter(&mut random);
-                let from = random.below(store.watermark().get() + 50);
-                let from = if random.below(3) == 0 { 0 } else { from };
-                let seed = Random(random.next());
-                let done = &done;
-                consumers.push(scope.spawn(move || {
-                    let seen = if number < 4 {
-                        consume(&log, &filter, from, done, seed)
-                    } else {
-                        let runtime =
-                            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-                        runtime.block_on(consume_async(&log, &filter, from, done, seed))
-                    };
-                    (seen, filter, from)
-                }));
-            }
-            for _ in 0..400 {
-                store.append(random_commit(&mut random)).unwrap();
-            }
-            // Only now is the end the end, for the reader as well.
-            assert!(reader.wait_for(store.watermark(), LONG));
-            done.store(true, Ordering::Release);
-            for consumer in consumers {
-                let (seen, filter, from) = consumer.join().unwrap();
-                seen.check(&store, &filter, from);
-            }
-        });
-        eprintln!("round {round}: {} events", store.watermark());
-    }
-}
 
 /// Appends `count` events of one stream, each a commit of its own.
 fn append(store: &Store, stream: &str, count: u64) {
@@ -322,19 +120,6 @@ fn a_checkpoint_of_another_history_is_refused() {
     append(&foreign, "item-1", 30);
     let refused = foreign.subscribe_from(Filter::All, &checkpoint);
     assert!(matches!(refused, Err(SubscribeError::OtherStore { .. })), "{refused:?}");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// Flips a bit in the body of the commit at `position`; done twice, it is as before.

@@ -2,11 +2,11 @@
 //!
 //! A cache and nothing else. The log is what is true; a snapshot counts only if everything about it is beyond doubt,
 //! and any doubt is answered with "there is none", never with an error. It is never synced, and deleting the directory
-//! is always safe. What its owner must do is raise the schema version whenever the shape or the meaning of the state
-//! changes: an encoding that does not describe itself cannot notice.
+//! is always safe.
 //!
 //! Invariant: a state is given out only if the log has, at the snapshot's version of the stream, the very event that
-//! the snapshot names. So one of another store, of a rewound log or of a log that lost its end is never given out.
+//! the snapshot names, and the same chain head after it. So one of another store, of a rewound log or of a log that
+//! lost its end is never given out, whatever has been appended since.
 
 mod file;
 mod fold;
@@ -18,11 +18,10 @@ pub use fold::{Folded, fold};
 use crate::by_stream::event_at;
 use crate::codec;
 use crate::engine::lock;
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError};
 use crate::log::Log;
 use crate::names::StreamId;
-use crate::numbers::Version;
-use crate::recorded::RecordedEvent;
+use crate::numbers::{Digest, Version};
 use crate::storage::{Access, Environment, Storage};
 use file::SnapshotFile;
 use held::Held;
@@ -36,6 +35,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 const NAME: &str = "snapshots.dat";
 const PREPARING: &str = "snapshots.dat.preparing";
@@ -69,7 +69,15 @@ pub struct Snapshot<S> {
     pub state: S,
 }
 
-/// The newest snapshot of each stream. Shared by reference; see the [module](self) for what it promises.
+/// The newest snapshot of each stream: a cache of states over `<data-dir>/snapshots/`, so that long streams need not
+/// be folded from their beginning. [`fold`] shows how it is used.
+///
+/// Nothing is lost with it. It is not synced, deleting the directory is always safe, and whatever is in doubt about a
+/// snapshot (its bytes, its store, its schema version, whether the log ever had the past that it names) is answered
+/// with `None`, never with an error. One process writes; others read what was there when they opened it.
+///
+/// What its owner must do: raise the schema version with every change to the shape or the meaning of a state. The
+/// encoding does not describe itself, so bytes of an older shape may well decode to nonsense.
 #[derive(Debug)]
 pub struct Snapshots {
     known: Mutex<Known>,
@@ -187,14 +195,14 @@ impl Snapshots {
         schema_version: u32,
         state: &S,
     ) -> bool {
-        let event = match event_at(log, stream, version) {
-            Ok(event) => event.and_then(|event| event.get().map(|event| event.id())),
+        let found = match commit_of(log, stream, version) {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%stream, %error, "no snapshot: the log cannot be read");
                 return false;
             }
         };
-        let Some((writer, event)) = self.writer.as_ref().zip(event) else { return false };
+        let Some((writer, (event, chain))) = self.writer.as_ref().zip(found) else { return false };
         let payload = match codec::encode(state) {
             Ok(payload) => payload,
             Err(error) => {
@@ -208,6 +216,7 @@ impl Snapshots {
             stream: stream.clone(),
             version,
             event,
+            chain,
             schema_version,
             payload_len,
             payload_crc: crc32fast::hash(&payload),
@@ -226,10 +235,8 @@ impl Snapshots {
             return true;
         }
         // One that is as new or newer is better, if it is of this log at all.
-        let event = event_at(log, &old.stream, old.version);
-        !event.is_ok_and(|event| {
-            event.as_ref().and_then(RecordedEvent::get).is_some_and(|it| it.id() == old.event)
-        })
+        let found = commit_of(log, &old.stream, old.version);
+        !found.is_ok_and(|found| found == Some((old.event, old.chain)))
     }
 
     fn append(
@@ -329,6 +336,12 @@ impl Snapshots {
     }
 }
 
+/// What a snapshot names of the log: the id of the event at a version, and the chain head after its commit.
+fn commit_of(log: &Log, stream: &StreamId, version: Version) -> Result<Option<(Uuid, Digest)>, ReadError> {
+    let event = event_at(log, stream, version)?;
+    Ok(event.and_then(|event| Some((event.get()?.id(), event.commit().chain()))))
+}
+
 /// The state in a snapshot, if nothing speaks against it.
 fn state<S: DeserializeOwned>(
     log: &Log,
@@ -343,16 +356,11 @@ fn state<S: DeserializeOwned>(
     if record.schema_version != schema_version {
         return Err(Doubt::Today(format!("its schema version is {}", record.schema_version)));
     }
-    let event = event_at(log, &record.stream, record.version);
-    let event = event.map_err(|error| Doubt::Today(format!("the log cannot be read: {error}")))?;
-    match event.as_ref().and_then(RecordedEvent::get).map(|event| event.id()) {
-        Some(id) if id == record.event => {}
-        Some(id) => {
-            let version = record.version;
-            return Err(Doubt::Forever(format!(
-                "it names event {} at version {version}, the log has {id}",
-                record.event
-            )));
+    let found = commit_of(log, &record.stream, record.version);
+    match found.map_err(|error| Doubt::Today(format!("the log cannot be read: {error}")))? {
+        Some(found) if found == (record.event, record.chain) => {}
+        Some(_) => {
+            return Err(Doubt::Forever(format!("the log has another past at version {}", record.version)));
         }
         None => return Err(Doubt::Today("the stream does not reach to its version".to_owned())),
     }

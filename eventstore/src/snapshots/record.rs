@@ -7,7 +7,7 @@ use crate::format::FormatError;
 use crate::format::bytes::{align8, array, put, slice, u32_at, u64_at};
 use crate::limits::STREAM_ID_BYTES_MAX;
 use crate::names::StreamId;
-use crate::numbers::Version;
+use crate::numbers::{Digest, Version};
 use uuid::Uuid;
 
 const FILE_MAGIC: [u8; 8] = *b"SUNDAYSN";
@@ -17,7 +17,7 @@ pub(super) const FILE_HEADER_BYTES: usize = 24;
 
 const RECORD_MAGIC: [u8; 4] = *b"SNAP";
 /// Length of the fixed part of a record's header, bytes.
-const FIXED_BYTES: usize = 64;
+const FIXED_BYTES: usize = 96;
 /// Length of the longest header of a record, bytes.
 pub(super) const RECORD_HEADER_BYTES_MAX: usize = FIXED_BYTES + STREAM_ID_BYTES_MAX;
 
@@ -51,6 +51,8 @@ pub(super) struct Record {
     pub(super) version: Version,
     /// Of the event at that version.
     pub(super) event: Uuid,
+    /// After that event's commit: it covers everything before, which the id of one event does not.
+    pub(super) chain: Digest,
     /// Of the state.
     pub(super) schema_version: u32,
     pub(super) payload_len: u32,
@@ -80,6 +82,7 @@ impl Record {
         put(&mut bytes, 56, &self.schema_version.to_le_bytes());
         // A stream id has 255 bytes at most.
         put(&mut bytes, 60, &[u8::try_from(stream.len()).unwrap_or(u8::MAX)]);
+        put(&mut bytes, 64, &self.chain.0);
         put(&mut bytes, FIXED_BYTES, stream);
         let crc = header_crc(&bytes[8..self.header_len()], generation, offset);
         put(&mut bytes, 4, &crc.to_le_bytes());
@@ -104,6 +107,7 @@ impl Record {
             stream: stream.ok_or(FormatError("a snapshot of what is not a stream"))?,
             version: Version::new(u64_at(bytes, 48)?),
             event: Uuid::from_bytes(array(bytes, 32)?),
+            chain: Digest(array(bytes, 64)?),
             schema_version: u32_at(bytes, 56)?,
             payload_len: u32_at(bytes, 12)?,
             payload_crc: u32_at(bytes, 8)?,
@@ -140,6 +144,7 @@ mod tests {
             stream: StreamId::new("item-1").unwrap(),
             version: Version::new(7),
             event: Uuid::from_u128(2),
+            chain: Digest([9; 32]),
             schema_version: 3,
             payload_len: 5,
             payload_crc: crc32fast::hash(b"state"),

@@ -113,9 +113,9 @@ impl Reader {
         }
     }
 
-    /// News of progress that no delivery has told yet. Only to be asked for when nothing is ready.
+    /// News of progress that no delivery has told yet.
     pub(super) fn take_checkpoint(&mut self) -> Option<Delivery> {
-        let passed = self.passed.filter(|passed| self.ready.is_empty() && passed.next > self.told)?;
+        let passed = self.passed.filter(|passed| passed.next > self.told)?;
         self.has_told(passed.next);
         Some(Delivery::checkpoint_only(passed, Arc::clone(&self.filter)))
     }
@@ -127,10 +127,8 @@ impl Reader {
     }
 
     fn make_checkpoint(&mut self) {
-        if let Some(passed) = self.passed.filter(|passed| passed.next > self.told) {
-            self.ready.push_back(Delivery::checkpoint_only(passed, Arc::clone(&self.filter)));
-            self.has_told(passed.next);
-        }
+        let checkpoint = self.take_checkpoint();
+        self.ready.extend(checkpoint);
     }
 
     /// Reads on, for a bounded time. Blocks on cold page faults.
