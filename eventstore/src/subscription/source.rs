@@ -69,8 +69,9 @@ impl Source {
                         }
                     },
                 };
-                // Past the head, the commit of the head would be read again at every look.
-                if log.stream_version(stream)?.is_none_or(|head| head < at) {
+                // Past the head, the commit of the head would be read again at every look. If the head cannot be read,
+                // what comes before it still can.
+                if log.stream_version(stream).is_ok_and(|head| head.is_none_or(|head| head < at)) {
                     return Ok(());
                 }
                 match commits_from(log, stream, at, STREAM_EVENTS) {
