@@ -2,7 +2,7 @@
 
 use crate::commit::{ExpectedVersion, Guard};
 use crate::names::{CommandId, StreamId};
-use crate::numbers::{Digest, LogOffset, Position, Version};
+use crate::numbers::{LogOffset, Position, Version};
 use std::{io, path::PathBuf};
 use uuid::Uuid;
 
@@ -231,42 +231,4 @@ pub enum ReadError {
         /// The store that is there now.
         found: Uuid,
     },
-}
-
-/// Why a subscription cannot resume from a checkpoint.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// The checkpoint is of another store.
-    #[error("the checkpoint is of store {expected}, this log is store {found}; begin again from position 0")]
-    OtherStore {
-        /// The checkpoint's.
-        expected: Uuid,
-        /// The log's.
-        found: Uuid,
-    },
-    /// The log does not reach to the checkpoint: it was rewound, or this reader is behind the one that kept it.
-    #[error(
-        "the checkpoint is at position {next}, the log ends at {watermark}; if it was restored from a copy, begin \
-         again from position 0"
-    )]
-    Ahead {
-        /// The checkpoint's.
-        next: Position,
-        /// The log's.
-        watermark: Position,
-    },
-    /// The log has another chain head at the checkpoint: it was rewound and has gone another way since.
-    #[error(
-        "the log does not have chain head {chain} at position {next}: it is another history; begin again from position 0"
-    )]
-    Rewritten {
-        /// The checkpoint's position.
-        next: Position,
-        /// The checkpoint's chain head.
-        chain: Digest,
-    },
-    /// The log could not be read at the checkpoint.
-    #[error(transparent)]
-    Read(#[from] ReadError),
 }

@@ -5,15 +5,17 @@
 //! bounded: a consumer that is slow makes the loop wait, and nothing pile up.
 
 mod delivery;
+mod error;
 mod filter;
 mod park;
 mod reader;
 mod source;
 
 pub use delivery::Delivery;
+pub use error::SubscribeError;
 pub use filter::Filter;
 
-use crate::error::{ReadError, SubscribeError};
+use crate::error::ReadError;
 use crate::log::Log;
 use crate::numbers::{Lineage, Position};
 use parking_lot::Mutex;
