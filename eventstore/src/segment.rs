@@ -5,7 +5,7 @@
 use crate::error::OpenError;
 use crate::format::FormatError;
 use crate::format::bytes::all_zero;
-use crate::format::frame::{self, CrcSeed, Frame};
+use crate::format::frame::{self, CrcSeed, Frame, Unchecked};
 use crate::format::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mapped::Map;
 use std::fs::File;
@@ -69,6 +69,11 @@ impl Segment {
     /// The frame at `offset`, checked; `None` where nothing has been written.
     pub(crate) fn frame(&self, offset: u64) -> Result<Option<Frame<'_>>, FormatError> {
         frame::decode(self.bytes(), &self.seed, offset)
+    }
+
+    /// The frame at `offset` with its header checked, its body not yet.
+    pub(crate) fn peek(&self, offset: u64) -> Result<Option<Unchecked<'_>>, FormatError> {
+        frame::peek(self.bytes(), &self.seed, offset)
     }
 
     /// The whole file.

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 /// What is durable, as far as decisions need to know it.
 pub(crate) trait Durable {
-    fn stream_version(&self, stream: &StreamId) -> Option<Version>;
-    fn newest_with_tag(&self, tag: &Tag) -> Option<Position>;
+    fn stream_version(&self, stream: &StreamId) -> Result<Option<Version>, ReadError>;
+    fn newest_with_tag(&self, tag: &Tag) -> Result<Option<Position>, ReadError>;
     fn find_command(&self, command: &CommandId) -> Result<Option<FoundCommand>, ReadError>;
 }
 
@@ -114,15 +114,18 @@ impl Sequencer {
         }
         let mut base_versions = Vec::with_capacity(commit.streams.len());
         for touched in &commit.streams {
-            let current = self.stream_version(&touched.id, durable);
+            let current = match self.stream_version(&touched.id, durable) {
+                Ok(current) => current,
+                Err(error) => return Verdict::Refuse(error),
+            };
             if !touched.expected.holds(current) {
                 return Verdict::Refuse(wrong_version(&touched.id, touched.expected, current));
             }
             base_versions.push(current.map_or(Version::ZERO, |version| version.plus(1)));
         }
         for guard in &commit.guards {
-            if let Err(current) = self.check(guard, durable) {
-                return Verdict::Refuse(AppendError::GuardFailed { guard: guard.clone(), current });
+            if let Err(error) = self.check(guard, durable) {
+                return Verdict::Refuse(error);
             }
         }
         Verdict::Append(Box::new(self.stamp(commit, base_versions, now, vouched)))
@@ -164,7 +167,7 @@ impl Sequencer {
                 Some(known) => Some(known.clone()),
                 None => durable
                     .find_command(&record.id)
-                    .map_err(|error| AppendError::Unreadable { reason: error.to_string() })?
+                    .map_err(unreadable)?
                     .map(|found| Known {
                         fingerprint: found.fingerprint,
                         chain: found.chain,
@@ -184,23 +187,33 @@ impl Sequencer {
         Ok(known.map(|known| Receipt { duplicate: true, ..known.receipt }))
     }
 
-    fn stream_version(&self, stream: &StreamId, durable: &impl Durable) -> Option<Version> {
-        self.pending.heads.get(stream).copied().or_else(|| durable.stream_version(stream))
+    fn stream_version(
+        &self,
+        stream: &StreamId,
+        durable: &impl Durable,
+    ) -> Result<Option<Version>, AppendError> {
+        match self.pending.heads.get(stream) {
+            Some(pending) => Ok(Some(*pending)),
+            None => durable.stream_version(stream).map_err(unreadable),
+        }
     }
 
-    fn check(&self, guard: &Guard, durable: &impl Durable) -> Result<(), Option<u64>> {
+    fn check(&self, guard: &Guard, durable: &impl Durable) -> Result<(), AppendError> {
+        let failed = |current| Err(AppendError::GuardFailed { guard: guard.clone(), current });
         match guard {
             Guard::StreamAt(stream, version) => {
-                let current = self.stream_version(stream, durable);
-                if current == *version { Ok(()) } else { Err(current.map(Version::get)) }
+                let current = self.stream_version(stream, durable)?;
+                if current == *version { Ok(()) } else { failed(current.map(Version::get)) }
             }
             Guard::NoNewer(tag, position) => {
-                let newest =
-                    self.pending.newest_with_tag.get(tag).copied().or_else(|| durable.newest_with_tag(tag));
+                let newest = match self.pending.newest_with_tag.get(tag) {
+                    Some(pending) => Some(*pending),
+                    None => durable.newest_with_tag(tag).map_err(unreadable)?,
+                };
                 if newest.is_none_or(|newest| newest < *position) {
                     Ok(())
                 } else {
-                    Err(newest.map(Position::get))
+                    failed(newest.map(Position::get))
                 }
             }
         }
@@ -272,6 +285,11 @@ impl Sequencer {
         }
         Stamped { header, base_versions, receipt }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unreadable(error: ReadError) -> AppendError {
+    AppendError::Unreadable { reason: error.to_string() }
 }
 
 fn wrong_version(stream: &StreamId, expected: ExpectedVersion, current: Option<Version>) -> AppendError {

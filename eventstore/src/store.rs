@@ -8,7 +8,8 @@ use crate::log::Log;
 use crate::queue::Queue;
 use crate::receipt::Receipt;
 use crate::recovery;
-use crate::tail::Shared;
+use crate::storage::Environment;
+use crate::tail::{Role, Shared};
 use crate::writer::Writer;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
@@ -72,7 +73,12 @@ impl Store {
         })?;
         let lock = lock(&log_dir)?;
         let recovered = recovery::recover(data_dir, options.segment_bytes)?;
-        let shared = Arc::new(Shared::new(log_dir, recovered.segments.clone())?);
+        let shared = Arc::new(Shared::new(
+            Environment::default().storage,
+            data_dir,
+            recovered.segments.clone(),
+            Role::Writer,
+        )?);
         recovered.index(&shared)?;
         // Only a log that is sound as a whole takes over the page.
         let control = ControlWriter::open_writer(data_dir, recovered.store, recovered.epoch)?;

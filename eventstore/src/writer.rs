@@ -81,11 +81,11 @@ enum Fatal {
 }
 
 impl Durable for Shared {
-    fn stream_version(&self, stream: &StreamId) -> Option<Version> {
+    fn stream_version(&self, stream: &StreamId) -> Result<Option<Version>, ReadError> {
         Self::stream_version(self, stream)
     }
 
-    fn newest_with_tag(&self, tag: &Tag) -> Option<Position> {
+    fn newest_with_tag(&self, tag: &Tag) -> Result<Option<Position>, ReadError> {
         Self::newest_with_tag(self, tag)
     }
 
@@ -150,7 +150,9 @@ impl Writer {
         while let Some(jobs) = self.queue.take(quiet) {
             let done = if jobs.is_empty() {
                 self.control.beat();
-                self.mark()
+                let marked = self.mark();
+                self.housekeep();
+                marked
             } else {
                 self.backlog.extend(jobs);
                 self.take_in()
@@ -163,6 +165,13 @@ impl Writer {
         match self.mark() {
             Ok(()) => self.control.close(),
             Err(fatal) => self.poison(&fatal),
+        }
+    }
+
+    /// Indexes what has ended, while nobody waits.
+    fn housekeep(&self) {
+        if let Err(error) = self.shared.housekeep() {
+            tracing::warn!(%error, "an index stays in memory for now");
         }
     }
 

@@ -171,6 +171,36 @@ impl<'a> Frame<'a> {
 /// # Errors
 /// When there is something other than a sound frame.
 pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Option<Frame<'a>>, FormatError> {
+    peek(segment, seed, offset)?.map(Unchecked::check).transpose()
+}
+
+/// A frame whose header is sound, and whose body has not been looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unchecked<'a> {
+    /// The header is sound, the body is what is there.
+    pub(crate) frame: Frame<'a>,
+    padding: &'a [u8],
+}
+
+impl<'a> Unchecked<'a> {
+    /// Checks the body's CRC and the padding.
+    pub(crate) fn check(self) -> Result<Frame<'a>, FormatError> {
+        if crc32fast::hash(self.frame.body) != self.frame.header.body_crc {
+            return Err(FormatError("the frame's body fails its CRC"));
+        }
+        if !all_zero(self.padding) {
+            return Err(FormatError("the frame's padding is not zero"));
+        }
+        Ok(self.frame)
+    }
+}
+
+/// As [`decode`], without a look at the body: enough to step over it, or to find out whether it is worth a look.
+pub(crate) fn peek<'a>(
+    segment: &'a [u8],
+    seed: &CrcSeed,
+    offset: u64,
+) -> Result<Option<Unchecked<'a>>, FormatError> {
     let at = usize::try_from(offset).map_err(|_| FormatError("the offset is too large"))?;
     let fixed =
         slice(segment, at, FRAME_HEADER_BYTES).map_err(|_| FormatError("the segment ends inside a frame"))?;
@@ -222,12 +252,8 @@ pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Opti
     };
     let body = slice(segment, at + header_len, body_len as usize)
         .map_err(|_| FormatError("the segment ends inside a frame"))?;
-    if crc32fast::hash(body) != header.body_crc {
-        return Err(FormatError("the frame's body fails its CRC"));
-    }
     let body_end = at + header_len + body.len();
-    if !all_zero(slice(segment, body_end, at + header.frame_len() - body_end)?) {
-        return Err(FormatError("the frame's padding is not zero"));
-    }
-    Ok(Some(Frame { header, base_versions: &header_bytes[FRAME_HEADER_BYTES..], body }))
+    let padding = slice(segment, body_end, at + header.frame_len() - body_end)?;
+    let frame = Frame { header, base_versions: &header_bytes[FRAME_HEADER_BYTES..], body };
+    Ok(Some(Unchecked { frame, padding }))
 }
