@@ -6,7 +6,7 @@ use crate::numbers::{LogOffset, Position};
 use crate::scan;
 use crate::segment::{Segment, SegmentFile};
 use crate::segments::used_segments;
-use crate::storage::Environment;
+use crate::storage::{Environment, Storage};
 use crate::tail::{Role, Shared};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,10 +39,11 @@ impl Drop for Follower {
 /// Opens a log behind a live (or past) writer and catches up with what it has published.
 pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Shared>, Follower), OpenError> {
     let no_log = || OpenError::NoLog { path: data_dir.to_owned() };
-    let page = ControlPage::open_reader(data_dir)?.ok_or_else(no_log)?;
+    let page = ControlPage::open_reader(&*environment.storage, data_dir)?.ok_or_else(no_log)?;
     let published = page.published().ok_or_else(no_log)?;
     // Beyond what is published a live writer may be in the middle of a header.
-    let segments = used_segments(data_dir, Some(published.end.segment()))?;
+    let last = published.end.segment();
+    let segments = used_segments(&*environment.storage, &data_dir.join("log"), Some(last))?;
     let shared = shared(environment, data_dir, segments)?;
     if published.store != shared.store {
         // The page is of a store that is not here (any more): nothing has been published of this one.
@@ -101,12 +102,13 @@ pub(crate) fn open_offline(
     environment: &Environment,
     data_dir: &Path,
 ) -> Result<(Arc<Shared>, Option<Damage>), OpenError> {
-    let (segments, mut damaged) = sound_segments(data_dir)?;
+    let (segments, mut damaged) = sound_segments(&*environment.storage, &data_dir.join("log"))?;
     let Some(last) = segments.last().cloned() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
     let shared = shared(environment, data_dir, segments)?;
-    let published = control::last_published(data_dir)?.filter(|page| page.store == last.header.store);
+    let published = control::last_published(&*environment.storage, data_dir)?;
+    let published = published.filter(|page| page.store == last.header.store);
     let end = match published {
         // A live writer may be in the middle of a frame or a header; what it has published is what there is.
         Some(published) if damaged.is_none() || published.end.segment() <= last.header.sequence => {
@@ -124,16 +126,19 @@ pub(crate) fn open_offline(
 }
 
 /// The segments that have been begun, up to the first one that cannot be used.
-fn sound_segments(data_dir: &Path) -> Result<(Vec<Arc<Segment>>, Option<Damage>), OpenError> {
-    let (bad, reason) = match used_segments(data_dir, None) {
+fn sound_segments(
+    storage: &dyn Storage,
+    log_dir: &Path,
+) -> Result<(Vec<Arc<Segment>>, Option<Damage>), OpenError> {
+    let (bad, reason) = match used_segments(storage, log_dir, None) {
         Ok(segments) => return Ok((segments, None)),
         Err(OpenError::BadSegment { segment, reason }) if segment > 0 => (segment, reason),
         Err(error) => return Err(error),
     };
     let mut segments = Vec::new();
     for sequence in 0..bad {
-        let SegmentFile::Used(segment) = Segment::open(&data_dir.join("log"), sequence)? else { break };
-        segments.push(Arc::new(segment));
+        let SegmentFile::Used(segment) = Segment::open(storage, log_dir, sequence)? else { break };
+        segments.push(segment);
     }
     Ok((segments, Some(Damage { segment: bad, offset: 0, position: Position::ZERO, reason })))
 }

@@ -50,7 +50,7 @@ impl Log {
         Self::open_in(&Environment::default(), data_dir)
     }
 
-    /// As [`Log::open`], in another world than this machine.
+    /// As [`Log::open`], in a given environment.
     ///
     /// # Errors
     /// As [`Log::open`].
@@ -69,7 +69,7 @@ impl Log {
         Self::open_offline_in(&Environment::default(), data_dir)
     }
 
-    /// As [`Log::open_offline`], in another world than this machine.
+    /// As [`Log::open_offline`], in a given environment.
     ///
     /// # Errors
     /// As [`Log::open_offline`].

@@ -151,9 +151,11 @@ impl Shared {
         while segments.len() <= sequence as usize {
             let next = u32::try_from(segments.len()).unwrap_or(u32::MAX);
             let failed = |reason: String| ReadError::Segment { segment: next, reason };
-            match Segment::open(&self.log_dir, next).map_err(|error| failed(error.to_string()))? {
+            match Segment::open(&*self.runs.storage, &self.log_dir, next)
+                .map_err(|error| failed(error.to_string()))?
+            {
                 SegmentFile::Used(segment) if segment.header.store == self.store => {
-                    segments.push(Arc::new(segment));
+                    segments.push(segment);
                 }
                 SegmentFile::Used(segment) => {
                     return Err(ReadError::OtherStore { expected: self.store, found: segment.header.store });
