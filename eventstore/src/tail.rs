@@ -60,17 +60,19 @@ pub(crate) struct Tail {
     pub(crate) recorded_at: Timestamp,
 }
 
-/// A frame that the writer has made durable, with what it knows of it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Appended<'a> {
+/// A frame that the writer of this process has written, with what it knows of it.
+#[derive(Debug)]
+pub(crate) struct Appended {
     pub(crate) place: LogOffset,
+    /// Where it ends.
+    pub(crate) end: LogOffset,
     /// The next position after it.
     pub(crate) next: Position,
     /// Chain head after it.
     pub(crate) chain: Digest,
     pub(crate) recorded_at: Timestamp,
     /// Of a commit, what is to be indexed, with the base versions of its streams. Nothing of a mark or seal.
-    pub(crate) commit: Option<(&'a CommitSummary, &'a [Version])>,
+    pub(crate) commit: Option<(CommitSummary, Vec<Version>)>,
 }
 
 impl Shared {
@@ -192,48 +194,32 @@ impl Shared {
         advanced
     }
 
-    /// What the writer of this process has just made durable, without reading it again. `frames` are all of them since the
-    /// last call, in order; marks and seals count. `end` is where the last one ends. Should they not be what comes next,
-    /// they are read from the segment as `advance` does.
-    pub(crate) fn append_durable<'a>(
-        &self,
-        end: LogOffset,
-        frames: impl IntoIterator<Item = Appended<'a>>,
-    ) -> Result<(), ReadError> {
+    /// Takes in what the writer of this process has just made durable, without reading it again: the frames of one segment
+    /// since the last call, in order; marks and seals count. Frames that are not what comes next are left to `advance`,
+    /// which reads them.
+    pub(crate) fn append_durable(&self, frames: &[Appended]) -> Result<(), ReadError> {
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
         let mut tail = self.tail.lock();
-        let appended = self.append_to(&mut tail, end, frames);
-        self.show(&tail);
-        appended
-    }
-
-    fn append_to<'a>(
-        &self,
-        tail: &mut Tail,
-        end: LogOffset,
-        frames: impl IntoIterator<Item = Appended<'a>>,
-    ) -> Result<(), ReadError> {
-        let mut frames = frames.into_iter().peekable();
-        let Some(first) = frames.peek() else { return self.advance_to(tail, end, None) };
-        if first.place.segment() != tail.end.segment() {
-            // The segment has been begun since; this reads no frame if the last one has been told.
-            self.advance_to(tail, LogOffset::new(first.place.segment(), SEGMENT_HEADER_BYTES as u64), None)?;
-        }
         let active = self.active()?;
-        if first.place != tail.end || end.segment() != active.segment {
-            return self.advance_to(tail, end, None);
+        if first.place != tail.end || last.place.segment() != active.segment {
+            let advanced = self.advance_to(&mut tail, last.end, None);
+            self.show(&tail);
+            return advanced;
         }
         let mut adding = active.add();
         for frame in frames {
-            if let Some((summary, bases)) = frame.commit {
+            if let Some((summary, bases)) = &frame.commit {
                 let stamp = Stamp { place: frame.place, first: tail.next };
                 adding.commit(stamp, bases.iter().copied(), summary);
             }
-            adding.recorded(frame.recorded_at);
             tail.next = frame.next;
-            tail.chain = frame.chain;
-            tail.recorded_at = tail.recorded_at.max(frame.recorded_at);
         }
-        tail.end = end;
+        adding.recorded(last.recorded_at);
+        drop(adding);
+        tail.end = last.end;
+        tail.chain = last.chain;
+        tail.recorded_at = tail.recorded_at.max(last.recorded_at);
+        self.show(&tail);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The files of an index: their names, which of them are there, and which are merged next.
 
-use super::run::{Bytes, Run};
+use super::run::{BLOCK_BYTES, Bytes, Run};
 use crate::storage::{Access, Storage};
 use std::io;
 use std::ops::Range;
@@ -45,6 +45,7 @@ impl RunFiles {
     /// Opens a run's file.
     pub(crate) fn open(&self, first: u32, last: u32) -> io::Result<Run> {
         let map = self.storage.open(&self.path(first, last), Access::Read)?.map()?;
+        map.fault_in(0, (map.bytes().len() as u64).min(BLOCK_BYTES as u64))?;
         let run = Run::open(Bytes::Mapped(map))
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?;
         if (run.info.first_segment, run.info.last_segment) == (first, last) {

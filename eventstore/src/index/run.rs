@@ -13,6 +13,7 @@ use crate::mapped::Map;
 use crate::numbers::{Digest, LogOffset, Position, Timestamp};
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use uuid::Uuid;
 
 /// Length of a run's header and of a block of entries, bytes.
@@ -190,6 +191,8 @@ pub(crate) struct Run {
     /// First hash of every block; of each part, read when it is first needed.
     fences: [OnceLock<Vec<u64>>; 4],
     bytes: Bytes,
+    /// One bit per block that the disk was asked to read: a bad sector is rot then, not a signal.
+    faulted: Box<[AtomicU64]>,
 }
 
 impl Run {
@@ -245,7 +248,9 @@ impl Run {
                 }
             }
         }
-        Ok(Self { seal: Seal::new(&info), info, parts, fences: [const { OnceLock::new() }; 4], bytes })
+        let faulted = (0..all.len().div_ceil(64 * BLOCK_BYTES)).map(|_| AtomicU64::new(0)).collect();
+        let fences = [const { OnceLock::new() }; 4];
+        Ok(Self { seal: Seal::new(&info), info, parts, fences, bytes, faulted })
     }
 
     /// Its bytes, when they are nowhere but in memory.
@@ -265,10 +270,29 @@ impl Run {
     }
 
     fn bytes_at(&self, at: u64, len: usize) -> Result<&[u8], Rotten> {
-        usize::try_from(at)
-            .ok()
-            .and_then(|at| slice(self.bytes.get(), at, len).ok())
-            .ok_or_else(|| self.rotten())
+        let at = usize::try_from(at).map_err(|_| self.rotten())?;
+        let bytes = slice(self.bytes.get(), at, len).map_err(|_| self.rotten())?;
+        if let Bytes::Mapped(map) = &self.bytes {
+            self.fault_in(map, at, len)?;
+        }
+        Ok(bytes)
+    }
+
+    fn fault_in(&self, map: &Map, at: usize, len: usize) -> Result<(), Rotten> {
+        for block in at / BLOCK_BYTES..(at + len).div_ceil(BLOCK_BYTES) {
+            let Some(word) = self.faulted.get(block / 64) else { continue };
+            let bit = 1 << (block % 64);
+            if word.load(Relaxed) & bit == 0 {
+                let from = block * BLOCK_BYTES;
+                let len = BLOCK_BYTES.min(map.bytes().len() - from);
+                if let Err(error) = map.fault_in(from as u64, len as u64) {
+                    tracing::error!(run = ?self.rotten(), offset = from, %error, "the disk cannot read an index");
+                    return Err(self.rotten());
+                }
+                word.fetch_or(bit, Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Whether there may be entries under a hash.

@@ -11,7 +11,6 @@ use crate::names::CommandId;
 /// Streams, tags and commands of one commit, by hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommitSummary {
-    events: u32,
     /// Streams, then tags, then commands: one allocation for what nearly always is three or four entries.
     hashes: Box<[(u64, u32)]>,
     tags_at: u32,
@@ -20,17 +19,16 @@ pub(crate) struct CommitSummary {
 
 impl CommitSummary {
     /// From what a producer has. `streams`: name and number of events, in the order of the stream table. `tags`: name
-    /// and number of the event in the commit, events in order. `events`: how many there are.
+    /// and number of the event in the commit.
     pub(crate) fn of_parts<'a>(
         streams: impl Iterator<Item = (&'a str, u32)>,
         tags: impl Iterator<Item = (&'a str, u32)>,
         commands: impl Iterator<Item = &'a CommandId>,
-        events: u32,
     ) -> Self {
         let hashes =
             streams.map(|(name, events)| (hash_name(name), events.saturating_sub(1))).collect::<Vec<_>>();
         let tags = tags.map(|(name, index)| (hash_name(name), index)).collect();
-        Self::of_hashes(hashes, tags, commands.map(hash_command), events)
+        Self::of_hashes(hashes, tags, commands.map(hash_command))
     }
 
     /// From a frame that was read, whose body is checked on the way: its events must be well formed, continue their
@@ -61,19 +59,18 @@ impl CommitSummary {
         }
         check_distinct(&hashes, &body)?;
         let commands = commands.iter().map(|command| hash_command(&command.id));
-        Ok(Self::of_hashes(hashes, tags, commands, frame.header.events))
+        Ok(Self::of_hashes(hashes, tags, commands))
     }
 
     fn of_hashes(
         mut hashes: Vec<(u64, u32)>,
         mut tags: Vec<(u64, u32)>,
         commands: impl Iterator<Item = u64>,
-        events: u32,
     ) -> Self {
         // Limits on streams, tags and events keep these far below u32.
         let narrow = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         let tags_at = narrow(hashes.len());
-        // The newest event of each tag; events come in order, so the last of equal hashes has it.
+        // The newest event of each tag: the last of equal hashes, once sorted.
         tags.sort_unstable();
         for (at, tag) in tags.iter().enumerate() {
             if tags.get(at + 1).is_none_or(|next| next.0 != tag.0) {
@@ -82,12 +79,7 @@ impl CommitSummary {
         }
         let commands_at = narrow(hashes.len());
         hashes.extend(commands.map(|hash| (hash, 0)));
-        Self { events, hashes: hashes.into_boxed_slice(), tags_at, commands_at }
-    }
-
-    /// Number of events.
-    pub(crate) fn events(&self) -> u32 {
-        self.events
+        Self { hashes: hashes.into_boxed_slice(), tags_at, commands_at }
     }
 
     /// Of every stream, in the order of the table: its hash, and how far its last version is above its base version.
