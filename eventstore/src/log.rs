@@ -9,7 +9,7 @@ use crate::follow::{self, Follower};
 use crate::lookup::Key;
 use crate::names::{CommandId, StreamId, Tag};
 use crate::numbers::{Digest, Lineage, Position, Version};
-use crate::recorded::{FoundCommand, RecordedEvent};
+use crate::recorded::{FoundCommand, RecordedCommit, RecordedEvent};
 use crate::storage::Environment;
 use crate::tail::Shared;
 use std::path::Path;
@@ -133,7 +133,10 @@ impl Log {
         if position >= self.watermark() {
             return Ok(None);
         }
-        let Some(commit) = self.commits(position).next().transpose()? else {
+        // Commits without events may stand at the position, too.
+        let mut commits =
+            self.commits(position).skip_while(|commit| commit.as_ref().is_ok_and(RecordedCommit::is_empty));
+        let Some(commit) = commits.next().transpose()? else {
             return Ok(None);
         };
         Ok(RecordedEvent::new(&commit, position.get().saturating_sub(commit.first().get())))

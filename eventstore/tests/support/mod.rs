@@ -8,6 +8,8 @@
     clippy::print_stdout
 )]
 
+pub mod history;
+
 use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, EventType, ExpectedVersion, Fingerprint, Metadata,
     NewEvent, Outcome, PreparedCommit, Store, StoreOptions, StreamId, Tag,
