@@ -20,6 +20,10 @@
     allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+// Unit tests share the support of the tests outside, which knows this crate by its name.
+#[cfg(test)]
+extern crate self as eventstore;
+
 pub mod codec;
 mod commit;
 mod commits;

@@ -86,7 +86,7 @@ pub(crate) enum Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn in_run(run: &'a Run, part: Part, hash: u64) -> Result<Option<Self>, Rotten> {
+    pub(super) fn in_run(run: &'a Run, part: Part, hash: u64) -> Result<Option<Self>, Rotten> {
         if !run.may_hold(part, hash)? {
             return Ok(None);
         }

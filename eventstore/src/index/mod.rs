@@ -15,6 +15,8 @@ mod layers;
 mod merge;
 mod run;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use active::{Active, Stamp};
@@ -92,33 +94,18 @@ fn hash(bytes: &[u8]) -> u64 {
 /// Collisions at will: tests leave only a few bits of every hash.
 #[cfg(test)]
 pub(crate) mod collisions {
-    use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::cell::Cell;
 
-    static MASK: AtomicU64 = AtomicU64::new(u64::MAX);
-    static IN_USE: RwLock<()> = RwLock::new(());
+    thread_local! {
+        static MASK: Cell<u64> = const { Cell::new(u64::MAX) };
+    }
 
     pub(super) fn mask() -> u64 {
-        MASK.load(Relaxed)
+        MASK.get()
     }
 
-    /// Leaves only the bits of `mask` until it is dropped.
-    pub(crate) struct Colliding(#[allow(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>);
-
-    pub(crate) fn with_mask(mask: u64) -> Colliding {
-        let guard = IN_USE.write();
-        MASK.store(mask, Relaxed);
-        Colliding(guard)
-    }
-
-    /// Keeps collisions away until it is dropped.
-    pub(crate) fn none() -> RwLockReadGuard<'static, ()> {
-        IN_USE.read()
-    }
-
-    impl Drop for Colliding {
-        fn drop(&mut self) {
-            MASK.store(u64::MAX, Relaxed);
-        }
+    /// Leaves only the bits of `mask`, on this thread.
+    pub(crate) fn leave(mask: u64) {
+        MASK.set(mask);
     }
 }
