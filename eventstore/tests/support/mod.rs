@@ -8,6 +8,7 @@
     clippy::print_stdout
 )]
 
+pub mod history;
 pub mod seen;
 
 use eventstore::{
