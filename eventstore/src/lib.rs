@@ -76,4 +76,4 @@ pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
 pub use snapshots::{Folded, Snapshot, SnapshotOptions, Snapshots, fold};
 pub use store::{Store, StoreOptions};
 pub use subscription::{Canceller, Delivery, Filter, SubscribeError, Subscription};
-pub use verify::verify;
+pub use verify::{verify, verify_in};
