@@ -220,6 +220,33 @@ fn any_length_may_be_left() {
     assert_eq!(all_the_same(&store, dir.path()), 18);
 }
 
+/// Records that lie behind a damaged one do not come back when the damage has been written over.
+#[test]
+fn what_was_cut_off_stays_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    append(&store, "item-1", 4);
+    append(&store, "item-2", 4);
+    let snapshots = cache(dir.path());
+    assert!(put(&store, &snapshots, "item-1") && put(&store, &snapshots, "item-2"));
+    append(&store, "item-1", 1);
+    assert!(put(&store, &snapshots, "item-1"));
+    drop(snapshots);
+    let mut bytes = fs::read(file(dir.path())).unwrap();
+    bytes[24] ^= 1;
+    fs::write(file(dir.path()), bytes).unwrap();
+
+    let snapshots = cache(dir.path());
+    assert!(snapshots.is_empty());
+    // As long as the damaged one, so that the one behind it would be met again.
+    append(&store, "item-1", 1);
+    assert!(put(&store, &snapshots, "item-1"));
+    drop(snapshots);
+    let snapshots = cache(dir.path());
+    assert_eq!(snapshots.len(), 1);
+    assert_eq!(same(&store, &snapshots, "item-1"), 0);
+}
+
 #[test]
 fn noise_in_place_of_the_file_is_replaced() {
     let mut random = Random::seeded();
