@@ -60,6 +60,7 @@ pub fn command(name: &str, content: &str, outcome: Outcome) -> Command {
 }
 
 /// A small generator (splitmix64) whose seed a failing test prints.
+#[derive(Debug)]
 pub struct Random(pub u64);
 
 impl Random {
