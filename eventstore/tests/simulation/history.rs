@@ -4,7 +4,7 @@
 
 use crate::workload::Wanted;
 use eventstore::{
-    AppendError, CommandId, Digest, EventView, Fingerprint, Guard, LogOffset, Metadata, Outcome, Position,
+    AppendError, CommandId, Digest, Durability, EventView, Fingerprint, Guard, LogOffset, Metadata, Outcome, Position,
     Receipt, RecordedCommit, StreamId, Tag, Timestamp, Version,
 };
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ impl Seen {
     }
 
     /// What its client is told.
-    pub fn receipt(&self, duplicate: bool) -> Receipt {
+    pub fn receipt(&self, duplicate: bool, durability: Durability) -> Receipt {
         let mut versions: Vec<(StreamId, Version)> = Vec::new();
         for event in &self.events {
             match versions.iter_mut().find(|(stream, _)| stream.as_str() == event.stream) {
@@ -83,6 +83,7 @@ impl Seen {
             versions,
             outcome: if self.events.is_empty() { Outcome::Unchanged } else { Outcome::Applied },
             duplicate,
+            durability,
         }
     }
 }

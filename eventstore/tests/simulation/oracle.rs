@@ -6,7 +6,11 @@
 
 use crate::history::{Decision, History, Seen, SeenEvent};
 use crate::workload::{Wanted, number_of};
-use eventstore::{AppendError, Direction, Durability, Log, LogOffset, Receipt, RecordedCommit, StreamId, Version};
+use crate::dice::Dice;
+use eventstore::{
+    AppendError, Direction, Durability, Log, LogOffset, Position, Receipt, RecordedCommit, RecordedEvent, StreamId,
+    Tag, Version,
+};
 use std::collections::BTreeMap;
 
 /// Something that was promised and not kept.
@@ -184,7 +188,8 @@ impl Oracle {
             || segment.is_some_and(|segment| segment > self.vouched.segment());
         let commits = self.history.commits();
         let vouched = commits.partition_point(|commit| commit.place < self.vouched);
-        self.safe_from_rot = Some(if at_the_end { vouched } else { self.safe });
+        let safe = if at_the_end { vouched } else { self.safe };
+        self.safe_from_rot = Some(self.safe_from_rot.map_or(safe, |other| other.min(safe)));
     }
 
     /// A client hears of its commit.
@@ -217,7 +222,7 @@ impl Oracle {
                 let Decision::Duplicate(first) = self.history.decide(&submission.wanted, met) else {
                     return wrong(&self.history.decide(&submission.wanted, met));
                 };
-                let first = self.history.commits()[first].receipt(true, receipt.durability);
+                let first = self.history.commits()[first].receipt(true, around.durability);
                 if *receipt == first { Ok(()) } else { wrong(&first) }
             }
             Err(error) => {
@@ -253,7 +258,7 @@ impl Oracle {
     /// Compares a recovered log with what was promised, and takes it for the truth from now on.
     pub fn recovered(&mut self, log: &Log, power_was_cut: bool) -> Result<(), Finding> {
         let mut index = 0;
-        for commit in log.commits(eventstore::Position::ZERO) {
+        for commit in log.commits(Position::ZERO) {
             let commit = commit.map_err(|error| format!("the recovered log cannot be read: {error}"))?;
             self.shown(log, index, &commit)?;
             index += 1;
@@ -283,7 +288,7 @@ impl Oracle {
     /// Compares a log with the history, as far as it goes; how many commits it has.
     pub fn compare(&self, log: &Log) -> Result<usize, Finding> {
         let mut len = 0;
-        for commit in log.commits(eventstore::Position::ZERO) {
+        for commit in log.commits(Position::ZERO) {
             let commit = commit.map_err(|error| format!("a log cannot be read: {error}"))?;
             let Some(known) = self.history.commits().get(len) else {
                 return Err(format!("a reader shows more than the {len} commits that were published"));
@@ -292,6 +297,35 @@ impl Oracle {
             len += 1;
         }
         Ok(len)
+    }
+
+    /// Asks the log for single things, and compares.
+    pub fn compare_places(&self, log: &Log, dice: &mut Dice) -> Result<(), Finding> {
+        let position = Position::new(dice.below(self.history.next().get() + 2));
+        let known = self.history.commits().iter().flat_map(|commit| &commit.events);
+        let known = known.filter(|event| event.position == position).next();
+        let found = log.event(position).map_err(|error| format!("event {position} cannot be read: {error}"))?;
+        let found = found.as_ref().and_then(RecordedEvent::get).map(|event| SeenEvent::of(&event));
+        if found.as_ref() != known {
+            return Err(format!("the event at {position} is {:?}", found.map(|event| event.id)));
+        }
+        let Some(commit) = self.history.commits().get(dice.index(self.history.len().max(1))) else {
+            return Ok(());
+        };
+        for (command, fingerprint) in &commit.commands {
+            let found = log.find_command(command).map_err(|error| format!("command {command}: {error}"))?;
+            if !found.is_some_and(|found| found.chain == commit.chain && found.fingerprint == *fingerprint) {
+                return Err(format!("command {command} of commit {} is not remembered", commit.number));
+            }
+        }
+        for tag in commit.events.iter().flat_map(|event| &event.tags) {
+            let tag = Tag::new(tag).expect("a name");
+            let newest = log.newest_with_tag(&tag).map_err(|error| format!("tag {tag}: {error}"))?;
+            if newest != self.history.newest_with_tag(&tag) {
+                return Err(format!("the newest event with tag {tag} is at {newest:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// Asks the log for one stream, in both directions, and compares.

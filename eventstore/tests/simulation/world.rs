@@ -10,8 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-/// Where the log of a run is.
-pub const DATA_DIR: &str = "/data";
+/// What has always been there.
+const ROOT: &str = "/srv";
+
+/// Where the log of a run is. Whoever opens it first makes it.
+pub fn data_dir() -> &'static Path {
+    Path::new("/srv/sunday")
+}
 
 /// Some day in 2026, ns since 1970.
 const START: i64 = 1_780_000_000_000_000_000;
@@ -25,7 +30,7 @@ pub struct World {
 impl World {
     pub fn new(dice: &mut Dice, verbose: bool) -> Self {
         Self {
-            disk: Disk::new(dice.child(), Path::new(DATA_DIR), verbose),
+            disk: Disk::new(dice.child(), Path::new(ROOT), verbose),
             clock: Arc::new(SimulatedClock(AtomicI64::new(START))),
             random: Arc::new(SimulatedRandom(Mutex::new(dice.child()))),
         }

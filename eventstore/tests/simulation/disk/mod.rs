@@ -156,6 +156,16 @@ impl Disk {
         self.state().inodes.values().any(Inode::has_lost)
     }
 
+    /// What a file holds, as everybody sees it.
+    pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.state();
+        let name = path.file_name()?.to_str()?;
+        match state.directories.get(path.parent()?)?.names().get(name)? {
+            Node::File(number) => Some(state.inodes[number].content()),
+            Node::Directory => None,
+        }
+    }
+
     /// Every file with its path, as everybody sees it.
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.state();
@@ -232,8 +242,8 @@ impl State {
     }
 
     /// Whether a fault with these odds happens now.
-    fn strikes(&mut self, kind: &'static str, one_in: u64) -> bool {
-        let strikes = self.dice.one_in(one_in);
+    fn strikes(&mut self, kind: &'static str, one_in: fn(&Odds) -> u64) -> bool {
+        let strikes = self.dice.one_in(one_in(&self.odds));
         if strikes {
             self.hit(kind);
         }

@@ -101,7 +101,7 @@ impl State {
     }
 
     fn name_error(&mut self) -> io::Result<()> {
-        if self.strikes("fault name error", self.odds.name_error) { Err(broken()) } else { Ok(()) }
+        if self.strikes("fault name error", |odds| odds.name_error) { Err(broken()) } else { Ok(()) }
     }
 }
 
@@ -185,19 +185,24 @@ impl Storage for Process {
         answer(fate, ())
     }
 
-    fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
+    fn lock(&self, path: &Path, _note: &str) -> io::Result<Box<dyn Any + Send + Sync>> {
         let mut state = self.disk.state();
         let fate = state.begin(self.boot, &format!("lock {}", path.display()))?;
         if state.locks.contains(path) {
             return Err(ErrorKind::WouldBlock.into());
         }
         let number = state.find_or_make(path)?;
+        // Not the note itself: it names a process, and would make every run another one.
         state.inode(number).set_len(0);
-        state.inode(number).write(note.as_bytes(), 0);
+        state.inode(number).write(b"somebody", 0);
         state.locks.insert(path.to_owned());
         // The guard takes the state's lock when it is dropped.
         drop(state);
         answer(fate, Box::new(Locked { disk: self.disk.clone(), boot: self.boot, path: path.to_owned() }))
+    }
+
+    fn is_locked(&self, path: &Path) -> bool {
+        self.disk.state().locks.contains(path)
     }
 }
 
@@ -227,14 +232,14 @@ impl StorageFile for Open {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let (mut state, fate) = self.begin(&format!("read {} at {offset}", buffer.len()))?;
-        if state.strikes("fault interrupted", state.odds.interrupted) {
+        if state.strikes("fault interrupted", |odds| odds.interrupted) {
             return Err(ErrorKind::Interrupted.into());
         }
         let mut len = buffer.len();
-        if len > 1 && state.strikes("fault short read", state.odds.short_read) {
+        if len > 1 && state.strikes("fault short read", |odds| odds.short_read) {
             len = state.dice.between(1, len as u64 - 1) as usize;
         }
-        let read = self.cache.read_at(&mut buffer[..len], offset)?;
+        let read = FileExt::read_at(&*self.cache, &mut buffer[..len], offset)?;
         answer(fate, read)
     }
 
@@ -247,15 +252,15 @@ impl StorageFile for Open {
             state.write_some(self.number, bytes, offset);
             return Err(gone());
         }
-        if state.strikes("fault interrupted", state.odds.interrupted) {
+        if state.strikes("fault interrupted", |odds| odds.interrupted) {
             return Err(ErrorKind::Interrupted.into());
         }
-        if state.strikes("fault write error", state.odds.write_error) {
+        if state.strikes("fault write error", |odds| odds.write_error) {
             state.write_some(self.number, bytes, offset);
             return Err(broken());
         }
         let mut len = bytes.len();
-        if len > 1 && state.strikes("fault short write", state.odds.short_write) {
+        if len > 1 && state.strikes("fault short write", |odds| odds.short_write) {
             len = state.dice.between(1, len as u64 - 1) as usize;
         }
         let room = state.inode(self.number).len().saturating_sub(offset);
@@ -272,7 +277,7 @@ impl StorageFile for Open {
 
     fn sync(&self) -> io::Result<()> {
         let (mut state, fate) = self.begin("sync")?;
-        if state.inode(self.number).is_dirty() && state.strikes("fault sync error", state.odds.sync_error) {
+        if state.inode(self.number).is_dirty() && state.strikes("fault sync error", |odds| odds.sync_error) {
             state.inode(self.number).fail_sync();
             return Err(broken());
         }
