@@ -122,12 +122,15 @@ impl Log {
         if position >= self.watermark() {
             return Ok(None);
         }
-        let Some(commit) = self.commits(position).next().transpose()? else {
-            return Ok(None);
-        };
-        let index =
-            usize::try_from(position.get().saturating_sub(commit.first().get())).unwrap_or(usize::MAX);
-        Ok(RecordedEvent::new(commit, index))
+        for commit in self.commits(position) {
+            let commit = commit?;
+            // Commits without events stand at the position of the event that comes after them.
+            if commit.next() > position {
+                let index = position.get().saturating_sub(commit.first().get());
+                return Ok(RecordedEvent::new(commit, usize::try_from(index).unwrap_or(usize::MAX)));
+            }
+        }
+        Ok(None)
     }
 
     /// Last version of a stream; `None` when it does not exist.

@@ -263,6 +263,8 @@ fn create(
     let io = |source| OpenError::Io { action: "cannot create a log in", path: log_dir.to_owned(), source };
     let mut preparer = Preparer::new(Arc::clone(storage), log_dir.to_owned(), segment_bytes, false);
     let file = preparer.take(0).map_err(io)?;
+    // Before the header, because with it there is a log, and nobody comes here again.
+    sync_names(&**storage, data_dir).map_err(io)?;
     let header = SegmentHeader {
         store: new_store_id(environment),
         sequence: 0,
@@ -276,7 +278,6 @@ fn create(
     let encoded = header.encode();
     file.write_all_at(&encoded, 0).map_err(io)?;
     file.sync().map_err(io)?;
-    storage.sync_dir(data_dir).map_err(io)?;
     let segments = used_segments(&**storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
@@ -288,6 +289,21 @@ fn create(
         continues: Continue::Here,
         digest: SegmentDigest::new(&encoded),
     })
+}
+
+/// The data directory may be as new as its log, and those above it too: then the names that lead here are only in the
+/// page cache, and a power cut would take everything with them.
+fn sync_names(storage: &dyn Storage, data_dir: &Path) -> std::io::Result<()> {
+    storage.sync_dir(data_dir)?;
+    for dir in data_dir.ancestors().skip(1) {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        match storage.sync_dir(dir) {
+            // Where we may not even look, we have made nothing.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => break,
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// A UUIDv7 made of the environment's clock and randomness.

@@ -123,11 +123,16 @@ impl Oracle {
             return Ok(number_of(event.id()));
         }
         // Without events, its commands say which one it is.
-        for (number, submission) in &self.open {
-            if submission.standing == Standing::Refused || !submission.wanted.events.is_empty() {
+        let last = self.history.commits().last().map_or(0, |last| last.number);
+        for (number, Submission { wanted, standing, .. }) in self.open.range(last + 1..) {
+            // Several may want the same: only the first of them that could be taken in can be the one.
+            if *standing == Standing::Refused
+                || !wanted.events.is_empty()
+                || self.history.decide(wanted, self.history.len()) != Decision::Append
+            {
                 continue;
             }
-            let mut commands = submission.wanted.commands.iter();
+            let mut commands = wanted.commands.iter();
             if commands.all(|command| {
                 log.find_command(&command.id).is_ok_and(|found| {
                     found.is_some_and(|found| {

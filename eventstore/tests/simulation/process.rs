@@ -232,6 +232,7 @@ impl Process {
         if let Some((flush, done)) = self.ran.take() {
             self.engine.finish_flush(flush, done);
         }
+        self.after(world, oracle)?;
         for _ in 0..TURNS_MAX {
             if flush.is_none() {
                 self.engine.collect();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 /// What has always been there.
-const ROOT: &str = "/srv";
+const HOME: &str = "srv";
 
 /// Where the log of a run is. Whoever opens it first makes it.
 pub fn data_dir() -> &'static Path {
@@ -30,7 +30,7 @@ pub struct World {
 impl World {
     pub fn new(dice: &mut Dice, verbose: bool) -> Self {
         Self {
-            disk: Disk::new(dice.child(), Path::new(ROOT), verbose),
+            disk: Disk::new(dice.child(), HOME, verbose),
             clock: Arc::new(SimulatedClock(AtomicI64::new(START))),
             random: Arc::new(SimulatedRandom(Mutex::new(dice.child()))),
         }

@@ -73,13 +73,18 @@ enum Fate {
 
 impl Disk {
     /// An empty disk with one directory, which has always been there.
-    pub fn new(dice: Dice, root: &Path, verbose: bool) -> Self {
+    pub fn new(dice: Dice, home: &str, verbose: bool) -> Self {
+        let root = PathBuf::from("/");
+        let mut top = Directory::default();
+        top.make(home, Node::Directory);
+        top.sync();
+        let directories = BTreeMap::from([(root.join(home), Directory::default()), (root, top)]);
         Self(Arc::new(Mutex::new(State {
             dice,
             boot: 0,
             inodes: BTreeMap::new(),
             inodes_made: 0,
-            directories: BTreeMap::from([(root.to_owned(), Directory::default())]),
+            directories,
             locks: BTreeSet::new(),
             operations: 0,
             dies_at: None,
