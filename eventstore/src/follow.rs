@@ -87,15 +87,24 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
 
 /// Opens a log as it is, up to the first thing that is not sound.
 pub(crate) fn open_offline(environment: &Environment, data_dir: &Path) -> Result<Arc<Shared>, OpenError> {
-    let segments = used_segments(&*environment.storage, &data_dir.join("log"), None)?;
+    let (storage, log_dir) = (&*environment.storage, data_dir.join("log"));
+    // The page before the files: beyond what is published a live writer may be in the middle of a header.
+    let published = control::last_published(storage, data_dir)?;
+    let mut segments = used_segments(storage, &log_dir, published.map(|published| published.end.segment()))?;
+    let published = published
+        .filter(|published| segments.first().is_some_and(|first| first.header.store == published.store));
+    if published.is_none() {
+        // No page, or another store's: then the files are all there is.
+        segments = used_segments(storage, &log_dir, None)?;
+    }
     let Some(last) = segments.last().cloned() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
-    let shared = Arc::new(Shared::new(Arc::clone(&environment.storage), data_dir.join("log"), segments)?);
-    let end = match control::last_published(&*environment.storage, data_dir)? {
+    let shared = Arc::new(Shared::new(Arc::clone(&environment.storage), log_dir, segments)?);
+    let end = match published {
         // A live writer may be in the middle of a frame; what it has published is what there is.
-        Some(published) if published.store == last.header.store => published.end,
-        _ => LogOffset::new(last.header.sequence, scan::walk(&last, |_, _| {}).offset),
+        Some(published) => published.end,
+        None => LogOffset::new(last.header.sequence, scan::walk(&last, |_, _| {}).offset),
     };
     catch_up(&shared, end)?;
     Ok(shared)

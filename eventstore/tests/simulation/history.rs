@@ -4,8 +4,8 @@
 
 use crate::workload::Wanted;
 use eventstore::{
-    AppendError, CommandId, Digest, Durability, EventView, Fingerprint, Guard, LogOffset, Metadata, Outcome, Position,
-    Receipt, RecordedCommit, StreamId, Tag, Timestamp, Version,
+    AppendError, CommandId, Digest, Durability, EventView, Fingerprint, Guard, LogOffset, Metadata, Outcome,
+    Position, Receipt, RecordedCommit, StreamId, Tag, Timestamp, Version,
 };
 use std::collections::BTreeMap;
 

@@ -4,12 +4,12 @@
 //! commit follows from the log itself: it met exactly the commits with smaller numbers. Every answer is checked against
 //! that, and nothing that may still be lost counts: only what a reader has already seen.
 
+use crate::dice::Dice;
 use crate::history::{Decision, History, Seen, SeenEvent};
 use crate::workload::{Wanted, number_of};
-use crate::dice::Dice;
 use eventstore::{
-    AppendError, Direction, Durability, Log, LogOffset, Position, Receipt, RecordedCommit, RecordedEvent, StreamId,
-    Tag, Version,
+    AppendError, Direction, Durability, Log, LogOffset, Position, Receipt, RecordedCommit, RecordedEvent,
+    StreamId, Tag, Version,
 };
 use std::collections::BTreeMap;
 
@@ -100,7 +100,8 @@ impl Oracle {
         {
             return Err(format!("commit {number} does not follow commit {}", last.number));
         }
-        if commit.first() != self.history.next() || commit.next() != commit.first().plus(commit.len() as u64) {
+        if commit.first() != self.history.next() || commit.next() != commit.first().plus(commit.len() as u64)
+        {
             return Err(format!("commit {number} is at {} to {}", commit.first(), commit.next()));
         }
         let seen = Seen::of(commit, number, wanted);
@@ -309,7 +310,8 @@ impl Oracle {
         let position = Position::new(dice.below(self.history.next().get() + 2));
         let known = self.history.commits().iter().flat_map(|commit| &commit.events);
         let known = known.filter(|event| event.position == position).next();
-        let found = log.event(position).map_err(|error| format!("event {position} cannot be read: {error}"))?;
+        let found =
+            log.event(position).map_err(|error| format!("event {position} cannot be read: {error}"))?;
         let found = found.as_ref().and_then(RecordedEvent::get).map(|event| SeenEvent::of(&event));
         if found.as_ref() != known {
             return Err(format!("the event at {position} is {:?}", found.map(|event| event.id)));
@@ -342,15 +344,21 @@ impl Oracle {
         if head != self.history.head(stream) {
             return Err(format!("stream {stream} is at {head:?}, not {:?}", self.history.head(stream)));
         }
-        let forward = log.read_stream(stream, Version::ZERO, Direction::Forward, usize::MAX).map_err(unreadable)?;
-        let mut backward =
-            log.read_stream(stream, Version::new(u64::MAX), Direction::Backward, usize::MAX).map_err(unreadable)?;
+        let forward =
+            log.read_stream(stream, Version::ZERO, Direction::Forward, usize::MAX).map_err(unreadable)?;
+        let mut backward = log
+            .read_stream(stream, Version::new(u64::MAX), Direction::Backward, usize::MAX)
+            .map_err(unreadable)?;
         backward.reverse();
         for (events, way) in [(forward, "forward"), (backward, "backward")] {
             let found: Vec<SeenEvent> =
                 events.iter().filter_map(|event| Some(SeenEvent::of(&event.get()?))).collect();
             if !found.iter().eq(known.iter().copied()) {
-                return Err(format!("stream {stream} read {way} has {} of {} events", found.len(), known.len()));
+                return Err(format!(
+                    "stream {stream} read {way} has {} of {} events",
+                    found.len(),
+                    known.len()
+                ));
             }
         }
         Ok(())

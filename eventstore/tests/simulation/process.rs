@@ -5,7 +5,8 @@ use crate::oracle::{Around, Finding, Oracle};
 use crate::workload::Clients;
 use crate::world::{World, data_dir};
 use eventstore::{
-    AppendError, Commits, Durability, Engine, Flush, Log, LogOffset, OpenError, Pending, Position, StoreOptions,
+    AppendError, Commits, Durability, Engine, Flush, Log, LogOffset, OpenError, Pending, Position,
+    StoreOptions,
 };
 use std::io;
 
@@ -155,7 +156,8 @@ impl Process {
         } else if falls(follow) {
             self.follow(world, oracle, dice)?;
         } else if falls(jump) {
-            let nanoseconds = dice.below(4_000_000_000) as i64 - if dice.one_in(3) { 3_600_000_000_000 } else { 0 };
+            let nanoseconds =
+                dice.below(4_000_000_000) as i64 - if dice.one_in(3) { 3_600_000_000_000 } else { 0 };
             world.jump(nanoseconds);
         } else if falls(full) {
             world.disk.set_full(dice.percent(50));
@@ -287,7 +289,8 @@ impl Process {
             }
         });
         for (number, answer) in answers {
-            let short = answer.as_ref().map(|receipt| (receipt.first.get(), receipt.next.get(), receipt.duplicate));
+            let short =
+                answer.as_ref().map(|receipt| (receipt.first.get(), receipt.next.get(), receipt.duplicate));
             world.disk.note(format!("commit {number} hears {short:?}"));
             oracle.answered(number, &answer, around)?;
         }

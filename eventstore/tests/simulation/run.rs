@@ -123,7 +123,8 @@ impl Run {
     fn open(&mut self, before: &mut Before) -> Result<Option<Box<Process>>, Finding> {
         let mut tries = 0;
         loop {
-            let durability = if self.rots || self.dice.percent(70) { Durability::Fsync } else { Durability::Os };
+            let durability =
+                if self.rots || self.dice.percent(70) { Durability::Fsync } else { Durability::Os };
             self.world.disk.note(format!("open, {durability:?}, after {before:?}"));
             if self.dice.percent(30) {
                 let end = self.draw_end();

@@ -106,7 +106,8 @@ impl Clients {
                 }
             }
         } else {
-            let events = if self.dice.one_in(15) { self.dice.between(5, 25) } else { self.dice.between(1, 3) };
+            let events =
+                if self.dice.one_in(15) { self.dice.between(5, 25) } else { self.dice.between(1, 3) };
             for index in 0..events {
                 let event = self.event(number, index, events);
                 wanted.events.push(event);
