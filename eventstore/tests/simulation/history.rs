@@ -141,10 +141,6 @@ impl History {
         last_before(self.tagged.get(tag), len)
     }
 
-    pub fn command(&self, command: &CommandId) -> Option<&Seen> {
-        self.commands.get(command).map(|(index, _)| &self.commits[*index])
-    }
-
     fn command_at(&self, command: &CommandId, len: usize) -> Option<(usize, Fingerprint)> {
         self.commands.get(command).copied().filter(|(index, _)| *index < len)
     }

@@ -99,10 +99,6 @@ impl Process {
         })
     }
 
-    pub fn log(&self) -> &Log {
-        &self.log
-    }
-
     /// Compares what was recovered with what was promised.
     pub fn check_recovered(
         &mut self,

@@ -8,6 +8,7 @@ use crate::process::{Habits, Process, Stop};
 use crate::workload::Clients;
 use crate::world::{World, data_dir};
 use eventstore::{Durability, Log, OpenError};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Openings that may fail in a row before the disk behaves.
@@ -26,6 +27,13 @@ pub struct Failure {
     pub seed: u64,
     pub finding: Finding,
     pub trace: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, finding, trace } = self;
+        write!(f, "{trace}seed {seed}: {finding}\nSUNDAY_SIM_SEED={seed} runs it again")
+    }
 }
 
 /// Runs a seed. A panic is a finding like any other.
@@ -162,8 +170,15 @@ impl Run {
             Ok(mut process) => {
                 let power_was_cut = before == Before::PowerCut;
                 let (oracle, dice) = (&mut self.oracle, &mut self.dice);
+                let known = oracle.history.len();
                 match process.check_recovered(&self.world, oracle, power_was_cut, dice, &mut self.clients) {
-                    Ok(()) => return Ok(Opening::Open(Box::new(process))),
+                    Ok(()) => {
+                        let now = self.oracle.history.len();
+                        let tally = &mut self.world.disk.state().tally;
+                        tally.add("seen commits lost", known.saturating_sub(now) as u64);
+                        tally.add("seen commits found", now.saturating_sub(known) as u64);
+                        return Ok(Opening::Open(Box::new(process)));
+                    }
                     Err(finding) => return self.excuse(finding).map(|()| Opening::Refused),
                 }
             }

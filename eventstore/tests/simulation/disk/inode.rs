@@ -142,10 +142,6 @@ impl Inode {
         !self.dirty.is_empty() || !self.lens.is_empty()
     }
 
-    pub fn has_lost(&self) -> bool {
-        !self.lost.is_empty()
-    }
-
     pub fn sync(&mut self) {
         if let Some(shortest) = self.lens.iter().min() {
             self.durable.truncate(*shortest as usize);

@@ -14,6 +14,8 @@
 mod directory;
 mod inode;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use crate::dice::Dice;
 use crate::faults::{Odds, Tally};
@@ -154,11 +156,6 @@ impl Disk {
         state.full = false;
         state.injected = 0;
         state.locks.clear();
-    }
-
-    /// Whether a sync has lied and the page cache still hides it.
-    pub fn has_lost(&self) -> bool {
-        self.state().inodes.values().any(Inode::has_lost)
     }
 
     /// What a file holds, as everybody sees it.
