@@ -28,9 +28,9 @@ impl Odds {
             short_write: odd(40, 2, 40),
             short_read: odd(40, 2, 40),
             interrupted: odd(40, 3, 60),
-            write_error: odd(25, 40, 600),
-            sync_error: odd(35, 20, 300),
-            name_error: odd(20, 30, 300),
+            write_error: odd(25, 20, 300),
+            sync_error: odd(35, 4, 80),
+            name_error: odd(20, 20, 300),
         }
     }
 }

@@ -262,14 +262,14 @@ impl Oracle {
     }
 
     /// Compares a recovered log with what was promised, and takes it for the truth from now on.
-    pub fn recovered(&mut self, log: &Log, power_was_cut: bool) -> Result<(), Finding> {
+    pub fn recovered(&mut self, log: &Log, may_be_lost: bool) -> Result<(), Finding> {
         let mut index = 0;
         for commit in log.commits(Position::ZERO) {
             let commit = commit.map_err(|error| format!("the recovered log cannot be read: {error}"))?;
             self.shown(log, index, &commit)?;
             index += 1;
         }
-        let mut promised = if power_was_cut { self.safe } else { self.history.len() };
+        let mut promised = if may_be_lost { self.safe } else { self.history.len() };
         promised = self.safe_from_rot.take().map_or(promised, |safe| safe.min(promised));
         if index < promised {
             return Err(format!("{promised} commits were promised, {index} are there"));

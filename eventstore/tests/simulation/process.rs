@@ -104,11 +104,11 @@ impl Process {
         &mut self,
         world: &World,
         oracle: &mut Oracle,
-        power_was_cut: bool,
+        may_be_lost: bool,
         dice: &mut Dice,
         clients: &mut Clients,
     ) -> Result<(), Finding> {
-        oracle.recovered(&self.log, power_was_cut)?;
+        oracle.recovered(&self.log, may_be_lost)?;
         let (published, durable) = page(world);
         oracle.continues_at(published);
         oracle.published(self.durability, published, durable);

@@ -72,8 +72,10 @@ struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nothing,
+    /// Everything written is still there.
     Killed,
-    PowerCut,
+    /// What was not synced may be lost: the power was cut, or the page cache forgot what a failed sync has not written.
+    Lost,
 }
 
 /// How an opening ended.
@@ -149,8 +151,8 @@ impl Run {
                     return Ok(Some(process));
                 }
                 Opening::Refused => return Ok(None),
-                // What a power cut took stays taken, whatever ends the next process.
-                Opening::Died if *before == Before::PowerCut => {
+                // What was lost stays lost, whatever ends the next process.
+                Opening::Died if *before == Before::Lost => {
                     self.end_dead();
                 }
                 Opening::Died => *before = self.end_dead(),
@@ -168,10 +170,10 @@ impl Run {
                 return Ok(Opening::Died);
             }
             Ok(mut process) => {
-                let power_was_cut = before == Before::PowerCut;
+                let may_be_lost = before == Before::Lost;
                 let (oracle, dice) = (&mut self.oracle, &mut self.dice);
                 let known = oracle.history.len();
-                match process.check_recovered(&self.world, oracle, power_was_cut, dice, &mut self.clients) {
+                match process.check_recovered(&self.world, oracle, may_be_lost, dice, &mut self.clients) {
                     Ok(()) => {
                         let now = self.oracle.history.len();
                         let tally = &mut self.world.disk.state().tally;
@@ -247,15 +249,12 @@ impl Run {
     }
 
     fn end(&mut self, end: End) -> Before {
-        self.world.disk.end(end);
+        let all_is_left = self.world.disk.end(end);
         self.oracle.ended();
         if end == End::PowerCut && self.rots && self.dice.percent(25) {
             self.rot();
         }
-        match end {
-            End::Kill => Before::Killed,
-            End::PowerCut => Before::PowerCut,
-        }
+        if all_is_left { Before::Killed } else { Before::Lost }
     }
 
     fn rot(&mut self) {

@@ -162,8 +162,10 @@ impl Inode {
         }
     }
 
-    /// The page cache has dropped clean pages and read them again: what a failed sync lost shows now.
-    pub fn forget_lost(&mut self) {
+    /// The page cache has dropped clean pages and read them again: what a failed sync lost shows now. Whether there
+    /// was any.
+    pub fn forget_lost(&mut self) -> bool {
+        let had_lost = !self.lost.is_empty();
         for sector in std::mem::take(&mut self.lost).into_keys() {
             let from = (sector * SECTOR as u64).min(self.len);
             let to = (from + SECTOR as u64).min(self.len);
@@ -174,6 +176,7 @@ impl Inode {
             }
             self.cache.write_all_at(&bytes, from).expect("writing to a memfd");
         }
+        had_lost
     }
 
     /// What a shared page held when its process died; what the dead process still stores into the old one is lost.

@@ -142,20 +142,24 @@ impl Disk {
         self.state().injected
     }
 
-    /// Ends the process that lives. What survives is there for the next one.
-    pub fn end(&self, end: End) {
+    /// Ends the process that lives; what survives is there for the next one. Whether that is all that was written.
+    pub fn end(&self, end: End) -> bool {
         let mut state = self.state();
         state.look();
-        match end {
+        let all_is_left = match end {
             End::Kill => state.kill(),
-            End::PowerCut => state.power_cut(),
-        }
+            End::PowerCut => {
+                state.power_cut();
+                false
+            }
+        };
         state.boot += 1;
         state.dies_at = None;
         state.dead = None;
         state.full = false;
         state.injected = 0;
         state.locks.clear();
+        all_is_left
     }
 
     /// What a file holds, as everybody sees it.
@@ -268,16 +272,18 @@ impl State {
         self.inodes_made
     }
 
-    fn kill(&mut self) {
+    fn kill(&mut self) -> bool {
         self.tally.count("kills");
         let evicted = self.dice.percent(30);
         self.trace.note(format!("kill (lost pages evicted: {evicted})"));
+        let mut all_is_left = true;
         for inode in self.inodes.values_mut() {
             inode.bury();
             if evicted {
-                inode.forget_lost();
+                all_is_left &= !inode.forget_lost();
             }
         }
+        all_is_left
     }
 
     fn power_cut(&mut self) {
