@@ -336,8 +336,10 @@ impl Engine {
             return None;
         }
         if !self.open.needs_io() {
-            // What was refused or known already rests on groups that are published by now.
-            self.answer_open();
+            // What was refused or known already may rest on a group that is on disk and not shown to anybody yet.
+            if self.sequencer.all_published() {
+                self.answer_open();
+            }
             return None;
         }
         let now = self.environment.clock.now();
@@ -385,7 +387,7 @@ impl Engine {
     ///
     /// A failed write or sync is final: the page cache may now show bytes that the disk does not have, so nothing that
     /// rests on them may ever be published. Trying again would lie.
-    pub(crate) fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
+    pub fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
         self.in_flight = false;
         match done {
             Ok(()) => {
@@ -399,7 +401,7 @@ impl Engine {
     }
 
     /// Shows a settled flush to everybody, then answers, one by one.
-    pub(crate) fn publish(&mut self, mut flush: Flush) {
+    pub fn publish(&mut self, mut flush: Flush) {
         let durable = (self.durable.upto, self.durable.end);
         let published = match &self.poisoned {
             Some(reason) => Err(reason.clone()),
