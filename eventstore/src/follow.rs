@@ -4,6 +4,7 @@ use crate::control::{self, ControlPage};
 use crate::error::OpenError;
 use crate::numbers::LogOffset;
 use crate::scan;
+use crate::segment::Segment;
 use crate::segments::used_segments;
 use crate::tail::Shared;
 use std::path::Path;
@@ -39,6 +40,7 @@ pub(crate) fn open(data_dir: &Path) -> Result<(Arc<Shared>, Follower), OpenError
     let published = page.published().ok_or_else(no_log)?;
     // Beyond what is published a live writer may be in the middle of a header.
     let segments = used_segments(data_dir, Some(published.end.segment()))?;
+    of_one_store(&segments)?;
     let shared = Arc::new(Shared::new(data_dir.join("log"), segments)?);
     if published.store != shared.store {
         // The page is of a store that is not here (any more): nothing has been published of this one.
@@ -86,6 +88,7 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
 /// Opens a log as it is, up to the first thing that is not sound.
 pub(crate) fn open_offline(data_dir: &Path) -> Result<Arc<Shared>, OpenError> {
     let segments = used_segments(data_dir, None)?;
+    of_one_store(&segments)?;
     let Some(last) = segments.last().cloned() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
@@ -97,6 +100,20 @@ pub(crate) fn open_offline(data_dir: &Path) -> Result<Arc<Shared>, OpenError> {
     };
     catch_up(&shared, end)?;
     Ok(shared)
+}
+
+/// A segment of another store is named itself, not the one before it that it does not continue.
+fn of_one_store(segments: &[Arc<Segment>]) -> Result<(), OpenError> {
+    let Some(store) = segments.first().map(|first| first.header.store) else {
+        return Ok(());
+    };
+    match segments.iter().find(|segment| segment.header.store != store) {
+        Some(foreign) => {
+            let reason = format!("it belongs to store {}, the log to store {store}", foreign.header.store);
+            Err(OpenError::BadSegment { segment: foreign.header.sequence, reason })
+        }
+        None => Ok(()),
+    }
 }
 
 fn catch_up(shared: &Shared, end: LogOffset) -> Result<(), OpenError> {
