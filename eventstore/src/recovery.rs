@@ -74,7 +74,8 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
         }
         return create(data_dir, &log_dir, segment_bytes);
     };
-    let store = last.header.store;
+    // The first one says whose log this is: a foreign segment at the end is the foreign one, not all the others.
+    let store = segments.first().map_or(last.header.store, |first| first.header.store);
     if let Some(foreign) = segments.iter().find(|segment| segment.header.store != store) {
         let reason = format!("it belongs to store {}, the log to store {store}", foreign.header.store);
         return Err(OpenError::BadSegment { segment: foreign.header.sequence, reason });
