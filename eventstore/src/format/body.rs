@@ -53,6 +53,8 @@ impl<'a> Body<'a> {
         if self.command_table.is_empty() {
             return Ok(Vec::new());
         }
+        // An outcome that is neither decodes all the same.
+        self.check_commands()?;
         codec::decode(self.command_table).map_err(|_| FormatError("the command table cannot be read"))
     }
 
