@@ -63,7 +63,9 @@ fn frame_as_is(bytes: &[u8]) -> Result<bool, String> {
         (0..usize::from(header.streams)).map(|stream| frame.base_version(stream)).collect();
     let base_versions = base_versions.ok_or("a sound frame lacks a base version")?;
     let mut again = Vec::new();
-    frame::encode(&mut again, &seed, 0, header, &base_versions, frame.body);
+    frame::encode(&mut again, header, &base_versions, frame.body);
+    let fixed = &mut again[..header.header_len()];
+    frame::stamp(fixed, &seed, 0, header.durable_upto, header.durable_end);
     if bytes.get(..again.len()) != Some(&again) {
         return Err("a sound frame is encoded to other bytes".to_owned());
     }

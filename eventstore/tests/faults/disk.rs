@@ -1,7 +1,9 @@
 //! A small real file system: ext4 on a loop device on a file that can be taken away underneath it.
 
+use rustix::fs::Advice;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -82,7 +84,14 @@ impl Disk {
     pub fn forget(path: &Path, from: u64) {
         let file = File::open(path).unwrap();
         file.sync_all().unwrap();
-        rustix::fs::fadvise(&file, from, None, rustix::fs::Advice::DontNeed).unwrap();
+        // The cache keeps a file in large pieces and drops only whole ones: all of it goes, then the start is read
+        // again, and no more than that.
+        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        rustix::fs::fadvise(&file, 0, None, Advice::Random).unwrap();
+        let mut page = [0; 4096];
+        for at in (0..from).step_by(page.len()) {
+            file.read_exact_at(&mut page, at).unwrap();
+        }
     }
 
     /// From now on what is not cached cannot be read.
