@@ -207,13 +207,18 @@ impl Engine {
         let (answer, receiver) = oneshot::channel();
         let mut pending = Pending::new(receiver);
         self.backlog.push_back(Job { commit, answer });
+        let mut answer = None;
         loop {
             self.collect();
             if let Some(mut flush) = self.begin_flush() {
                 let done = flush.run();
                 self.finish_flush(flush, done);
             }
-            if let Some(answer) = pending.try_answer() {
+            answer = answer.or_else(|| pending.try_answer());
+            // What others had submitted has left the queue with this: nobody else would carry it out.
+            let is_done =
+                self.poisoned.is_some() || (self.backlog.is_empty() && self.open.answers.is_empty());
+            if let Some(answer) = answer.take_if(|_| is_done) {
                 return answer;
             }
         }
