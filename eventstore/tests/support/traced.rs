@@ -3,7 +3,9 @@
 
 use eventstore::storage::{Access, Environment, Storage, StorageFile};
 use eventstore::{Map, SharedPage};
+use parking_lot::Mutex;
 use std::any::Any;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,23 +23,31 @@ pub enum Change {
 }
 
 type Hook = Arc<dyn Fn(&Change) -> io::Result<()> + Send + Sync>;
+/// The present name of a file, shared by all that have it open: it may be renamed meanwhile.
+type Name = Arc<Mutex<String>>;
 
-#[derive(Clone)]
 struct Traced {
     real: Arc<dyn Storage>,
     hook: Hook,
+    names: Mutex<HashMap<PathBuf, Name>>,
 }
 
 struct TracedFile {
     real: Arc<dyn StorageFile>,
     hook: Hook,
-    name: String,
+    name: Name,
+}
+
+impl TracedFile {
+    fn name(&self) -> String {
+        self.name.lock().clone()
+    }
 }
 
 /// This machine, with a hook.
 pub fn traced(hook: impl Fn(&Change) -> io::Result<()> + Send + Sync + 'static) -> Environment {
     let here = Environment::default();
-    let storage = Traced { real: Arc::clone(&here.storage), hook: Arc::new(hook) };
+    let storage = Traced { real: Arc::clone(&here.storage), hook: Arc::new(hook), names: Mutex::default() };
     Environment { storage: Arc::new(storage), ..here }
 }
 
@@ -53,7 +63,7 @@ impl fmt::Debug for Traced {
 
 impl fmt::Debug for TracedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TracedFile({})", self.name)
+        write!(f, "TracedFile({})", self.name())
     }
 }
 
@@ -68,12 +78,20 @@ impl Storage for Traced {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn StorageFile>> {
         let real = self.real.open(path, access)?;
-        Ok(Arc::new(TracedFile { real, hook: Arc::clone(&self.hook), name: name(path) }))
+        let mut names = self.names.lock();
+        let name = names.entry(path.to_owned()).or_insert_with(|| Arc::new(Mutex::new(name(path))));
+        Ok(Arc::new(TracedFile { real, hook: Arc::clone(&self.hook), name: Arc::clone(name) }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         (self.hook)(&Change::Rename { from: name(from), to: name(to) })?;
-        self.real.rename(from, to)
+        self.real.rename(from, to)?;
+        let mut names = self.names.lock();
+        if let Some(moved) = names.remove(from) {
+            *moved.lock() = name(to);
+            names.insert(to.to_owned(), moved);
+        }
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -101,7 +119,7 @@ impl StorageFile for TracedFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        (self.hook)(&Change::Resize { name: self.name.clone(), len })?;
+        (self.hook)(&Change::Resize { name: self.name(), len })?;
         self.real.set_len(len)
     }
 
@@ -110,12 +128,12 @@ impl StorageFile for TracedFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        (self.hook)(&Change::Write { name: self.name.clone(), offset, bytes: bytes.to_vec() })?;
+        (self.hook)(&Change::Write { name: self.name(), offset, bytes: bytes.to_vec() })?;
         self.real.write_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
-        (self.hook)(&Change::Sync { name: self.name.clone() })?;
+        (self.hook)(&Change::Sync { name: self.name() })?;
         self.real.sync()
     }
 
