@@ -207,7 +207,6 @@ impl Engine {
         let (answer, receiver) = oneshot::channel();
         let mut pending = Pending::new(receiver);
         self.backlog.push_back(Job { commit, answer });
-        let mut answer = None;
         loop {
             // What others submit stays in the queue: the writer's thread has been woken for it.
             self.sequence_backlog(false);
@@ -215,11 +214,7 @@ impl Engine {
                 let done = flush.run();
                 self.finish_flush(flush, done);
             }
-            answer = answer.or_else(|| pending.try_answer());
-            // What others had submitted has left the queue with this: nobody else would carry it out.
-            let is_done =
-                self.poisoned.is_some() || (self.backlog.is_empty() && self.open.answers.is_empty());
-            if let Some(answer) = answer.take_if(|_| is_done) {
+            if let Some(answer) = pending.try_answer() {
                 return answer;
             }
         }

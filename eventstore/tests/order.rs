@@ -1,6 +1,6 @@
 //! What happens on the disk, and in which order: a watcher sees every change before it is made, and holds it against
 //! the rules of `FORMAT.md` as far as they can be seen from there.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
 
 mod support;
 #[path = "support/traced.rs"]

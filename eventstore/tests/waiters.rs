@@ -1,5 +1,5 @@
 //! Nobody who waits for the log is forgotten, whoever else is at work at the time.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod support;
 #[path = "support/traced.rs"]

@@ -85,15 +85,18 @@ fn frame_as_is(bytes: &[u8]) -> Result<bool, String> {
 
 fn body(frame: Frame<'_>) -> Result<bool, String> {
     let Ok(body) = Body::decode(frame.body) else { return Ok(false) };
-    let (commands, checked) = (body.commands(), body.check_commands());
+    let (commands, checked) = (body.commands(), body.check_commands(frame.header.events));
     if let Ok(commands) = &commands {
         let again = codec::encode(commands).map_err(|error| error.to_string())?;
         if !body.command_table.is_empty() && again != body.command_table {
             return Err("a sound command table is encoded to other bytes".to_owned());
         }
     }
-    if commands.is_ok() != checked.is_ok() {
-        return Err(format!("a command table is {checked:?} when looked at, {commands:?} when read"));
+    if checked.is_ok() && commands.is_err() {
+        return Err("a sound command table cannot be read".to_owned());
+    }
+    if commands.iter().flatten().any(|command| command.outcome > 1) {
+        return Err("a command of no known outcome can be read".to_owned());
     }
     let Ok(events) = EventIter::new(frame) else { return Ok(false) };
     let Ok(events) = events.collect::<Result<Vec<_>, _>>() else { return Ok(false) };
