@@ -530,8 +530,9 @@ fn active_of(recovered: &Recovered, environment: &Environment, log_dir: &Path) -
     Ok(Active { file, sequence: last.header.sequence, capacity: last.len() })
 }
 
-fn lock(environment: &Environment, log_dir: &Path) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
-    let path = log_dir.join("LOCK");
+/// Takes the lock of a directory that only one process writes.
+pub(crate) fn lock(environment: &Environment, dir: &Path) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
+    let path = dir.join("LOCK");
     let storage = &environment.storage;
     storage.lock(&path, &format!("process {}", std::process::id())).map_err(|source| {
         if source.kind() != io::ErrorKind::WouldBlock {
