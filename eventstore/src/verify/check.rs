@@ -15,9 +15,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Events that are hashed side by side: enough to keep both lanes busy, few enough for what is hashed to stay in the
-/// innermost cache.
-const SIDE_BY_SIDE: usize = 64;
+/// Events that are hashed side by side: enough to keep all lanes busy, few enough for what is hashed to stay in a
+/// core's cache.
+const SIDE_BY_SIDE: usize = 256;
 
 /// A chunk and what was found out about it.
 pub(super) struct Checked {
