@@ -287,6 +287,9 @@ impl Run<'_> {
                 None => return,
                 Some((offset, error)) => {
                     let resumed = walker.resume();
+                    if resumed {
+                        self.linker.pass_doubtful(&mut self.report);
+                    }
                     let vouched_for = LogOffset::new(sequence, offset) < self.linker.furthest;
                     let class = if resumed || vouched_for { Class::Bitrot } else { Class::TornTail };
                     if resumed || !self.end_unknown {
@@ -362,7 +365,8 @@ impl Run<'_> {
         }
         let message =
             format!("acknowledged data is gone: the log reached {furthest}, its frames end at {ended}");
-        let class = if furthest.segment() as usize >= files { Class::MissingSegment } else { Class::Truncated };
+        let class =
+            if furthest.segment() as usize >= files { Class::MissingSegment } else { Class::Truncated };
         self.find(class, ended.segment(), ended.offset(), message);
     }
 

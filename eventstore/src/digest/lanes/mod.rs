@@ -39,6 +39,7 @@ pub(super) fn sha256_each<'a>(
 }
 
 #[cfg(test)]
+#[expect(clippy::print_stdout, reason = "a randomised test says its seed")]
 mod tests {
     use super::*;
     use uuid::Uuid;
@@ -89,9 +90,13 @@ mod tests {
                     })
                     .collect();
                 let mut digests = vec![None; count];
-                sha256_each(count, |index| &messages[index], |index, digest| {
-                    assert_eq!(digests[index].replace(digest), None, "seed {seed}");
-                });
+                sha256_each(
+                    count,
+                    |index| &messages[index],
+                    |index, digest| {
+                        assert_eq!(digests[index].replace(digest), None, "seed {seed}");
+                    },
+                );
                 let expected: Vec<_> = messages.iter().map(|message| Some(plain(message))).collect();
                 assert_eq!(digests, expected, "seed {seed}, {count} messages");
             }

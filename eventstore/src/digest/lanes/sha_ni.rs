@@ -4,8 +4,9 @@
 use super::message::{BLOCK, K, Message};
 use crate::numbers::Digest;
 use std::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_extract_epi32, _mm_loadu_si128, _mm_set_epi32, _mm_set_epi64x,
-    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_extract_epi32, _mm_loadu_si128, _mm_set_epi32,
+    _mm_set_epi64x, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
+    _mm_shuffle_epi32,
 };
 
 pub(super) fn is_available() -> bool {
@@ -53,10 +54,8 @@ impl<'a> Lane<'a> {
 }
 
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn each_here<'a>(
-    mut messages: impl Iterator<Item = Message<'a>>,
-    digest: &mut impl FnMut(usize, Digest),
-) {
+fn each_here<'a>(mut messages: impl Iterator<Item = Message<'a>>, digest: &mut impl FnMut(usize, Digest)) {
+    #[expect(clippy::manual_map, reason = "the closure of a map would not have the instructions")]
     let mut next = || match messages.next() {
         Some(message) => Some(Lane::new(message)),
         None => None,
@@ -101,6 +100,7 @@ fn big_endian() -> __m128i {
 /// The compression function over blocks of `N` messages side by side; all of them have as many as the first.
 #[target_feature(enable = "sha,sse4.1,ssse3")]
 #[inline]
+#[expect(clippy::needless_range_loop, reason = "lanes are numbers that index several arrays at once")]
 fn rounds<const N: usize>(mut states: [State; N], blocks: [&[[u8; BLOCK]]; N]) -> [State; N] {
     let swap = big_endian();
     for index in 0..blocks[0].len() {
