@@ -135,12 +135,8 @@ impl Engine {
         })?;
         let lock = lock(environment, &log_dir)?;
         let recovered = recovery::recover(environment, data_dir, options.segment_bytes)?;
-        let shared = Arc::new(Shared::new(
-            Arc::clone(storage),
-            data_dir,
-            recovered.segments.clone(),
-            Role::Writer,
-        )?);
+        let shared =
+            Arc::new(Shared::new(Arc::clone(storage), data_dir, recovered.segments.clone(), Role::Writer)?);
         recovered.index(&shared)?;
         // Only a log that is sound as a whole takes over the page.
         let control = ControlWriter::open_writer(&**storage, data_dir, recovered.store, recovered.epoch)?;

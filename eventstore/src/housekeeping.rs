@@ -141,7 +141,10 @@ impl Shared {
         match headers {
             Ok((first, next)) if run.info.is_of(&first.header, &next.header) => Some(Arc::new(run)),
             Ok(_) => {
-                tracing::warn!(path = path(), "an index is not used: it is of other segments than those that are there");
+                tracing::warn!(
+                    path = path(),
+                    "an index is not used: it is of other segments than those that are there"
+                );
                 None
             }
             Err(error) => {
@@ -175,7 +178,9 @@ impl Shared {
             };
             let files = there.iter().filter(|(first, last)| *first == at && *last < current);
             let mut found = files.filter_map(|(first, last)| {
-                held(Some(*last)).filter(|run| run.unsaved().is_none()).or_else(|| self.believable(*first, *last))
+                held(Some(*last))
+                    .filter(|run| run.unsaved().is_none())
+                    .or_else(|| self.believable(*first, *last))
             });
             let Some(run) = found.next().or_else(|| held(None)) else { break };
             at = run.info.last_segment + 1;
@@ -195,8 +200,7 @@ impl Shared {
     pub(crate) fn remove_leftovers(&self) {
         let view = self.view();
         let in_use = view.runs.iter().filter(|run| run.unsaved().is_none());
-        let in_use: Vec<_> =
-            in_use.map(|run| (run.info.first_segment, run.info.last_segment)).collect();
+        let in_use: Vec<_> = in_use.map(|run| (run.info.first_segment, run.info.last_segment)).collect();
         if let Err(error) = self.runs.remove_others(&in_use) {
             tracing::warn!(%error, "a superseded index cannot be removed");
         }

@@ -107,9 +107,7 @@ impl<'a> Found<'a> {
     /// The first one whose number is at least `number`; `len` if there is none.
     pub(crate) fn lower_bound(&mut self, number: u64) -> Result<u64, Rotten> {
         match self {
-            Self::Chain { active, part, newest, .. } => {
-                Ok(active.lower_bound(*part, *newest, number).into())
-            }
+            Self::Chain { active, part, newest, .. } => Ok(active.lower_bound(*part, *newest, number).into()),
             Self::Sorted(sorted) => Ok(sorted.partition_point(|found| found.number < number) as u64),
             Self::Run { reader, range } => Ok(reader.lower_bound(range.clone(), number)? - range.start),
         }

@@ -376,11 +376,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Number of the first entry for which `before` does not hold; the fences say where to look.
-    fn bound(
-        &mut self,
-        fence: impl Fn(u64) -> bool,
-        before: impl Fn(&Entry) -> bool,
-    ) -> Result<u64, Rotten> {
+    fn bound(&mut self, fence: impl Fn(u64) -> bool, before: impl Fn(&Entry) -> bool) -> Result<u64, Rotten> {
         let fences = self.run.fences(self.part)?;
         let Some(block) = fences.partition_point(|first| fence(*first)).checked_sub(1) else {
             return Ok(0);

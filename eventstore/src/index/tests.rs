@@ -68,10 +68,7 @@ fn a_summary_refuses_a_body_that_does_not_fit_itself() {
     assert_eq!(refused(&|body| body[first + 28] = 1), "an event's ordinal does not continue its stream");
     assert_eq!(refused(&|body| body[first + 24] = 1), "an event's ordinal does not continue its stream");
     assert_eq!(refused(&|body| body[15] = b'1'), "a stream stands twice in the table");
-    assert_eq!(
-        refused(&|body| body[first + 24] = 2),
-        "an event of a stream that is not in the table"
-    );
+    assert_eq!(refused(&|body| body[first + 24] = 2), "an event of a stream that is not in the table");
 }
 
 /// Entries by part and hash, in order.

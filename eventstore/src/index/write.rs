@@ -229,12 +229,7 @@ pub(crate) fn save(
     Ok(opened.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.0))?)
 }
 
-fn make(
-    storage: &dyn Storage,
-    path: &Path,
-    info: &RunInfo,
-    content: &Content<'_>,
-) -> Result<(), WriteError> {
+fn make(storage: &dyn Storage, path: &Path, info: &RunInfo, content: &Content<'_>) -> Result<(), WriteError> {
     let file = storage.open(path, Access::Create)?;
     match content {
         Content::Of(source) => {

@@ -111,9 +111,8 @@ impl Model {
         assert_eq!(version.map(Version::get), (at.len() as u64).checked_sub(1), "{name}");
         let from = random.below(at.len() as u64 + 2);
         let limit = random.below(30) as usize;
-        let read = |direction| {
-            ids(&log.read_stream(&stream(&name), Version::new(from), direction, limit).unwrap())
-        };
+        let read =
+            |direction| ids(&log.read_stream(&stream(&name), Version::new(from), direction, limit).unwrap());
         let forward: Vec<_> =
             at.iter().skip(from as usize).take(limit).map(|at| self.events[*at].id).collect();
         assert_eq!(read(Direction::Forward), forward, "{name} from {from}, {limit}");
@@ -137,9 +136,8 @@ impl Model {
         assert_eq!(newest.map(Position::get), at.last().map(|at| *at as u64), "{name}");
         let from = random.below(self.events.len() as u64 + 2);
         let limit = random.below(30) as usize;
-        let read = |direction| {
-            ids(&log.read_tag(&tag(&name), Position::new(from), direction, limit).unwrap())
-        };
+        let read =
+            |direction| ids(&log.read_tag(&tag(&name), Position::new(from), direction, limit).unwrap());
         let split = at.partition_point(|at| (*at as u64) < from);
         let forward: Vec<_> = at[split..].iter().take(limit).map(|at| self.events[*at].id).collect();
         assert_eq!(read(Direction::Forward), forward, "{name} from {from}, {limit}");
@@ -191,13 +189,7 @@ fn skewed(random: &mut Random, bound: u64) -> u64 {
 }
 
 /// Appends random commits in random groups.
-pub fn append(
-    engine: &mut Engine,
-    model: &mut Model,
-    random: &mut Random,
-    world: World,
-    mut count: u64,
-) {
+pub fn append(engine: &mut Engine, model: &mut Model, random: &mut Random, world: World, mut count: u64) {
     while count > 0 {
         let group = count.min(random.below(20) + 1);
         count -= group;
