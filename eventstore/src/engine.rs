@@ -209,7 +209,8 @@ impl Engine {
         let mut pending = Pending::new(receiver);
         self.backlog.push_back(Job { commit, answer });
         loop {
-            self.collect();
+            // What others submit stays in the queue: the writer's thread has been woken for it.
+            self.sequence_backlog(false);
             if let Some(mut flush) = self.begin_flush() {
                 let done = flush.run();
                 self.finish_flush(flush, done);
@@ -227,9 +228,14 @@ impl Engine {
 
     /// Sequences what waits in the queue into the open group, as far as the group takes it.
     pub fn collect(&mut self) {
+        self.sequence_backlog(true);
+    }
+
+    /// Sequences the backlog; `refill` says whether it may be filled again from the queue.
+    fn sequence_backlog(&mut self, refill: bool) {
         let now = self.environment.clock.now();
         while self.poisoned.is_none() && self.open.bytes.len() < GROUP_BYTES_MAX {
-            if self.backlog.is_empty() {
+            if self.backlog.is_empty() && refill {
                 self.backlog.extend(self.queue.take());
             }
             let Some(frame_len) = self.backlog.front().map(|job| job.commit.frame_len() as u64) else {
@@ -330,8 +336,10 @@ impl Engine {
             return None;
         }
         if !self.open.needs_io() {
-            // What was refused or known already rests on groups that are published by now.
-            self.answer_open();
+            // What was refused or known already may rest on a group that is on disk and not shown to anybody yet.
+            if self.sequencer.all_published() {
+                self.answer_open();
+            }
             return None;
         }
         let now = self.environment.clock.now();
@@ -379,7 +387,7 @@ impl Engine {
     ///
     /// A failed write or sync is final: the page cache may now show bytes that the disk does not have, so nothing that
     /// rests on them may ever be published. Trying again would lie.
-    pub(crate) fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
+    pub fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
         self.in_flight = false;
         match done {
             Ok(()) => {
@@ -393,7 +401,7 @@ impl Engine {
     }
 
     /// Shows a settled flush to everybody, then answers, one by one.
-    pub(crate) fn publish(&mut self, mut flush: Flush) {
+    pub fn publish(&mut self, mut flush: Flush) {
         let durable = (self.durable.upto, self.durable.end);
         let published = match &self.poisoned {
             Some(reason) => Err(reason.clone()),
@@ -542,8 +550,9 @@ fn active_of(recovered: &Recovered, environment: &Environment, log_dir: &Path) -
     Ok(Active { file, sequence: last.header.sequence, capacity: last.len() })
 }
 
-fn lock(environment: &Environment, log_dir: &Path) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
-    let path = log_dir.join("LOCK");
+/// Takes the lock of a directory that only one process writes.
+pub(crate) fn lock(environment: &Environment, dir: &Path) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
+    let path = dir.join("LOCK");
     let storage = &environment.storage;
     storage.lock(&path, &format!("process {}", std::process::id())).map_err(|source| {
         if source.kind() != io::ErrorKind::WouldBlock {

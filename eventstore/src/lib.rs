@@ -6,6 +6,9 @@
 //!                                                                   │ pwrite, fdatasync
 //!                                                                   ▼ publish (control page), answer
 //!  Log: commits · streams · commands · tags  ◀──tail (mmap)── any process, any number
+//!   │
+//!   ├─ subscribe: the events that a Filter wants, from a checkpoint on, for ever
+//!   └─ fold: the state of a stream, from its snapshot on
 //! ```
 //!
 //! One writer per data directory, any number of readers in any process. What [`Store::append`] acknowledged
@@ -24,6 +27,7 @@
 #[cfg(test)]
 extern crate self as eventstore;
 
+mod by_stream;
 pub mod codec;
 mod commit;
 mod commits;
@@ -52,8 +56,10 @@ mod scan;
 mod segment;
 mod segments;
 mod sequencer;
+mod snapshots;
 pub mod storage;
 mod store;
+mod subscription;
 mod tail;
 pub mod verify;
 mod writer;
@@ -73,5 +79,7 @@ pub use numbers::{Digest, Lineage, LogOffset, Position, Timestamp, Version};
 pub use pending::Pending;
 pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
+pub use snapshots::{Folded, Snapshot, SnapshotOptions, Snapshots, fold};
 pub use store::{Store, StoreOptions};
-pub use verify::verify;
+pub use subscription::{Canceller, Delivery, Filter, SubscribeError, Subscription};
+pub use verify::{verify, verify_in};

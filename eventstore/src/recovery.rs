@@ -248,6 +248,8 @@ fn create(
     let io = |source| OpenError::Io { action: "cannot create a log in", path: log_dir.to_owned(), source };
     let mut preparer = Preparer::new(Arc::clone(storage), log_dir.to_owned(), segment_bytes, false);
     let file = preparer.take(0).map_err(io)?;
+    // Before the header, because with it there is a log, and nobody comes here again.
+    sync_names(&**storage, data_dir).map_err(io)?;
     let header = SegmentHeader {
         store: new_store_id(environment),
         sequence: 0,
@@ -261,7 +263,6 @@ fn create(
     let encoded = header.encode();
     file.write_all_at(&encoded, 0).map_err(io)?;
     file.sync().map_err(io)?;
-    sync_names(&**storage, data_dir).map_err(io)?;
     let segments = used_segments(&**storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
