@@ -280,23 +280,6 @@ impl<'a> EventIter<'a> {
         let streams = StreamList::new(body.streams(), usize::from(frame.header.streams))?;
         Ok(Self { frame, streams, rest: body.events(), index: 0 })
     }
-
-    /// Where in the body the next event begins.
-    pub(crate) fn offset(&self) -> usize {
-        self.frame.body.len() - self.rest.len()
-    }
-
-    /// Number of the next event's stream in the table.
-    pub(crate) fn next_stream(&self) -> Option<usize> {
-        u16_at(self.rest, 24).ok().map(usize::from)
-    }
-
-    /// Steps over the next event without decoding it.
-    pub(crate) fn skip_one(&mut self) {
-        let len = u32_at(self.rest, 0).unwrap_or_default() as usize;
-        self.rest = self.rest.get(len..).unwrap_or_default();
-        self.index += 1;
-    }
 }
 
 impl<'a> Iterator for EventIter<'a> {
