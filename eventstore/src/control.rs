@@ -10,8 +10,8 @@ use crate::format::control_page::{
 };
 use crate::mapped::SharedPage;
 use crate::numbers::{LogOffset, Position, Timestamp};
+use crate::storage::{Access, Storage};
 use rustix::thread::futex;
-use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(crate) struct Published {
     pub(crate) epoch: u32,
     /// Log offset below which readers may form slices.
     pub(crate) end: LogOffset,
+    /// Log offset below which everything is on disk. Never above `end`; below it only without fsync.
+    pub(crate) durable_end: LogOffset,
 }
 
 /// The page as readers have it.
@@ -37,15 +39,15 @@ pub(crate) struct ControlPage(SharedPage);
 
 impl ControlPage {
     /// Maps the page for a reader; `None` when there is none yet.
-    pub(crate) fn open_reader(data_dir: &Path) -> Result<Option<Self>, OpenError> {
+    pub(crate) fn open_reader(storage: &dyn Storage, data_dir: &Path) -> Result<Option<Self>, OpenError> {
         let path = path(data_dir);
-        let file = match File::open(&path) {
+        let file = match storage.open(&path, Access::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(OpenError::Io { action: "cannot open", path, source }),
         };
         // A page that is too short is one that the writer is just making.
-        let Ok(page) = SharedPage::new(&file, CONTROL_PAGE_BYTES, false) else {
+        let Ok(page) = file.shared_page(CONTROL_PAGE_BYTES, false) else {
             return Ok(None);
         };
         let page = Self(page);
@@ -59,7 +61,9 @@ impl ControlPage {
             return None;
         }
         let [low, high] = [self.0.long(STORE_AT).load(Relaxed), self.0.long(STORE_AT + 8).load(Relaxed)];
-        Some(Published { store: whole(low, high), epoch: self.0.word(EPOCH_AT).load(Relaxed), end })
+        let durable_end = LogOffset::from_bits(self.0.long(DURABLE_END_AT).load(Relaxed)).min(end);
+        let epoch = self.0.word(EPOCH_AT).load(Relaxed);
+        Some(Published { store: whole(low, high), epoch, end, durable_end })
     }
 
     /// The futex word, to be read before looking at `published` and handed to `wait`.
@@ -84,27 +88,27 @@ pub(crate) struct ControlWriter(SharedPage);
 
 impl ControlWriter {
     /// Maps the page for the writer, making it if it is not there or not a page of this version.
-    pub(crate) fn open_writer(data_dir: &Path, store: Uuid, epoch: u32) -> Result<Self, OpenError> {
+    pub(crate) fn open_writer(
+        storage: &dyn Storage,
+        data_dir: &Path,
+        store: Uuid,
+        epoch: u32,
+    ) -> Result<Self, OpenError> {
         let path = path(data_dir);
         let io = |action| {
             let path = path.clone();
             move |source| OpenError::Io { action, path, source }
         };
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(io("cannot create the directory of"))?;
+            storage.create_dir(parent).map_err(io("cannot create the directory of"))?;
         }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("cannot open"))?;
+        let file = storage.open(&path, Access::Open).map_err(io("cannot open"))?;
         // The same file is used over again, so that readers who have it mapped hear of the new writer.
-        if file.metadata().map_err(io("cannot look at"))?.len() < CONTROL_PAGE_BYTES as u64 {
-            file.set_len(CONTROL_PAGE_BYTES as u64).map_err(io("cannot extend"))?;
+        if file.len().map_err(io("cannot look at"))? < CONTROL_PAGE_BYTES as u64 {
+            // Written rather than extended: a hole would need room later, and find it missing by a signal.
+            file.write_all_at(&[0; CONTROL_PAGE_BYTES], 0).map_err(io("cannot make"))?;
         }
-        let page = SharedPage::new(&file, CONTROL_PAGE_BYTES, true).map_err(io("cannot map"))?;
+        let page = file.shared_page(CONTROL_PAGE_BYTES, true).map_err(io("cannot map"))?;
         let [low, high] = halves(store);
         if [page.long(STORE_AT).load(Relaxed), page.long(STORE_AT + 8).load(Relaxed)] != [low, high] {
             // Another store's page: its ends must never be read as ours.
@@ -120,21 +124,26 @@ impl ControlWriter {
         Ok(Self(page))
     }
 
-    /// Tells everybody that the log is durable and readable up to `end`, and wakes who waits.
-    pub(crate) fn publish(&self, next: Position, end: LogOffset) {
-        self.0.long(DURABLE_AT).store(next.get(), Relaxed);
-        self.0.long(PUBLISHED_AT).store(next.get(), Relaxed);
-        self.0.long(DURABLE_END_AT).store(end.bits(), Relaxed);
-        self.0.long(PUBLISHED_END_AT).store(end.bits(), Release);
-        self.beat();
+    /// Tells everybody how far the log is durable and may be read, and wakes who waits.
+    pub(crate) fn publish(
+        &self,
+        durable: (Position, LogOffset),
+        published: (Position, LogOffset),
+        now: Timestamp,
+    ) {
+        self.0.long(DURABLE_AT).store(durable.0.get(), Relaxed);
+        self.0.long(PUBLISHED_AT).store(published.0.get(), Relaxed);
+        self.0.long(DURABLE_END_AT).store(durable.1.bits(), Relaxed);
+        self.0.long(PUBLISHED_END_AT).store(published.1.bits(), Release);
+        self.beat(now);
         self.0.word(FUTEX_AT).fetch_add(1, Release);
         // Waking can only fail for a bad address, and readers look again every 100 ms anyway.
         let _ = futex::wake(self.0.word(FUTEX_AT), futex::Flags::empty(), u32::MAX >> 1);
     }
 
     /// Shows that the writer lives.
-    pub(crate) fn beat(&self) {
-        self.0.long(HEARTBEAT_AT).store(Timestamp::now().get().unsigned_abs(), Relaxed);
+    pub(crate) fn beat(&self, now: Timestamp) {
+        self.0.long(HEARTBEAT_AT).store(now.get().unsigned_abs(), Relaxed);
     }
 
     /// Shows that the writer has left in good order.
@@ -157,7 +166,7 @@ fn whole(low: u64, high: u64) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// What the page in a data directory says, read without mapping it; `None` when there is no usable page.
-pub(crate) fn last_published(data_dir: &Path) -> Result<Option<Published>, OpenError> {
-    Ok(ControlPage::open_reader(data_dir)?.and_then(|page| page.published()))
+/// What the page in a data directory says, once; `None` when there is no usable page.
+pub(crate) fn last_published(storage: &dyn Storage, data_dir: &Path) -> Result<Option<Published>, OpenError> {
+    Ok(ControlPage::open_reader(storage, data_dir)?.and_then(|page| page.published()))
 }

@@ -85,3 +85,25 @@ pub(crate) fn chain(previous: &Digest, store: Uuid, link: &Link<'_>) -> Digest {
     hasher.update(link.body.0);
     Digest(hasher.finalize().into())
 }
+
+/// Digest of a segment, for the header of the next one: the segment's header, then the header of each frame with its
+/// base versions. The frames' headers hold the chain and the CRC of each body, so every byte is covered, and none of
+/// them is hashed twice.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentDigest(Sha256);
+
+impl SegmentDigest {
+    /// Begins with the segment's header.
+    pub(crate) fn new(header: &[u8]) -> Self {
+        Self(Sha256::new_with_prefix(header))
+    }
+
+    /// Takes in the next frame: its header with its base versions.
+    pub(crate) fn frame(&mut self, header: &[u8]) {
+        self.0.update(header);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}

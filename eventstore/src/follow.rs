@@ -5,6 +5,7 @@ use crate::error::OpenError;
 use crate::numbers::LogOffset;
 use crate::scan;
 use crate::segments::used_segments;
+use crate::storage::Environment;
 use crate::tail::Shared;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,13 +34,14 @@ impl Drop for Follower {
 }
 
 /// Opens a log behind a live (or past) writer and catches up with what it has published.
-pub(crate) fn open(data_dir: &Path) -> Result<(Arc<Shared>, Follower), OpenError> {
+pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Shared>, Follower), OpenError> {
     let no_log = || OpenError::NoLog { path: data_dir.to_owned() };
-    let page = ControlPage::open_reader(data_dir)?.ok_or_else(no_log)?;
+    let page = ControlPage::open_reader(&*environment.storage, data_dir)?.ok_or_else(no_log)?;
     let published = page.published().ok_or_else(no_log)?;
     // Beyond what is published a live writer may be in the middle of a header.
-    let segments = used_segments(data_dir, Some(published.end.segment()))?;
-    let shared = Arc::new(Shared::new(data_dir.join("log"), segments)?);
+    let segments =
+        used_segments(&*environment.storage, &data_dir.join("log"), Some(published.end.segment()))?;
+    let shared = Arc::new(Shared::new(Arc::clone(&environment.storage), data_dir.join("log"), segments)?);
     if published.store != shared.store {
         // The page is of a store that is not here (any more): nothing has been published of this one.
         return Err(no_log());
@@ -84,13 +86,13 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
 }
 
 /// Opens a log as it is, up to the first thing that is not sound.
-pub(crate) fn open_offline(data_dir: &Path) -> Result<Arc<Shared>, OpenError> {
-    let segments = used_segments(data_dir, None)?;
+pub(crate) fn open_offline(environment: &Environment, data_dir: &Path) -> Result<Arc<Shared>, OpenError> {
+    let segments = used_segments(&*environment.storage, &data_dir.join("log"), None)?;
     let Some(last) = segments.last().cloned() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
-    let shared = Arc::new(Shared::new(data_dir.join("log"), segments)?);
-    let end = match control::last_published(data_dir)? {
+    let shared = Arc::new(Shared::new(Arc::clone(&environment.storage), data_dir.join("log"), segments)?);
+    let end = match control::last_published(&*environment.storage, data_dir)? {
         // A live writer may be in the middle of a frame; what it has published is what there is.
         Some(published) if published.store == last.header.store => published.end,
         _ => LogOffset::new(last.header.sequence, scan::walk(&last, |_, _| {}).offset),

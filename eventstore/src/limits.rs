@@ -31,3 +31,5 @@ pub const QUEUE_BYTES_MAX: usize = 256 << 20;
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Quiet after which the writer vouches for the log with a mark, milliseconds.
 pub const MARK_AFTER_MS: u64 = 100;
+/// Without fsync: how long the operating system may keep something from the disk while commits come in, milliseconds.
+pub const SYNC_AFTER_MS: i64 = 1_000;

@@ -9,6 +9,7 @@ use crate::follow::{self, Follower};
 use crate::names::{CommandId, StreamId, Tag};
 use crate::numbers::{Digest, Lineage, Position, Version};
 use crate::recorded::{FoundCommand, RecordedEvent};
+use crate::storage::Environment;
 use crate::tail::Shared;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +44,15 @@ impl Log {
     /// # Errors
     /// [`OpenError::NoLog`] when no writer has ever published there; otherwise when the log cannot be read.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
-        let (shared, follower) = follow::open(data_dir)?;
+        Self::open_in(&Environment::default(), data_dir)
+    }
+
+    /// As [`Log::open`], in a given environment.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_in(environment: &Environment, data_dir: &Path) -> Result<Self, OpenError> {
+        let (shared, follower) = follow::open(environment, data_dir)?;
         Ok(Self { shared, _follower: Some(Arc::new(follower)) })
     }
 
@@ -52,7 +61,15 @@ impl Log {
     /// # Errors
     /// When there is no log, or it cannot be read, or it is damaged.
     pub fn open_offline(data_dir: &Path) -> Result<Self, OpenError> {
-        follow::open_offline(data_dir).map(|shared| Self { shared, _follower: None })
+        Self::open_offline_in(&Environment::default(), data_dir)
+    }
+
+    /// As [`Log::open_offline`], in a given environment.
+    ///
+    /// # Errors
+    /// As [`Log::open_offline`].
+    pub fn open_offline_in(environment: &Environment, data_dir: &Path) -> Result<Self, OpenError> {
+        follow::open_offline(environment, data_dir).map(|shared| Self { shared, _follower: None })
     }
 
     /// The store that this log belongs to.
@@ -118,7 +135,7 @@ impl Log {
     /// # Errors
     /// None today; sealed indexes will need I/O.
     pub fn stream_version(&self, stream: &StreamId) -> Result<Option<Version>, ReadError> {
-        Ok(self.shared.stream_version(stream))
+        self.shared.stream_version(stream)
     }
 
     /// Up to `limit` events of a stream, from version `from` (included) on, forward or backward.
@@ -173,8 +190,10 @@ impl Log {
     }
 
     /// Position of the newest event with the tag.
-    #[must_use]
-    pub fn newest_with_tag(&self, tag: &Tag) -> Option<Position> {
+    ///
+    /// # Errors
+    /// When the index needs the log to decide, and the log is damaged there.
+    pub fn newest_with_tag(&self, tag: &Tag) -> Result<Option<Position>, ReadError> {
         self.shared.newest_with_tag(tag)
     }
 

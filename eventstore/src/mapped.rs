@@ -4,7 +4,7 @@
 //! other bytes, and a reader forms slices only below the watermark, where nothing is written any more.
 #![expect(unsafe_code, reason = "mapping files is what this file is for")]
 
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use memmap2::{Advice, Mmap, MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -23,6 +23,17 @@ impl Map {
         // bytes below the watermark only. Somebody who truncates the file from outside can make us die by SIGBUS, as
         // with every mapped store; FORMAT.md forbids it.
         unsafe { Mmap::map(file) }.map(Self)
+    }
+
+    /// Faults bytes in, so that a sector that cannot be read is an error here and not a signal later.
+    pub(crate) fn fault_in(&self, offset: u64, len: u64) -> io::Result<()> {
+        let narrow =
+            |number| usize::try_from(number).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+        match self.0.advise_range(Advice::PopulateRead, narrow(offset)?, narrow(len)?) {
+            // A kernel before 5.14 does not know the call: then a bad sector is a signal, as it is everywhere else.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other,
+        }
     }
 
     /// The bytes.

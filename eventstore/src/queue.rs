@@ -1,16 +1,18 @@
 //! The bounded queue before the writer. What waits here is what the next group will be made of.
+//!
+//! The writer's thread sleeps here, and is woken for as much as it said it wants: by the first commit when it has
+//! nothing to do, by several when the disk is busy anyway, and by a flush that has been run.
 
 use crate::commit::PreparedCommit;
 use crate::error::AppendError;
+use crate::flush::{Answer, Flush};
 use crate::limits::{GROUP_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
-use crate::receipt::Receipt;
+use crate::pending::Pending;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-
-/// What a waiter hears.
-pub(crate) type Answer = Result<Receipt, AppendError>;
 
 /// A commit and who waits for it.
 #[derive(Debug)]
@@ -22,21 +24,36 @@ pub(crate) struct Job {
 /// The bounded queue before the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    state: Mutex<QueueState>,
-    filled: Condvar,
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct QueueState {
+struct State {
     jobs: VecDeque<Job>,
     bytes: usize,
     closed: bool,
     /// Set once, when writing has failed: nothing is taken in any more.
     failed: Option<String>,
+    /// The flush that has been run on another thread.
+    flushed: Option<(Flush, io::Result<()>)>,
+    /// The writer sleeps until so many jobs are there; zero while it is awake.
+    wanted: usize,
+}
+
+/// Why the writer was woken.
+#[derive(Debug)]
+pub(crate) enum Woken {
+    /// Commits wait, or the queue was closed.
+    Queue,
+    /// A flush has been run.
+    Flushed(Flush, io::Result<()>),
+    /// Nothing happened for the given time.
+    Quiet,
 }
 
 impl Queue {
-    pub(crate) fn push(&self, commit: PreparedCommit) -> Result<oneshot::Receiver<Answer>, AppendError> {
+    pub(crate) fn push(&self, commit: PreparedCommit) -> Result<Pending, AppendError> {
         let (answer, receiver) = oneshot::channel();
         let mut state = self.state.lock();
         if let Some(reason) = &state.failed {
@@ -49,39 +66,60 @@ impl Queue {
             return Err(AppendError::Overloaded);
         }
         state.bytes += commit.body.len();
-        let was_empty = state.jobs.is_empty();
         state.jobs.push_back(Job { commit, answer });
-        drop(state);
-        if was_empty {
-            self.filled.notify_one();
+        let wake = state.wanted > 0 && state.jobs.len() >= state.wanted;
+        if wake {
+            state.wanted = 0;
         }
-        Ok(receiver)
+        drop(state);
+        if wake {
+            self.changed.notify_one();
+        }
+        Ok(Pending::new(receiver))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().jobs.is_empty()
+    }
+
+    pub(crate) fn is_open_and_empty(&self) -> bool {
+        let state = self.state.lock();
+        state.jobs.is_empty() && !state.closed
+    }
+
+    /// Takes no more; what is in it is still served.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
-        self.filled.notify_one();
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().closed
     }
 
     /// Takes no more, and tells everybody who waits.
     pub(crate) fn fail(&self, reason: &str) {
         let mut state = self.state.lock();
         state.failed = Some(reason.to_owned());
+        state.bytes = 0;
         for job in state.jobs.drain(..) {
             // These were never begun; a caller that has gone away needs no answer.
             let _ = job.answer.send(Err(AppendError::ReadOnly { reason: reason.to_owned() }));
         }
     }
 
-    /// The next jobs, up to a group's worth. An empty answer means quiet for `timeout`; `None` means closed and empty.
-    pub(crate) fn take(&self, timeout: Duration) -> Option<Vec<Job>> {
+    /// A flush has been run; the writer takes it from here.
+    pub(crate) fn flushed(&self, flush: Flush, done: io::Result<()>) {
         let mut state = self.state.lock();
-        if state.jobs.is_empty() && !state.closed {
-            self.filled.wait_for(&mut state, timeout);
-        }
-        if state.jobs.is_empty() && state.closed {
-            return None;
-        }
+        state.flushed = Some((flush, done));
+        state.wanted = 0;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// What waits, up to a group's worth.
+    pub(crate) fn take(&self) -> Vec<Job> {
+        let mut state = self.state.lock();
         let mut bytes = 0;
         let mut taken = Vec::with_capacity(state.jobs.len().min(4096));
         while bytes < GROUP_BYTES_MAX
@@ -91,6 +129,33 @@ impl Queue {
             state.bytes -= job.commit.body.len();
             taken.push(job);
         }
-        Some(taken)
+        taken
+    }
+
+    /// Sleeps until `wanted` commits wait, or a flush has been run, or the queue is closed, or for `quiet` at most.
+    /// `None` wants nothing but a flush.
+    pub(crate) fn wait(&self, wanted: Option<usize>, quiet: Duration) -> Woken {
+        let until = Instant::now() + quiet;
+        let mut state = self.state.lock();
+        loop {
+            if let Some((flush, done)) = state.flushed.take() {
+                state.wanted = 0;
+                return Woken::Flushed(flush, done);
+            }
+            if wanted.is_some_and(|wanted| state.jobs.len() >= wanted || state.closed) {
+                state.wanted = 0;
+                return Woken::Queue;
+            }
+            state.wanted = wanted.unwrap_or(0);
+            if self.changed.wait_until(&mut state, until).timed_out() {
+                state.wanted = 0;
+                if state.flushed.is_none() && state.jobs.is_empty() {
+                    return Woken::Quiet;
+                }
+                if state.flushed.is_none() {
+                    return Woken::Queue;
+                }
+            }
+        }
     }
 }

@@ -4,6 +4,16 @@ use crate::commit::Outcome;
 use crate::names::StreamId;
 use crate::numbers::{Position, Timestamp, Version};
 
+/// What an acknowledgement promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The commit is on disk: it survives a power cut.
+    #[default]
+    Fsync,
+    /// The commit is with the operating system: it survives our process, but a power cut may take the last second.
+    Os,
+}
+
 /// What an appended commit became.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
@@ -19,4 +29,6 @@ pub struct Receipt {
     pub outcome: Outcome,
     /// Whether its commands had been carried out before: then this is the first receipt again.
     pub duplicate: bool,
+    /// What this store promises when it answers.
+    pub durability: Durability,
 }

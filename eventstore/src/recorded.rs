@@ -7,7 +7,7 @@ use crate::format::event::{EventIter, EventView};
 use crate::format::frame::{Frame, FrameHeader};
 use crate::names::{CommandId, Fingerprint, StreamId};
 use crate::numbers::{Digest, Lineage, LogOffset, Position, Timestamp, Version};
-use crate::receipt::Receipt;
+use crate::receipt::{Durability, Receipt};
 use crate::segment::Segment;
 use std::sync::Arc;
 
@@ -125,6 +125,8 @@ impl RecordedCommit {
             versions,
             outcome: if self.is_empty() { Outcome::Unchanged } else { Outcome::Applied },
             duplicate: true,
+            // Whoever answers with it knows what it promises.
+            durability: Durability::default(),
         };
         let outcome = if record.outcome == 0 { Outcome::Applied } else { Outcome::Unchanged };
         Ok(Some(FoundCommand { fingerprint: record.fingerprint, outcome, chain: self.chain(), receipt }))

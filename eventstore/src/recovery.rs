@@ -4,9 +4,10 @@
 //! other bytes, and recovery that is cut short is simply done again by the next opening.
 
 use crate::control;
-use crate::digest::sha256;
+use crate::digest::{SegmentDigest, sha256};
 use crate::error::OpenError;
 use crate::format::bytes::all_zero;
+use crate::format::frame::CrcSeed;
 use crate::format::segment_header::{
     HEADER_CRC_FAILS, Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
@@ -14,9 +15,8 @@ use crate::numbers::{Digest, LogOffset, Position};
 use crate::scan::{self, WalkEnd};
 use crate::segment::{self, Segment, SegmentFile};
 use crate::segments::{self, Preparer, used_segments};
+use crate::storage::{Access, Environment, Storage, StorageFile};
 use crate::tail::Shared;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -46,18 +46,25 @@ pub(crate) struct Recovered {
     pub(crate) next: Position,
     pub(crate) chain: Digest,
     pub(crate) continues: Continue,
+    /// Over what counts of the last segment.
+    pub(crate) digest: SegmentDigest,
 }
 
 /// Looks at the log of a data directory, makes it if there is none, and syncs what was whole but not known durable.
-pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(
+    environment: &Environment,
+    data_dir: &Path,
+    segment_bytes: u64,
+) -> Result<Recovered, OpenError> {
+    let storage = &*environment.storage;
     let log_dir = data_dir.join("log");
-    let published = control::last_published(data_dir)?;
-    set_aside_torn_header(data_dir)?;
-    let segments = used_segments(data_dir, None)?;
-    for unused in segments::list(&log_dir)?.into_iter().skip(segments.len()) {
+    let published = control::last_published(storage, data_dir)?;
+    set_aside_torn_header(storage, data_dir)?;
+    let segments = used_segments(storage, &log_dir, None)?;
+    for unused in segments::list(storage, &log_dir)?.into_iter().skip(segments.len()) {
         let io =
             |source| OpenError::Io { action: "cannot read", path: segment::path(&log_dir, unused), source };
-        if let Some(at) = segments::first_nonzero_of(&log_dir, unused).map_err(io)? {
+        if let Some(at) = segments::first_nonzero_of(storage, &log_dir, unused).map_err(io)? {
             let reason = format!("its header is gone, but there are bytes at {at}");
             return Err(OpenError::BadSegment { segment: unused, reason });
         }
@@ -68,11 +75,11 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
                 segment: 0,
                 offset: 0,
                 position: Position::ZERO,
-                durable_end: published.end,
+                durable_end: published.durable_end,
                 reason: "the segments are gone, but the control page knows of a log".to_owned(),
             });
         }
-        return create(data_dir, &log_dir, segment_bytes);
+        return create(environment, data_dir, &log_dir, segment_bytes);
     };
     let store = last.header.store;
     if let Some(foreign) = segments.iter().find(|segment| segment.header.store != store) {
@@ -80,7 +87,15 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
         return Err(OpenError::BadSegment { segment: foreign.header.sequence, reason });
     }
 
-    let walked = scan::walk(&last, |_, _| {});
+    // All of it is read before any of it is believed or doubted: a bad sector is neither torn nor damaged.
+    last.fault_in(0, last.len()).map_err(|error| OpenError::BadSegment {
+        segment: last.header.sequence,
+        reason: error.to_string(),
+    })?;
+    let mut digest = SegmentDigest::new(&last.bytes()[..SEGMENT_HEADER_BYTES]);
+    let walked = scan::walk(&last, |offset, frame| {
+        digest.frame(slice_of(&last, offset, frame.header.header_len() as u64));
+    });
     let beyond = scan::probe(&last, walked.offset);
     let published = published.filter(|published| published.store == store);
     // D: the furthest place that anything vouches for.
@@ -89,7 +104,7 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
         durable_end = durable_end.max(segment.header.durable_end);
     }
     if let Some(published) = published {
-        durable_end = durable_end.max(published.end);
+        durable_end = durable_end.max(published.durable_end);
     }
     let end = LogOffset::new(last.header.sequence, walked.offset);
     if end < durable_end {
@@ -107,7 +122,7 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
         });
     }
     if end > durable_end {
-        make_durable(&log_dir, &last, durable_end, end)?;
+        make_durable(storage, &log_dir, &last, durable_end, end)?;
     }
     let continues = match (walked.end, beyond.first_nonzero) {
         (WalkEnd::Sealed, _) => Continue::AfterSeal,
@@ -121,8 +136,8 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
                 "a torn group that nobody was told of is set aside; the log goes on in a new segment"
             );
             // What the next header vouches for must be what the disk holds, not only what the page cache shows.
-            sync(&log_dir, last.header.sequence)?;
-            Continue::AfterTear(sha256(tail_of(&last, walked.offset)))
+            sync(storage, &log_dir, last.header.sequence)?;
+            Continue::AfterTear(sha256(slice_of(&last, walked.offset, u64::MAX)))
         }
     };
     Ok(Recovered {
@@ -133,6 +148,7 @@ pub(crate) fn recover(data_dir: &Path, segment_bytes: u64) -> Result<Recovered, 
         chain: walked.chain,
         continues,
         segments,
+        digest,
     })
 }
 
@@ -143,37 +159,58 @@ fn next_epoch(of_log: u32, of_page: Option<u32>) -> Result<u32, OpenError> {
     of_log.max(of_page).checked_add(1).ok_or_else(exhausted)
 }
 
-fn sync(log_dir: &Path, sequence: u32) -> Result<(), OpenError> {
+fn open_for_writing(
+    storage: &dyn Storage,
+    log_dir: &Path,
+    sequence: u32,
+) -> Result<Arc<dyn StorageFile>, OpenError> {
     let path = segment::path(log_dir, sequence);
-    let io = |source| OpenError::Io { action: "cannot sync", path: path.clone(), source };
-    OpenOptions::new().write(true).open(&path).map_err(io)?.sync_data().map_err(io)
+    storage.open(&path, Access::Write).map_err(|source| OpenError::Io {
+        action: "cannot open for writing",
+        path,
+        source,
+    })
 }
 
-fn tail_of(segment: &Segment, from: u64) -> &[u8] {
-    usize::try_from(from).ok().and_then(|from| segment.bytes().get(from..)).unwrap_or_default()
+fn sync(storage: &dyn Storage, log_dir: &Path, sequence: u32) -> Result<(), OpenError> {
+    let path = segment::path(log_dir, sequence);
+    let file = open_for_writing(storage, log_dir, sequence)?;
+    file.sync().map_err(|source| OpenError::Io { action: "cannot sync", path, source })
+}
+
+fn slice_of(segment: &Segment, from: u64, len: u64) -> &[u8] {
+    let end = from.saturating_add(len).min(segment.len());
+    let range = usize::try_from(from).unwrap_or(usize::MAX)..usize::try_from(end).unwrap_or(usize::MAX);
+    segment.bytes().get(range).unwrap_or_default()
 }
 
 /// Whole frames that nobody vouches for may only be in the page cache: write them again, byte for byte, and sync.
-fn make_durable(log_dir: &Path, last: &Segment, from: LogOffset, end: LogOffset) -> Result<(), OpenError> {
+fn make_durable(
+    storage: &dyn Storage,
+    log_dir: &Path,
+    last: &Segment,
+    from: LogOffset,
+    end: LogOffset,
+) -> Result<(), OpenError> {
     let path = segment::path(log_dir, last.header.sequence);
     let io = |source| OpenError::Io { action: "cannot sync", path: path.clone(), source };
-    let file = OpenOptions::new().write(true).open(&path).map_err(io)?;
+    let file = open_for_writing(storage, log_dir, last.header.sequence)?;
     let from = if from.segment() == last.header.sequence { from.offset() } else { 0 };
-    let bytes = tail_of(last, from);
-    let len = usize::try_from(end.offset() - from).unwrap_or(bytes.len()).min(bytes.len());
-    file.write_all_at(&bytes[..len], from).map_err(io)?;
-    file.sync_data().map_err(io)
+    // A copy: writing from a mapping of the very pages that are written is asking for trouble.
+    let bytes = slice_of(last, from, end.offset().saturating_sub(from)).to_vec();
+    file.write_all_at(&bytes, from).map_err(io)?;
+    file.sync().map_err(io)
 }
 
 /// A header that a crash has torn while its segment was being begun: the segment was never used, because frames are
 /// only written after the header has been synced. It is renamed, not removed, and only when nothing but the header is
 /// there, nothing follows it, and the segment before it had ended.
-fn set_aside_torn_header(data_dir: &Path) -> Result<(), OpenError> {
+fn set_aside_torn_header(storage: &dyn Storage, data_dir: &Path) -> Result<(), OpenError> {
     let log_dir = data_dir.join("log");
-    let sequences = segments::list(&log_dir)?;
+    let sequences = segments::list(storage, &log_dir)?;
     let mut last_used = None;
     for sequence in &sequences {
-        let error = match Segment::open(&log_dir, *sequence)? {
+        let error = match Segment::open(storage, &log_dir, *sequence)? {
             SegmentFile::Used(segment) => {
                 last_used = Some(segment);
                 continue;
@@ -183,14 +220,17 @@ fn set_aside_torn_header(data_dir: &Path) -> Result<(), OpenError> {
         };
         let path = segment::path(&log_dir, *sequence);
         let io = |source| OpenError::Io { action: "cannot set aside", path: path.clone(), source };
-        let published = control::last_published(data_dir)?;
+        let published = control::last_published(storage, data_dir)?;
         let is_published = published.is_some_and(|published| published.end.segment() >= *sequence);
-        let bytes = std::fs::read(&path).map_err(io)?;
-        let is_torn = error == HEADER_CRC_FAILS && bytes.get(SEGMENT_HEADER_BYTES..).is_some_and(all_zero);
+        let file = storage.open(&path, Access::Read).map_err(io)?;
+        let mut bytes = vec![0; usize::try_from(file.len().map_err(io)?).unwrap_or(usize::MAX)];
+        let read = file.read_full_at(&mut bytes, 0).map_err(io)?;
+        let frames = bytes[..read].get(SEGMENT_HEADER_BYTES..);
+        let is_torn = error == HEADER_CRC_FAILS && frames.is_some_and(all_zero);
         let later = &sequences[*sequence as usize + 1..];
         let mut nothing_later = true;
         for later in later {
-            nothing_later &= segments::first_nonzero_of(&log_dir, *later).map_err(io)?.is_none();
+            nothing_later &= segments::first_nonzero_of(storage, &log_dir, *later).map_err(io)?.is_none();
         }
         let may_follow = match &last_used {
             None => published.is_none(),
@@ -203,32 +243,41 @@ fn set_aside_torn_header(data_dir: &Path) -> Result<(), OpenError> {
             return Err(OpenError::BadSegment { segment: *sequence, reason: error.to_string() });
         }
         tracing::warn!(segment = sequence, %error, "a segment header that a crash has torn is set aside");
-        std::fs::rename(&path, path.with_extension("seg.torn")).map_err(io)?;
+        storage.rename(&path, &path.with_extension("seg.torn")).map_err(io)?;
         // What was prepared behind it is all zero, and would leave a gap in the numbers.
         for later in later {
-            std::fs::remove_file(segment::path(&log_dir, *later)).map_err(io)?;
+            storage.remove(&segment::path(&log_dir, *later)).map_err(io)?;
         }
-        return segments::sync_dir(&log_dir).map_err(io);
+        return storage.sync_dir(&log_dir).map_err(io);
     }
     Ok(())
 }
 
-fn create(data_dir: &Path, log_dir: &Path, segment_bytes: u64) -> Result<Recovered, OpenError> {
+fn create(
+    environment: &Environment,
+    data_dir: &Path,
+    log_dir: &Path,
+    segment_bytes: u64,
+) -> Result<Recovered, OpenError> {
+    let storage = &environment.storage;
     let io = |source| OpenError::Io { action: "cannot create a log in", path: log_dir.to_owned(), source };
-    let file = Preparer::new(log_dir.to_owned(), segment_bytes).take(0).map_err(io)?;
+    let mut preparer = Preparer::new(Arc::clone(storage), log_dir.to_owned(), segment_bytes, false);
+    let file = preparer.take(0).map_err(io)?;
     let header = SegmentHeader {
-        store: Uuid::now_v7(),
+        store: new_store_id(environment),
         sequence: 0,
         first_position: Position::ZERO,
-        salt: *Uuid::new_v4().as_bytes(),
+        salt: environment.random.bytes(),
         epoch: 1,
         capacity: segment_bytes,
         previous: Previous::NONE,
         durable_end: LogOffset::default(),
     };
-    write_header(&file, &header).map_err(io)?;
-    segments::sync_dir(data_dir).map_err(io)?;
-    let segments = used_segments(data_dir, None)?;
+    let encoded = header.encode();
+    file.write_all_at(&encoded, 0).map_err(io)?;
+    file.sync().map_err(io)?;
+    storage.sync_dir(data_dir).map_err(io)?;
+    let segments = used_segments(&**storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
         epoch: 1,
@@ -237,32 +286,36 @@ fn create(data_dir: &Path, log_dir: &Path, segment_bytes: u64) -> Result<Recover
         next: Position::ZERO,
         chain: Digest::default(),
         continues: Continue::Here,
+        digest: SegmentDigest::new(&encoded),
     })
 }
 
-/// Writes and syncs a segment's header.
-pub(crate) fn write_header(file: &File, header: &SegmentHeader) -> std::io::Result<()> {
-    file.write_all_at(&header.encode(), 0)?;
-    file.sync_data()
+/// A UUIDv7 made of the environment's clock and randomness.
+fn new_store_id(environment: &Environment) -> Uuid {
+    let millis = u64::try_from(environment.clock.now().get() / 1_000_000).unwrap_or(0);
+    let [random @ .., _, _, _, _, _, _] = environment.random.bytes();
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 /// What the next segment's header says of the last one.
 pub(crate) fn previous_of(recovered: &Recovered) -> Previous {
-    let (last, valid_len) = (recovered.segments.last(), recovered.end.offset());
-    let counted =
-        last.map(|last| &last.bytes()[..usize::try_from(valid_len).unwrap_or(0).min(last.bytes().len())]);
     Previous {
         end: match recovered.continues {
             Continue::AfterTear(tail) => PreviousEnd::Abandoned(tail),
             Continue::AfterSeal | Continue::Here => PreviousEnd::Sealed,
         },
-        valid_len,
+        valid_len: recovered.end.offset(),
         chain: recovered.chain,
-        digest: counted.map(sha256).unwrap_or_default(),
+        digest: recovered.digest.clone().finish(),
     }
 }
 
 impl Recovered {
+    /// Seed of the CRCs of the last segment.
+    pub(crate) fn seed(&self) -> CrcSeed {
+        CrcSeed::new(&self.segments.last().map(|last| last.header.salt).unwrap_or_default())
+    }
+
     /// Indexes all of it; every frame's CRC is checked on the way.
     pub(crate) fn index(&self, shared: &Shared) -> Result<(), OpenError> {
         shared.advance(self.end).map_err(|error| {

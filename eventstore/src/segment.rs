@@ -1,6 +1,8 @@
 //! One segment file, mapped for reading.
 //!
 //! Invariant: a file's length is fixed at birth, so a map never goes stale; what changes is how much of it counts.
+//! Before bytes are looked at for the first time they are faulted in by a call that can fail: a bad sector is an error
+//! then, where touching the map would have ended the process.
 
 use crate::error::OpenError;
 use crate::format::FormatError;
@@ -8,8 +10,13 @@ use crate::format::bytes::all_zero;
 use crate::format::frame::{self, CrcSeed, Frame};
 use crate::format::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mapped::Map;
-use std::fs::File;
+use crate::storage::{Access, Storage};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that are faulted in at a time.
+const CHUNK: u64 = 256 << 10;
+const CANNOT_BE_READ: FormatError = FormatError("the disk cannot read it");
 
 /// Where a segment's file is.
 pub(crate) fn path(log_dir: &Path, sequence: u32) -> PathBuf {
@@ -22,6 +29,8 @@ pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     seed: CrcSeed,
     map: Map,
+    /// One bit per chunk that has been faulted in.
+    faulted: Box<[AtomicU64]>,
 }
 
 /// What a segment file turned out to be.
@@ -37,41 +46,54 @@ pub(crate) enum SegmentFile {
 
 impl Segment {
     /// Opens the segment's file, whatever it is.
-    pub(crate) fn open(log_dir: &Path, sequence: u32) -> Result<SegmentFile, OpenError> {
+    pub(crate) fn open(
+        storage: &dyn Storage,
+        log_dir: &Path,
+        sequence: u32,
+    ) -> Result<SegmentFile, OpenError> {
         let path = path(log_dir, sequence);
         let io = |action| {
             let path = path.clone();
             move |source| OpenError::Io { action, path, source }
         };
-        let file = File::open(&path).map_err(io("cannot open"))?;
-        if file.metadata().map_err(io("cannot look at"))?.len() < SEGMENT_HEADER_BYTES as u64 {
-            let bytes = std::fs::read(&path).map_err(io("cannot read"))?;
-            return Ok(if all_zero(&bytes) {
+        let file = storage.open(&path, Access::Read).map_err(io("cannot open"))?;
+        let mut header = vec![0; SEGMENT_HEADER_BYTES];
+        let read = file.read_full_at(&mut header, 0).map_err(io("cannot read"))?;
+        if read < SEGMENT_HEADER_BYTES {
+            return Ok(if all_zero(&header[..read]) {
                 SegmentFile::Prepared
             } else {
                 SegmentFile::Broken(FormatError("the file is shorter than a segment header"))
             });
         }
-        let map = Map::new(&file).map_err(io("cannot map"))?;
-        Ok(match SegmentHeader::decode(map.bytes()) {
-            Ok(None) => SegmentFile::Prepared,
-            Ok(Some(header)) if header.sequence != sequence => {
-                SegmentFile::Broken(FormatError("the header names another segment than the file's name"))
-            }
-            Ok(Some(header)) if header.capacity != map.bytes().len() as u64 => {
-                SegmentFile::Broken(FormatError("the file does not have the length that its header names"))
-            }
-            Ok(Some(header)) => SegmentFile::Used(Self { header, seed: CrcSeed::new(&header.salt), map }),
-            Err(error) => SegmentFile::Broken(error),
-        })
+        let header = match SegmentHeader::decode(&header) {
+            Ok(None) => return Ok(SegmentFile::Prepared),
+            Ok(Some(header)) => header,
+            Err(error) => return Ok(SegmentFile::Broken(error)),
+        };
+        if header.sequence != sequence {
+            let error = FormatError("the header names another segment than the file's name");
+            return Ok(SegmentFile::Broken(error));
+        }
+        let len = file.len().map_err(io("cannot look at"))?;
+        if header.capacity != len {
+            let error = FormatError("the file does not have the length that its header names");
+            return Ok(SegmentFile::Broken(error));
+        }
+        let map = file.map().map_err(io("cannot map"))?;
+        let chunks = usize::try_from(len.div_ceil(CHUNK)).unwrap_or(0);
+        let faulted = (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        Ok(SegmentFile::Used(Self { header, seed: CrcSeed::new(&header.salt), map, faulted }))
     }
 
     /// The frame at `offset`, checked; `None` where nothing has been written.
     pub(crate) fn frame(&self, offset: u64) -> Result<Option<Frame<'_>>, FormatError> {
+        self.fault_in(offset, frame::FRAME_HEADER_BYTES as u64)?;
+        self.fault_in(offset, frame::claimed_len(self.bytes(), offset))?;
         frame::decode(self.bytes(), &self.seed, offset)
     }
 
-    /// The whole file.
+    /// The whole file. Whoever looks at more than frames calls `fault_in` before.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.map.bytes()
     }
@@ -79,5 +101,27 @@ impl Segment {
     /// Length of the file.
     pub(crate) fn len(&self) -> u64 {
         self.bytes().len() as u64
+    }
+
+    /// Makes sure that the disk can read `len` bytes from `from` on.
+    pub(crate) fn fault_in(&self, from: u64, len: u64) -> Result<(), FormatError> {
+        let end = from.saturating_add(len).min(self.len());
+        let mut chunk = from / CHUNK;
+        while chunk * CHUNK < end {
+            let Some(word) = self.faulted.get(usize::try_from(chunk / 64).unwrap_or(usize::MAX)) else {
+                break;
+            };
+            let bit = 1 << (chunk % 64);
+            if word.load(Ordering::Relaxed) & bit == 0 {
+                let at = chunk * CHUNK;
+                self.map.fault_in(at, CHUNK.min(self.len() - at)).map_err(|error| {
+                    tracing::error!(segment = self.header.sequence, offset = at, %error, "the disk cannot read a segment");
+                    CANNOT_BE_READ
+                })?;
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+            chunk += 1;
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! The writer as a state machine without I/O: it decides what a commit becomes, and stamps what the writer assigns.
 //!
-//! Expectations, guards and command ids are checked against *pending* heads: what is durable plus what this group has
-//! already taken in. Nothing is answered from here; the shell answers once the group is durable, so no answer ever
-//! rests on something that might still be lost.
+//! Expectations, guards and command ids are checked against *pending* heads: what is published, plus what groups on
+//! their way to the disk have taken in. Nothing is answered from here; the engine answers once the group is durable, so
+//! no answer ever rests on something that might still be lost.
 
 use crate::commit::{ExpectedVersion, Guard, Outcome, PreparedCommit};
 use crate::digest::{self, Link};
@@ -10,26 +10,20 @@ use crate::error::{AppendError, ReadError};
 use crate::format::frame::{FrameHeader, FrameKind};
 use crate::names::{CommandId, Fingerprint, StreamId, Tag};
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
-use crate::receipt::Receipt;
+use crate::receipt::{Durability, Receipt};
 use crate::recorded::FoundCommand;
 use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 use uuid::Uuid;
 
-/// What is durable, as far as decisions need to know it.
-pub(crate) trait Durable {
-    fn stream_version(&self, stream: &StreamId) -> Option<Version>;
-    fn newest_with_tag(&self, tag: &Tag) -> Option<Position>;
+/// What is published, as far as decisions need to know it.
+pub(crate) trait Published {
+    fn stream_version(&self, stream: &StreamId) -> Result<Option<Version>, ReadError>;
+    fn newest_with_tag(&self, tag: &Tag) -> Result<Option<Position>, ReadError>;
     fn find_command(&self, command: &CommandId) -> Result<Option<FoundCommand>, ReadError>;
 }
 
-/// What the sequencer knows to be durable while it stamps a group.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Vouched {
-    pub(crate) upto: Position,
-    pub(crate) end: LogOffset,
-}
-
-/// A commit with everything that the writer assigns.
+/// A commit with everything that the writer assigns but what is durable when it is written: that is stamped last.
 #[derive(Debug)]
 pub(crate) struct Stamped {
     pub(crate) header: FrameHeader,
@@ -56,7 +50,11 @@ pub(crate) struct Sequencer {
     next: Position,
     chain: Digest,
     recorded_at: Timestamp,
-    pending: Pending,
+    durability: Durability,
+    /// Of the groups on their way to the disk, oldest first.
+    closed: VecDeque<Pending>,
+    /// Of the group that is being collected.
+    open: Pending,
 }
 
 /// A command that was carried out.
@@ -68,7 +66,7 @@ struct Known {
     receipt: Receipt,
 }
 
-/// What the group under construction has changed.
+/// What a group that is not published yet has changed.
 #[derive(Debug, Default)]
 struct Pending {
     heads: FxHashMap<StreamId, Version>,
@@ -83,8 +81,18 @@ impl Sequencer {
         next: Position,
         chain: Digest,
         recorded_at: Timestamp,
+        durability: Durability,
     ) -> Self {
-        Self { store, epoch, next, chain, recorded_at, pending: Pending::default() }
+        Self {
+            store,
+            epoch,
+            next,
+            chain,
+            recorded_at,
+            durability,
+            closed: VecDeque::new(),
+            open: Pending::default(),
+        }
     }
 
     pub(crate) fn next(&self) -> Position {
@@ -103,33 +111,39 @@ impl Sequencer {
     pub(crate) fn sequence(
         &mut self,
         commit: &PreparedCommit,
-        durable: &impl Durable,
+        published: &impl Published,
         now: Timestamp,
-        vouched: Vouched,
     ) -> Verdict {
-        match self.known_commands(commit, durable) {
+        match self.known_commands(commit, published) {
             Ok(None) => {}
             Ok(Some(receipt)) => return Verdict::Duplicate(receipt),
             Err(error) => return Verdict::Refuse(error),
         }
         let mut base_versions = Vec::with_capacity(commit.streams.len());
         for touched in &commit.streams {
-            let current = self.stream_version(&touched.id, durable);
+            let current = match self.stream_version(&touched.id, published) {
+                Ok(current) => current,
+                Err(error) => return Verdict::Refuse(unreadable(&error)),
+            };
             if !touched.expected.holds(current) {
                 return Verdict::Refuse(wrong_version(&touched.id, touched.expected, current));
             }
             base_versions.push(current.map_or(Version::ZERO, |version| version.plus(1)));
         }
         for guard in &commit.guards {
-            if let Err(current) = self.check(guard, durable) {
-                return Verdict::Refuse(AppendError::GuardFailed { guard: guard.clone(), current });
+            match self.current(guard, published) {
+                Ok(current) if holds(guard, current) => {}
+                Ok(current) => {
+                    return Verdict::Refuse(AppendError::GuardFailed { guard: guard.clone(), current });
+                }
+                Err(error) => return Verdict::Refuse(unreadable(&error)),
             }
         }
-        Verdict::Append(Box::new(self.stamp(commit, base_versions, now, vouched)))
+        Verdict::Append(Box::new(self.take_in(commit, base_versions, now)))
     }
 
     /// A mark or a seal at the current place.
-    pub(crate) fn vouch(&mut self, kind: FrameKind, now: Timestamp, vouched: Vouched) -> FrameHeader {
+    pub(crate) fn vouch(&mut self, kind: FrameKind, now: Timestamp) -> FrameHeader {
         self.recorded_at = self.recorded_at.max(now);
         FrameHeader {
             kind,
@@ -140,36 +154,41 @@ impl Sequencer {
             epoch: self.epoch,
             first: self.next,
             recorded_at: self.recorded_at,
-            durable_upto: vouched.upto,
-            durable_end: vouched.end,
+            durable_upto: Position::ZERO,
+            durable_end: LogOffset::default(),
             chain: self.chain,
         }
     }
 
-    /// The group is durable and indexed: from now on `Durable` knows it.
-    pub(crate) fn group_is_durable(&mut self) {
-        self.pending.heads.clear();
-        self.pending.newest_with_tag.clear();
-        self.pending.commands.clear();
+    /// The open group is on its way to the disk; another one is begun.
+    pub(crate) fn close_group(&mut self) {
+        self.closed.push_back(std::mem::take(&mut self.open));
+    }
+
+    /// The oldest group is indexed: from now on `Published` knows it.
+    pub(crate) fn group_is_published(&mut self) {
+        self.closed.pop_front();
+    }
+
+    /// What the newest group says that says anything.
+    fn pending<T>(&self, look: impl Fn(&Pending) -> Option<T>) -> Option<T> {
+        std::iter::once(&self.open).chain(self.closed.iter().rev()).find_map(look)
     }
 
     fn known_commands(
         &self,
         commit: &PreparedCommit,
-        durable: &impl Durable,
+        published: &impl Published,
     ) -> Result<Option<Receipt>, AppendError> {
         let mut known: Option<Known> = None;
         for (index, record) in commit.commands.iter().enumerate() {
-            let found = match self.pending.commands.get(&record.id) {
-                Some(known) => Some(known.clone()),
-                None => durable
-                    .find_command(&record.id)
-                    .map_err(|error| AppendError::Unreadable { reason: error.to_string() })?
-                    .map(|found| Known {
-                        fingerprint: found.fingerprint,
-                        chain: found.chain,
-                        receipt: found.receipt,
-                    }),
+            let found = match self.pending(|group| group.commands.get(&record.id).cloned()) {
+                Some(known) => Some(known),
+                None => {
+                    published.find_command(&record.id).map_err(|error| unreadable(&error))?.map(|found| {
+                        Known { fingerprint: found.fingerprint, chain: found.chain, receipt: found.receipt }
+                    })
+                }
             };
             match (found, &known) {
                 (Some(found), _) if found.fingerprint != record.fingerprint => {
@@ -181,38 +200,35 @@ impl Sequencer {
                 _ => return Err(AppendError::CommandsSplit { command: record.id }),
             }
         }
-        Ok(known.map(|known| Receipt { duplicate: true, ..known.receipt }))
+        Ok(known.map(|known| Receipt { duplicate: true, durability: self.durability, ..known.receipt }))
     }
 
-    fn stream_version(&self, stream: &StreamId, durable: &impl Durable) -> Option<Version> {
-        self.pending.heads.get(stream).copied().or_else(|| durable.stream_version(stream))
+    fn stream_version(
+        &self,
+        stream: &StreamId,
+        published: &impl Published,
+    ) -> Result<Option<Version>, ReadError> {
+        match self.pending(|group| group.heads.get(stream).copied()) {
+            Some(version) => Ok(Some(version)),
+            None => published.stream_version(stream),
+        }
     }
 
-    fn check(&self, guard: &Guard, durable: &impl Durable) -> Result<(), Option<u64>> {
+    /// Where that is which the guard is about.
+    fn current(&self, guard: &Guard, published: &impl Published) -> Result<Option<u64>, ReadError> {
         match guard {
-            Guard::StreamAt(stream, version) => {
-                let current = self.stream_version(stream, durable);
-                if current == *version { Ok(()) } else { Err(current.map(Version::get)) }
-            }
-            Guard::NoNewer(tag, position) => {
-                let newest =
-                    self.pending.newest_with_tag.get(tag).copied().or_else(|| durable.newest_with_tag(tag));
-                if newest.is_none_or(|newest| newest < *position) {
-                    Ok(())
-                } else {
-                    Err(newest.map(Position::get))
-                }
+            Guard::StreamAt(stream, _) => Ok(self.stream_version(stream, published)?.map(Version::get)),
+            Guard::NoNewer(tag, _) => {
+                let newest = match self.pending(|group| group.newest_with_tag.get(tag).copied()) {
+                    Some(newest) => Some(newest),
+                    None => published.newest_with_tag(tag)?,
+                };
+                Ok(newest.map(Position::get))
             }
         }
     }
 
-    fn stamp(
-        &mut self,
-        commit: &PreparedCommit,
-        base_versions: Vec<Version>,
-        now: Timestamp,
-        vouched: Vouched,
-    ) -> Stamped {
+    fn take_in(&mut self, commit: &PreparedCommit, base_versions: Vec<Version>, now: Timestamp) -> Stamped {
         // The clock may jump back; recorded-at never does.
         self.recorded_at = self.recorded_at.max(now);
         let first = self.next;
@@ -243,19 +259,20 @@ impl Sequencer {
             epoch: self.epoch,
             first,
             recorded_at: self.recorded_at,
-            durable_upto: vouched.upto,
-            durable_end: vouched.end,
+            durable_upto: Position::ZERO,
+            durable_end: LogOffset::default(),
             chain: self.chain,
         };
 
+        let pending = &mut self.open;
         let mut versions = Vec::with_capacity(base_versions.len());
         for (touched, base) in commit.streams.iter().zip(&base_versions) {
             let version = base.plus(u64::from(touched.events) - 1);
-            self.pending.heads.insert(touched.id.clone(), version);
+            pending.heads.insert(touched.id.clone(), version);
             versions.push((touched.id.clone(), version));
         }
         for (tag, index) in &commit.tags {
-            self.pending.newest_with_tag.insert(tag.clone(), first.plus(*index));
+            pending.newest_with_tag.insert(tag.clone(), first.plus(*index));
         }
         let receipt = Receipt {
             first,
@@ -264,11 +281,12 @@ impl Sequencer {
             versions,
             outcome: if commit.events == 0 { Outcome::Unchanged } else { Outcome::Applied },
             duplicate: false,
+            durability: self.durability,
         };
         for record in &commit.commands {
             let known =
                 Known { fingerprint: record.fingerprint, chain: self.chain, receipt: receipt.clone() };
-            self.pending.commands.insert(record.id, known);
+            pending.commands.insert(record.id, known);
         }
         Stamped { header, base_versions, receipt }
     }
@@ -276,4 +294,15 @@ impl Sequencer {
 
 fn wrong_version(stream: &StreamId, expected: ExpectedVersion, current: Option<Version>) -> AppendError {
     AppendError::WrongExpectedVersion { stream: stream.clone(), expected, current }
+}
+
+fn holds(guard: &Guard, current: Option<u64>) -> bool {
+    match guard {
+        Guard::StreamAt(_, version) => current == version.map(Version::get),
+        Guard::NoNewer(_, position) => current.is_none_or(|newest| newest < position.get()),
+    }
+}
+
+fn unreadable(error: &ReadError) -> AppendError {
+    AppendError::Unreadable { reason: error.to_string() }
 }

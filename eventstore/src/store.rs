@@ -1,36 +1,44 @@
 //! The writer's handle: open, submit, append, close.
 
 use crate::commit::PreparedCommit;
-use crate::control::ControlWriter;
+use crate::engine::Engine;
 use crate::error::{AppendError, OpenError};
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::log::Log;
+use crate::pending::Pending;
 use crate::queue::Queue;
-use crate::receipt::Receipt;
-use crate::recovery;
-use crate::tail::Shared;
-use crate::writer::Writer;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::future::Future;
-use std::io::{Read, Seek, Write};
+use crate::receipt::{Durability, Receipt};
+use crate::storage::{Environment, Storage};
+use crate::writer::Threads;
+use parking_lot::Mutex;
 use std::ops::Deref;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::thread::JoinHandle;
-use tokio::sync::oneshot;
 
 /// Settings of a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// Length of new segments, bytes; a multiple of 4096.
     pub segment_bytes: u64,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES_DEFAULT }
+        Self { segment_bytes: SEGMENT_BYTES_DEFAULT, durability: Durability::Fsync }
+    }
+}
+
+impl StoreOptions {
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let bytes = self.segment_bytes;
+        if (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096) {
+            return Ok(());
+        }
+        Err(OpenError::Setting(format!(
+            "a segment of {bytes} bytes: it must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
+        )))
     }
 }
 
@@ -44,9 +52,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     queue: Arc<Queue>,
-    thread: parking_lot::Mutex<Option<JoinHandle<()>>>,
-    /// Held as long as the store is open; the operating system releases it whatever happens to us.
-    _lock: File,
+    engine: Arc<Mutex<Engine>>,
+    threads: Mutex<Option<Threads>>,
 }
 
 impl Store {
@@ -56,46 +63,28 @@ impl Store {
     /// [`OpenError::Locked`] when another writer has it; [`OpenError::Damaged`] when acknowledged data is damaged;
     /// otherwise when settings or files are not usable.
     pub fn open(data_dir: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&options.segment_bytes)
-            || !options.segment_bytes.is_multiple_of(4096)
-        {
-            return Err(OpenError::Setting(format!(
-                "a segment of {} bytes: it must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}",
-                options.segment_bytes
-            )));
-        }
-        let log_dir = data_dir.join("log");
-        fs::create_dir_all(&log_dir).map_err(|source| OpenError::Io {
-            action: "cannot create",
-            path: log_dir.clone(),
+        Self::open_in(&Environment::default(), data_dir, options)
+    }
+
+    /// As [`Store::open`], in a given environment.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_in(
+        environment: &Environment,
+        data_dir: &Path,
+        options: &StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let engine = Engine::open_with(environment, data_dir, options, true)?;
+        let (log, queue) = (engine.log(), engine.queue());
+        let engine = Arc::new(Mutex::new(engine));
+        let threads = Threads::start(&engine).map_err(|source| OpenError::Io {
+            action: "cannot start the writer of",
+            path: data_dir.into(),
             source,
         })?;
-        let lock = lock(&log_dir)?;
-        let recovered = recovery::recover(data_dir, options.segment_bytes)?;
-        let shared = Arc::new(Shared::new(log_dir, recovered.segments.clone())?);
-        recovered.index(&shared)?;
-        // Only a log that is sound as a whole takes over the page.
-        let control = ControlWriter::open_writer(data_dir, recovered.store, recovered.epoch)?;
-        control.publish(recovered.next, recovered.end);
-
-        let queue = Arc::new(Queue::default());
-        let writer = Writer::new(&recovered, options, Arc::clone(&shared), control, Arc::clone(&queue))?;
-        let thread = std::thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn({
-                let queue = Arc::clone(&queue);
-                move || {
-                    let _answers = AnswerOnPanic(queue);
-                    writer.run();
-                }
-            })
-            .map_err(|source| OpenError::Io {
-                action: "cannot start the writer of",
-                path: data_dir.into(),
-                source,
-            })?;
-        let inner = Inner { queue, thread: parking_lot::Mutex::new(Some(thread)), _lock: lock };
-        Ok(Self { log: Log::of_writer(shared), inner: Arc::new(inner) })
+        let inner = Inner { queue, engine, threads: Mutex::new(Some(threads)) };
+        Ok(Self { log, inner: Arc::new(inner) })
     }
 
     /// Hands a commit to the writer. Commits from one thread keep their order.
@@ -103,14 +92,23 @@ impl Store {
     /// # Errors
     /// When the queue is full or the store takes no more; nothing was written then.
     pub fn submit(&self, commit: PreparedCommit) -> Result<Pending, AppendError> {
-        self.inner.queue.push(commit).map(Pending)
+        self.inner.queue.push(commit)
     }
 
     /// Appends a commit: durable when this returns. Blocks; inside async code await [`Store::submit`] instead.
     ///
+    /// When nothing else is under way the calling thread writes and syncs by itself: waking another one would cost
+    /// more than it saves.
+    ///
     /// # Errors
     /// See [`AppendError`].
     pub fn append(&self, commit: PreparedCommit) -> Result<Receipt, AppendError> {
+        if self.inner.queue.is_open_and_empty()
+            && let Some(mut engine) = self.inner.engine.try_lock()
+            && engine.is_idle()
+        {
+            return engine.append(commit);
+        }
         self.submit(commit)?.wait()
     }
 
@@ -126,17 +124,6 @@ impl Store {
     }
 }
 
-/// Nobody who waits is left without an answer, not even by a bug of ours.
-struct AnswerOnPanic(Arc<Queue>);
-
-impl Drop for AnswerOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail("the writer has panicked; this is a bug");
-        }
-    }
-}
-
 impl Deref for Store {
     type Target = Log;
 
@@ -148,9 +135,8 @@ impl Deref for Store {
 impl Inner {
     fn close(&self) {
         self.queue.close();
-        if let Some(thread) = self.thread.lock().take() {
-            // A panic of the writer was reported by its own thread; its callers hear `OutcomeUnknown`.
-            let _ = thread.join();
+        if let Some(threads) = self.threads.lock().take() {
+            threads.join();
         }
     }
 }
@@ -161,61 +147,7 @@ impl Drop for Inner {
     }
 }
 
-fn lock(log_dir: &Path) -> Result<File, OpenError> {
-    let path = log_dir.join("LOCK");
-    let io = |source| OpenError::Io { action: "cannot lock", path: path.clone(), source };
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = file.take(200).read_to_string(&mut holder);
-            let holder = Some(holder.trim().to_owned()).filter(|holder| !holder.is_empty());
-            return Err(OpenError::Locked { path, holder });
-        }
-        Err(TryLockError::Error(source)) => return Err(io(source)),
-    }
-    file.set_len(0).map_err(io)?;
-    file.rewind().map_err(io)?;
-    writeln!(file, "process {}", std::process::id()).map_err(io)?;
-    Ok(file)
-}
-
-/// A commit on its way. It is a future; [`Pending::wait`] blocks instead.
-#[derive(Debug)]
-pub struct Pending(pub(crate) oneshot::Receiver<Result<Receipt, AppendError>>);
-
-const WRITER_GONE: &str = "the writer stopped before it answered";
-
-impl Pending {
-    /// Blocks until the commit is durable or refused. Not inside async code.
-    ///
-    /// # Errors
-    /// See [`AppendError`].
-    pub fn wait(self) -> Result<Receipt, AppendError> {
-        self.0
-            .blocking_recv()
-            .unwrap_or_else(|_| Err(AppendError::OutcomeUnknown { reason: WRITER_GONE.to_owned() }))
-    }
-}
-
-impl Future for Pending {
-    type Output = Result<Receipt, AppendError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|answer| {
-            answer.unwrap_or_else(|_| Err(AppendError::OutcomeUnknown { reason: WRITER_GONE.to_owned() }))
-        })
-    }
-}
-
 /// Whether a writer has this log open right now, as far as its lock tells.
-pub(crate) fn is_locked(data_dir: &Path) -> bool {
-    let path = data_dir.join("log").join("LOCK");
-    File::open(path).is_ok_and(|file| match file.try_lock_shared() {
-        Ok(()) => false,
-        Err(TryLockError::WouldBlock) => true,
-        Err(TryLockError::Error(_)) => false,
-    })
+pub(crate) fn is_locked(storage: &dyn Storage, data_dir: &Path) -> bool {
+    storage.is_locked(&data_dir.join("log").join("LOCK"))
 }

@@ -11,6 +11,7 @@ use crate::names::{CommandId, StreamId, Tag};
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use crate::recorded::{FoundCommand, RecordedCommit};
 use crate::segment::{Segment, SegmentFile};
+use crate::storage::Storage;
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ const INDEX_BATCH: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    storage: Arc<dyn Storage>,
     log_dir: PathBuf,
     pub(crate) store: Uuid,
     /// By segment number. Behind a lock only because it grows; readers clone an `Arc` and are gone.
@@ -44,7 +46,11 @@ pub(crate) struct Tail {
 }
 
 impl Shared {
-    pub(crate) fn new(log_dir: PathBuf, segments: Vec<Arc<Segment>>) -> Result<Self, OpenError> {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        log_dir: PathBuf,
+        segments: Vec<Arc<Segment>>,
+    ) -> Result<Self, OpenError> {
         let Some(first) = segments.first() else {
             return Err(OpenError::NoLog { path: log_dir });
         };
@@ -56,6 +62,7 @@ impl Shared {
                 chain: Digest::default(),
                 recorded_at: Timestamp::new(i64::MIN),
             }),
+            storage,
             log_dir,
             segments: RwLock::new(segments),
             index: RwLock::default(),
@@ -84,7 +91,9 @@ impl Shared {
         while segments.len() <= sequence as usize {
             let next = u32::try_from(segments.len()).unwrap_or(u32::MAX);
             let failed = |reason: String| ReadError::Segment { segment: next, reason };
-            match Segment::open(&self.log_dir, next).map_err(|error| failed(error.to_string()))? {
+            match Segment::open(&*self.storage, &self.log_dir, next)
+                .map_err(|error| failed(error.to_string()))?
+            {
                 SegmentFile::Used(segment) if segment.header.store == self.store => {
                     segments.push(Arc::new(segment));
                 }
@@ -181,12 +190,12 @@ impl Shared {
         Ok(RecordedCommit::new(segment, place, header))
     }
 
-    pub(crate) fn stream_version(&self, stream: &StreamId) -> Option<Version> {
-        self.index.read().stream_version(stream.as_str())
+    pub(crate) fn stream_version(&self, stream: &StreamId) -> Result<Option<Version>, ReadError> {
+        Ok(self.index.read().stream_version(stream.as_str()))
     }
 
-    pub(crate) fn newest_with_tag(&self, tag: &Tag) -> Option<Position> {
-        self.index.read().newest_with_tag(tag.as_str())
+    pub(crate) fn newest_with_tag(&self, tag: &Tag) -> Result<Option<Position>, ReadError> {
+        Ok(self.index.read().newest_with_tag(tag.as_str()))
     }
 
     pub(crate) fn find_command(&self, command: &CommandId) -> Result<Option<FoundCommand>, ReadError> {

@@ -82,7 +82,7 @@ fn guards_see_what_is_pending() {
     let first = store.submit(guarded("a-1", 0)).unwrap();
     let second = store.submit(guarded("a-2", 0)).unwrap();
     assert_eq!([first.wait().is_ok(), second.wait().is_ok()], [true, false]);
-    assert_eq!(store.newest_with_tag(&tag("seat:1")), Some(Position::ZERO));
+    assert_eq!(store.newest_with_tag(&tag("seat:1")).unwrap(), Some(Position::ZERO));
     match store.append(guarded("a-3", 0)) {
         Err(AppendError::GuardFailed { current, .. }) => assert_eq!(current, Some(0)),
         other => panic!("{other:?}"),

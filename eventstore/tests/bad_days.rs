@@ -233,7 +233,7 @@ fn rot_is_not_called_tampering() {
 #[test]
 fn segments_may_change_their_size() {
     let dir = filled(10);
-    let larger = StoreOptions { segment_bytes: 128 << 10 };
+    let larger = StoreOptions { segment_bytes: 128 << 10, ..StoreOptions::default() };
     let store = Store::open(dir.path(), &larger).unwrap();
     for number in 0..1000 {
         store.append(one("t-1", ExpectedVersion::Any, &format!("{{\"n\":{number}}}"))).unwrap();

@@ -232,7 +232,9 @@ mod tests {
     #[test]
     fn a_panic_is_told_as_a_failure_that_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
         let log = store.log();
         let stop = Stop::new();
         let mut broken = Broken(log.lineage());
@@ -244,7 +246,9 @@ mod tests {
     #[test]
     fn a_tail_that_is_stopped_is_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
         let stop = Stop::new();
         stop.stop();
         assert!(run(&store.log(), &mut [], &stop));

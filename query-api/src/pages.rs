@@ -46,8 +46,10 @@ pub(crate) struct Page {
 pub(crate) fn events(log: &Log, from: Position, limit: usize, filter: &Filter) -> Result<Page, ReadError> {
     let watermark = log.watermark();
     let mut page = Open::new(limit, b"{\"events\":[".to_vec());
-    let untagged =
-        filter.tag.as_ref().is_some_and(|tag| log.newest_with_tag(tag).is_none_or(|newest| newest < from));
+    let untagged = match &filter.tag {
+        Some(tag) => log.newest_with_tag(tag)?.is_none_or(|newest| newest < from),
+        None => false,
+    };
     let (next, end) = if from >= watermark || untagged {
         (from.max(watermark), true)
     } else if let Some(stream) = &filter.stream {

@@ -224,7 +224,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_read_keeps_its_place_when_its_request_is_given_up() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
         let models = SharedModels::open(dir.path(), &store.log());
         let service = QueryService::over(dir.path(), store.log(), models, || None);
         let (started, has_started) = mpsc::channel();
@@ -254,7 +256,9 @@ mod tests {
     #[tokio::test]
     async fn it_is_not_ready_while_its_projector_fails() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
         let models = SharedModels::open(dir.path(), &store.log());
         let is_failing = Arc::new(AtomicBool::new(false));
         let failure = {

@@ -106,7 +106,9 @@ mod tests {
     #[test]
     fn an_item_that_leaves_a_limited_column_meanwhile_only_costs_one_attempt() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
         let service = CommandService::open(store);
         let [workspace, project, board, column, first, second] = [1, 2, 3, 4, 5, 6].map(Uuid::from_u128);
         let run = |target, intent| service.execute(&order(target, intent)).unwrap();

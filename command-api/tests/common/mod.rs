@@ -53,7 +53,8 @@ impl Answer {
 }
 
 fn open(dir: &Path) -> (Store, CommandService, Router) {
-    let store = Store::open(dir, &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+    let store =
+        Store::open(dir, &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() }).unwrap();
     let service = CommandService::open(store.clone());
     let router = command_api::router(AppState::new(service.clone()));
     (store, service, router)

@@ -99,15 +99,8 @@ impl CrcSeed {
     }
 }
 
-/// Appends a whole frame to `out`: header, base versions, body, padding.
-pub(crate) fn encode(
-    out: &mut Vec<u8>,
-    seed: &CrcSeed,
-    offset: u64,
-    header: &FrameHeader,
-    base_versions: &[Version],
-    body: &[u8],
-) {
+/// Appends a whole frame to `out`: header, base versions, body, padding. All but what [`stamp`] adds.
+pub(crate) fn encode(out: &mut Vec<u8>, header: &FrameHeader, base_versions: &[Version], body: &[u8]) {
     debug_assert_eq!(base_versions.len(), usize::from(header.streams));
     debug_assert_eq!(body.len(), header.body_len as usize);
     let start = out.len();
@@ -123,16 +116,38 @@ pub(crate) fn encode(
     put(bytes, 24, &header.epoch.to_le_bytes());
     put(bytes, 32, &header.first.get().to_le_bytes());
     put(bytes, 40, &header.recorded_at.get().to_le_bytes());
-    put(bytes, 48, &header.durable_upto.get().to_le_bytes());
-    put(bytes, 56, &header.durable_end.bits().to_le_bytes());
     put(bytes, 64, &header.chain.0);
     for (index, version) in base_versions.iter().enumerate() {
         put(bytes, FRAME_HEADER_BYTES + 8 * index, &version.get().to_le_bytes());
     }
-    let crc = seed.header_crc(offset, bytes);
-    put(bytes, 4, &crc.to_le_bytes());
     out.extend_from_slice(body);
     out.resize(start + header.frame_len(), 0);
+}
+
+/// Completes the header of an encoded frame, when what is durable before it is known: that, and the CRC. `header` is
+/// the frame's header with its base versions, `offset` where it will stand.
+pub(crate) fn stamp(
+    header: &mut [u8],
+    seed: &CrcSeed,
+    offset: u64,
+    durable_upto: Position,
+    durable_end: LogOffset,
+) {
+    put(header, 48, &durable_upto.get().to_le_bytes());
+    put(header, 56, &durable_end.bits().to_le_bytes());
+    let crc = seed.header_crc(offset, header);
+    put(header, 4, &crc.to_le_bytes());
+}
+
+/// What the bytes at `offset` say the length of the frame there is, unchecked but within the limits: so much has to
+/// be readable before the frame is looked at.
+pub(crate) fn claimed_len(segment: &[u8], offset: u64) -> u64 {
+    let fixed = usize::try_from(offset).ok().and_then(|at| slice(segment, at, FRAME_HEADER_BYTES).ok());
+    let lengths = fixed.and_then(|fixed| Some((u16_at(fixed, 18).ok()?, u32_at(fixed, 12).ok()?)));
+    lengths.map_or(0, |(streams, body)| {
+        let streams = usize::from(streams).min(COMMIT_STREAMS_MAX);
+        frame_len(streams, (body as usize).min(COMMIT_BYTES_MAX)) as u64
+    })
 }
 
 /// A frame whose CRCs and padding are sound, as a view of the segment's bytes.

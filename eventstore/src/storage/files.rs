@@ -61,6 +61,10 @@ impl Storage for Files {
         writeln!(file, "{note}")?;
         Ok(Box::new(file))
     }
+
+    fn is_locked(&self, path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
 }
 
 impl StorageFile for File {

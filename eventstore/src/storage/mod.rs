@@ -71,6 +71,9 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// # Errors
     /// `WouldBlock` when somebody else has it; otherwise what the operating system says.
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn Any + Send + Sync>>;
+
+    /// Whether somebody has the lock of a file right now.
+    fn is_locked(&self, path: &Path) -> bool;
 }
 
 /// An open file. Writing and reading go through one page cache: what is written is read (and mapped) at once.
@@ -126,7 +129,7 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     fn shared_page(&self, len: usize, writable: bool) -> io::Result<SharedPage>;
 }
 
-impl dyn StorageFile {
+impl dyn StorageFile + '_ {
     /// Writes all of `bytes`, however many steps it takes.
     ///
     /// # Errors

@@ -64,8 +64,8 @@ impl Mapped {
 pub fn verify(data_dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
     let log_dir = data_dir.join("log");
     // The page is read before the files are listed: a live writer may begin a segment in between.
-    let live = store::is_locked(data_dir);
-    let published = control::last_published(data_dir)?;
+    let live = store::is_locked(&*crate::storage::Environment::default().storage, data_dir);
+    let published = control::last_published(&*crate::storage::Environment::default().storage, data_dir)?;
     let segments = map_segments(&log_dir)?;
     if segments.is_empty() {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
@@ -214,7 +214,7 @@ impl Run<'_> {
             // The digest that the next header has of this segment is computed beside the walk.
             let digest = next_header.as_ref().map(|next| {
                 let counted = usize::try_from(next.previous.valid_len).unwrap_or(usize::MAX).min(bytes.len());
-                scope.spawn(move || digest::sha256(&bytes[..counted]))
+                scope.spawn(move || segment_digest(&bytes[..counted]))
             });
             self.frames(scope, sequence, (bytes, &seed, stop));
             digest.and_then(|thread| thread.join().ok())
@@ -402,4 +402,19 @@ impl Run<'_> {
         self.report.bytes = self.total;
         self.report
     }
+}
+
+/// The digest that the next header has of a segment, over its first bytes as they are.
+fn segment_digest(counted: &[u8]) -> crate::numbers::Digest {
+    let at = SEGMENT_HEADER_BYTES.min(counted.len());
+    let mut digest = digest::SegmentDigest::new(&counted[..at]);
+    let mut at = at;
+    while let Some(frame) = counted.get(at..).filter(|rest| rest.len() >= 96) {
+        let header = 96 + 8 * usize::from(u16::from_le_bytes([frame[18], frame[19]]));
+        digest.frame(&frame[..header.min(frame.len())]);
+        at += usize::try_from(crate::format::frame::claimed_len(counted, at as u64))
+            .unwrap_or(usize::MAX)
+            .max(8);
+    }
+    digest.finish()
 }

@@ -21,7 +21,7 @@ pub fn open(dir: &Path) -> Store {
 
 /// Segments of 64 KiB, so that tests roll over them.
 pub fn small() -> StoreOptions {
-    StoreOptions { segment_bytes: 64 << 10 }
+    StoreOptions { segment_bytes: 64 << 10, ..StoreOptions::default() }
 }
 
 pub fn stream(name: &str) -> StreamId {

@@ -131,7 +131,7 @@ impl World {
 }
 
 pub(crate) fn open(data_dir: &Path) -> Store {
-    Store::open(data_dir, &StoreOptions { segment_bytes: 1 << 20 }).unwrap()
+    Store::open(data_dir, &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() }).unwrap()
 }
 
 pub(crate) fn replay(log: &Log) -> Models {

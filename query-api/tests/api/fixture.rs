@@ -42,7 +42,9 @@ impl Fixture {
 
     fn build(is_projected: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
         let service = QueryService::start(dir.path(), store.log()).unwrap();
         let router = query_api::router(service.clone());
         let projector = is_projected.then(|| Projector::start(dir.path(), store.log()).unwrap());

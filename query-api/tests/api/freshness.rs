@@ -92,7 +92,8 @@ async fn it_is_ready_and_counts_what_it_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn models_start_from_the_newest_image_or_are_shared() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20 }).unwrap();
+    let store =
+        Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() }).unwrap();
     for _ in 0..20 {
         append_many(&store, "raw-1", 2_000);
     }

@@ -58,7 +58,7 @@ async fn the_binary_waits_for_the_log_and_follows_it() {
     let mut lines = BufReader::new(running.0.stderr.take().unwrap());
     line_with(&mut lines, "there is no log yet");
 
-    let options = StoreOptions { segment_bytes: 1 << 20 };
+    let options = StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() };
     let store = Store::open(&dir.path().join("data"), &options).unwrap();
     let world = World::create(&store, "acme");
     let url = line_with(&mut lines, "url=http://");
