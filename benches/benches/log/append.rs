@@ -8,7 +8,9 @@ use crate::bare::{self, Segments};
 use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::load::{self, Payloads};
 use crate::machine;
-use eventstore::{ExpectedVersion, Guard, Position, Store, Tag, Version};
+use eventstore::{
+    Durability, ExpectedVersion, Guard, Position, PreparedCommit, Receipt, Store, StoreOptions, StreamId, Tag,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -17,6 +19,7 @@ use std::time::Instant;
 const FRAME_HEADER_BYTES: u64 = 96;
 const SEGMENT_HEADER_BYTES: u64 = 4096;
 const BARE: &str = "pwrite + fdatasync of the same bytes, one group of all clients at a time";
+const BARE_OS: &str = "pwrite of the same bytes, one group of all clients at a time";
 const ROLLS: u64 = 10;
 
 /// What one figure appends.
@@ -25,14 +28,31 @@ struct Shape {
     clients: usize,
     batch: usize,
     payload: usize,
-    guarded: bool,
+    kind: Kind,
     commits: u64,
+}
+
+/// What is particular about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// Every commit is guarded against newer events with its tag.
+    Guarded,
+    /// The one client is a thread that blocks, so that it may write and sync by itself.
+    Blocking,
+    /// Answered before the sync.
+    Os,
 }
 
 impl Shape {
     fn name(&self) -> String {
-        let guard = if self.guarded { ", tag guard" } else { "" };
-        format!("append {} x {}, {} B{guard}", self.clients, self.batch, self.payload)
+        let kind = match self.kind {
+            Kind::Plain => "",
+            Kind::Guarded => ", tag guard",
+            Kind::Blocking => ", blocking caller",
+            Kind::Os => ", durability os",
+        };
+        format!("append {} x {}, {} B{kind}", self.clients, self.batch, self.payload)
     }
 
     fn events(&self) -> u64 {
@@ -42,7 +62,7 @@ impl Shape {
     fn frame(&self, payloads: &Payloads) -> usize {
         let stream = load::stream(0);
         let expected = ExpectedVersion::NoStream;
-        if self.guarded {
+        if self.kind == Kind::Guarded {
             return payloads.guarded(&stream, expected, 0, guard(0, Position::ZERO)).frame_len();
         }
         payloads.commit(&stream, self.batch, expected, 0).frame_len()
@@ -74,11 +94,12 @@ pub(crate) fn run(bench: &mut Bench) {
             clients,
             batch,
             payload,
-            guarded: false,
+            kind: Kind::Plain,
             commits: commits * scale / part,
         };
         let mut shapes = vec![
             shape(1, 1, 5_120),
+            Shape { kind: Kind::Blocking, ..shape(1, 1, 5_120) },
             shape(8, 1, 16_000),
             shape(64, 1, 102_400),
             shape(1, 100, 1_600),
@@ -86,7 +107,9 @@ pub(crate) fn run(bench: &mut Bench) {
             shape(64, 100, 2_560),
         ];
         if payload == 256 {
-            shapes.push(Shape { guarded: true, ..shape(64, 1, 102_400) });
+            shapes.push(Shape { kind: Kind::Guarded, ..shape(64, 1, 102_400) });
+            shapes.push(Shape { kind: Kind::Os, ..shape(64, 1, 102_400) });
+            shapes.push(Shape { kind: Kind::Os, ..shape(64, 10, 25_600) });
         }
         for shape in shapes {
             figures(bench, shape);
@@ -131,7 +154,9 @@ fn figures(bench: &mut Bench, shape: Shape) {
             .with("segment_rolls", our_rolls)
             .with("ceiling_segment_rolls", bare_rolls)
     };
+    let ceiling_is = if shape.kind == Kind::Os { BARE_OS } else { BARE };
     let mut goals = match (shape.clients, shape.batch) {
+        _ if shape.kind == Kind::Os => Vec::new(),
         (1, 1) => vec![Goal::RatioAtLeast(0.8)],
         (64, 1) => vec![Goal::RatioAtLeast(0.5), Goal::AtLeast(200_000.0)],
         (64, 10) => vec![Goal::RatioAtLeast(0.6), Goal::AtLeast(700_000.0)],
@@ -142,7 +167,9 @@ fn figures(bench: &mut Bench, shape: Shape) {
         // The absolute goals are for small events.
         goals.retain(|goal| matches!(goal, Goal::RatioAtLeast(_)));
     }
-    bench.print(detail(Figure::new(name.clone(), "events/s", runs.clone()).ceiling_is(BARE).goals(&goals)));
+    bench.print(detail(
+        Figure::new(name.clone(), "events/s", runs.clone()).ceiling_is(ceiling_is).goals(&goals),
+    ));
     if (shape.clients, shape.batch) != (1, 1) {
         return;
     }
@@ -152,16 +179,16 @@ fn figures(bench: &mut Bench, shape: Shape) {
             runs.iter().zip(latencies).map(|(run, all)| Run { value: value(all), ..run.clone() }).collect()
         };
         let runs = Runs { ours: of(&runs.ours, &latencies), ceiling: of(&runs.ceiling, &bare_latencies) };
-        bench.print(detail(Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(BARE)));
+        bench.print(detail(Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(ceiling_is)));
     }
 }
 
 fn bare(dir: &Path, shape: Shape, frame: usize, segment_bytes: u64) -> Timed {
     let scratch = machine::scratch(dir);
     machine::settle(dir);
-    let device = machine::device_bytes();
+    let device = machine::device_bytes(dir);
     let noise: Vec<u8> = (0..frame * shape.clients).map(|at| (at % 251) as u8 + 1).collect();
-    let mut segments = Segments::begin(scratch.path(), segment_bytes, true);
+    let mut segments = Segments::begin(scratch.path(), segment_bytes, shape.kind != Kind::Os);
     let mut latencies = Vec::with_capacity(shape.commits as usize);
     let began = Instant::now();
     let mut left = shape.commits as usize;
@@ -175,10 +202,11 @@ fn bare(dir: &Path, shape: Shape, frame: usize, segment_bytes: u64) -> Timed {
     let seconds = began.elapsed().as_secs_f64();
     let (bytes, rolls) = (segments.written, u64::from(segments.rolls));
     segments.end();
+    machine::settle(dir);
     let run = Run {
         value: shape.events() as f64 / seconds,
         bytes,
-        device_bytes: Some(machine::device_bytes() - device),
+        device_bytes: machine::device_bytes(dir).zip(device).map(|(now, before)| now - before),
     };
     Timed { run, latencies, rolls }
 }
@@ -187,37 +215,45 @@ fn ours(dir: &Path, shape: Shape, payloads: &Arc<Payloads>, segment_bytes: u64) 
     let scratch = machine::scratch(dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     machine::settle(dir);
-    let device = machine::device_bytes();
-    let store = Store::open(scratch.path(), &load::options(segment_bytes)).unwrap();
+    let device = machine::device_bytes(dir);
+    let durability = if shape.kind == Kind::Os { Durability::Os } else { Durability::Fsync };
+    let options = StoreOptions { segment_bytes, durability };
+    let store = Store::open(scratch.path(), &options).unwrap();
     let budget = Arc::new(AtomicI64::new(shape.commits as i64));
     let written = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
-    let clients: Vec<_> = (0..shape.clients as u64)
-        .map(|number| {
-            let client = Client {
-                store: store.clone(),
-                payloads: Arc::clone(payloads),
-                budget: Arc::clone(&budget),
-                written: Arc::clone(&written),
-                number,
-            };
-            runtime.spawn(client.run(shape))
-        })
-        .collect();
+    let mut clients = (0..shape.clients as u64).map(|number| Client {
+        store: store.clone(),
+        payloads: Arc::clone(payloads),
+        budget: Arc::clone(&budget),
+        written: Arc::clone(&written),
+        stream: load::stream(number),
+        expected: ExpectedVersion::NoStream,
+        after: Position::ZERO,
+        number,
+        appended: 0,
+    });
     let mut latencies = Vec::with_capacity(shape.commits as usize);
-    for client in clients {
-        latencies.extend(runtime.block_on(client).unwrap());
+    if shape.kind == Kind::Blocking {
+        let client = clients.next().unwrap();
+        latencies = std::thread::spawn(move || client.run_blocking(shape)).join().unwrap();
+    } else {
+        let clients: Vec<_> = clients.map(|client| runtime.spawn(client.run(shape))).collect();
+        for client in clients {
+            latencies.extend(runtime.block_on(client).unwrap());
+        }
     }
     let seconds = began.elapsed().as_secs_f64();
     assert_eq!(store.watermark().get(), shape.events(), "the log does not hold what was appended");
     store.close();
     drop(store);
+    machine::settle(dir);
     let bytes = written.load(Ordering::Relaxed);
     let rolls = check_bytes(scratch.path(), bytes);
     let run = Run {
         value: shape.events() as f64 / seconds,
         bytes,
-        device_bytes: Some(machine::device_bytes() - device),
+        device_bytes: machine::device_bytes(dir).zip(device).map(|(now, before)| now - before),
     };
     Timed { run, latencies, rolls }
 }
@@ -247,32 +283,55 @@ struct Client {
     budget: Arc<AtomicI64>,
     written: Arc<AtomicU64>,
     number: u64,
+    stream: StreamId,
+    expected: ExpectedVersion,
+    after: Position,
+    appended: u64,
 }
 
 impl Client {
-    async fn run(self, shape: Shape) -> Vec<f64> {
-        let stream = load::stream(self.number);
-        let mut expected = ExpectedVersion::NoStream;
-        let mut after = Position::ZERO;
-        let mut pick = self.number * 31;
-        let mut latencies = Vec::new();
-        let mut bytes = 0;
-        while self.budget.fetch_sub(1, Ordering::Relaxed) > 0 {
-            let asked = Instant::now();
-            let commit = if shape.guarded {
-                self.payloads.guarded(&stream, expected, pick, guard(self.number, after))
-            } else {
-                self.payloads.commit(&stream, shape.batch, expected, pick)
-            };
-            bytes += commit.frame_len() as u64;
-            let receipt = self.store.submit(commit).unwrap().await.unwrap();
-            latencies.push(asked.elapsed().as_secs_f64() * 1e6);
-            let version: Version = receipt.versions[0].1;
-            expected = ExpectedVersion::Exact(version);
-            after = receipt.next;
-            pick += shape.batch as u64;
+    /// The next commit; `None` when all have been made.
+    fn prepare(&self, shape: Shape) -> Option<PreparedCommit> {
+        if self.budget.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return None;
         }
-        self.written.fetch_add(bytes, Ordering::Relaxed);
+        let pick = self.number * 31 + self.appended;
+        let commit = if shape.kind == Kind::Guarded {
+            self.payloads.guarded(&self.stream, self.expected, pick, guard(self.number, self.after))
+        } else {
+            self.payloads.commit(&self.stream, shape.batch, self.expected, pick)
+        };
+        self.written.fetch_add(commit.frame_len() as u64, Ordering::Relaxed);
+        Some(commit)
+    }
+
+    fn acknowledged(&mut self, receipt: &Receipt, shape: Shape) {
+        self.expected = ExpectedVersion::Exact(receipt.versions[0].1);
+        self.after = receipt.next;
+        self.appended += shape.batch as u64;
+    }
+
+    async fn run(mut self, shape: Shape) -> Vec<f64> {
+        let mut latencies = Vec::new();
+        let mut asked = Instant::now();
+        while let Some(commit) = self.prepare(shape) {
+            let receipt = self.store.submit(commit).unwrap().await.unwrap();
+            self.acknowledged(&receipt, shape);
+            latencies.push(asked.elapsed().as_secs_f64() * 1e6);
+            asked = Instant::now();
+        }
+        latencies
+    }
+
+    fn run_blocking(mut self, shape: Shape) -> Vec<f64> {
+        let mut latencies = Vec::new();
+        let mut asked = Instant::now();
+        while let Some(commit) = self.prepare(shape) {
+            let receipt = self.store.append(commit).unwrap();
+            self.acknowledged(&receipt, shape);
+            latencies.push(asked.elapsed().as_secs_f64() * 1e6);
+            asked = Instant::now();
+        }
         latencies
     }
 }

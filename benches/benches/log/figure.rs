@@ -8,7 +8,7 @@ pub(crate) struct Run {
     pub(crate) value: f64,
     /// Bytes that the log (or the ceiling) was asked to write, read or hash.
     pub(crate) bytes: u64,
-    /// Bytes of this process that were bound for the device, as `/proc/self/io` counts them.
+    /// Bytes that the device was given, or had to give.
     pub(crate) device_bytes: Option<u64>,
 }
 
@@ -143,8 +143,8 @@ impl Printer {
         self.rows.push(row);
         if self.json {
             let bytes = |runs: &[Run]| runs.iter().map(|run| run.bytes).max().filter(|bytes| *bytes > 0);
-            let device =
-                |runs: &[Run]| runs.iter().filter_map(|run| run.device_bytes).max_by_key(|bytes| *bytes);
+            // Neighbours write to the same device: the run with the least is the nearest to the truth.
+            let device = |runs: &[Run]| runs.iter().filter_map(|run| run.device_bytes).min();
             let mut line = json!({
                 "figure": figure.name, "unit": figure.unit, "value": round(value),
                 "ceiling": ceiling.map(round), "ratio": ratio.map(round),

@@ -1,7 +1,7 @@
 //! What goes into the log: events of a given size, commits of a given number of them, whole stores.
 
 use eventstore::{
-    CommitBuilder, ContentType, EventType, ExpectedVersion, Guard, Metadata, NewEvent, Pending,
+    CommitBuilder, ContentType, Durability, EventType, ExpectedVersion, Guard, Metadata, NewEvent, Pending,
     PreparedCommit, Store, StoreOptions, StreamId, Tag,
 };
 use std::collections::VecDeque;
@@ -103,7 +103,7 @@ pub(crate) fn stream(number: u64) -> StreamId {
 }
 
 pub(crate) fn options(segment_bytes: u64) -> StoreOptions {
-    StoreOptions { segment_bytes }
+    StoreOptions { segment_bytes, durability: Durability::Fsync }
 }
 
 /// Makes a store of these commits and closes it.

@@ -3,6 +3,7 @@
 use rustix::fs::Advice;
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const TMPFS_MAGIC: u32 = 0x0102_1994;
@@ -34,9 +35,15 @@ fn counter(file: &str, name: &str) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Bytes of this process bound for a device: pages that it made dirty, counted once per time they became so.
-pub(crate) fn device_bytes() -> u64 {
-    counter("/proc/self/io", "write_bytes")
+/// Bytes written so far to the block device below a directory, by whomever; `None` where that cannot be said. A
+/// process's own count (`write_bytes` of `/proc/self/io`) would be nicer, but counts whole large folios of which only a
+/// block is written.
+pub(crate) fn device_bytes(dir: &Path) -> Option<u64> {
+    let device = std::fs::metadata(dir).unwrap().dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    let sectors: u64 = stat.split_whitespace().nth(6)?.parse().ok()?;
+    Some(sectors * 512)
 }
 
 /// Bytes that this process had fetched from a device, read ahead included.

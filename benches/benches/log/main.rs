@@ -76,7 +76,7 @@ fn main() {
     machine::assert_on_disk(&dir);
     eprintln!("{}", machine::describe(&dir));
     eprintln!(
-        "device bytes: write_bytes of /proc/self/io (pages this process made dirty), the zeros of new segments included"
+        "device bytes written: of the whole block device (/sys), zeros of new segments included; read: of this process"
     );
     let runs = runs.unwrap_or(if quick { 3 } else { 5 });
     let mut bench = Bench { dir, quick, runs, only, printer: Printer::new(json, markdown) };
