@@ -430,7 +430,7 @@ impl Engine {
             let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), sequence);
             match opened.map_err(|error| failed(error.to_string()))? {
                 SegmentFile::Used(segment) if segment.header == next.header => {
-                    self.shared.add_segment(Arc::new(segment));
+                    self.shared.add_segment(segment);
                 }
                 _ => return Err(failed("its header is not what was written".to_owned())),
             }

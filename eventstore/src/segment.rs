@@ -12,6 +12,7 @@ use crate::format::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mapped::Map;
 use crate::storage::{Access, Storage};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that are faulted in at a time.
@@ -37,7 +38,7 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 pub(crate) enum SegmentFile {
     /// It has a sound header.
-    Used(Segment),
+    Used(Arc<Segment>),
     /// Its header is all zero, or it is too short to have one.
     Prepared,
     /// There is something in the place of its header.
@@ -83,7 +84,7 @@ impl Segment {
         let map = file.map().map_err(io("cannot map"))?;
         let chunks = usize::try_from(len.div_ceil(CHUNK)).unwrap_or(0);
         let faulted = (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Ok(SegmentFile::Used(Self { header, seed: CrcSeed::new(&header.salt), map, faulted }))
+        Ok(SegmentFile::Used(Arc::new(Self { header, seed: CrcSeed::new(&header.salt), map, faulted })))
     }
 
     /// The frame at `offset`, checked; `None` where nothing has been written.

@@ -53,7 +53,7 @@ pub(crate) fn used_segments(
             break;
         }
         match Segment::open(storage, log_dir, sequence)? {
-            SegmentFile::Used(segment) => used.push(Arc::new(segment)),
+            SegmentFile::Used(segment) => used.push(segment),
             SegmentFile::Prepared => break,
             SegmentFile::Broken(error) => {
                 return Err(OpenError::BadSegment { segment: sequence, reason: error.to_string() });

@@ -95,7 +95,7 @@ impl Shared {
                 .map_err(|error| failed(error.to_string()))?
             {
                 SegmentFile::Used(segment) if segment.header.store == self.store => {
-                    segments.push(Arc::new(segment));
+                    segments.push(segment);
                 }
                 SegmentFile::Used(segment) => {
                     return Err(ReadError::OtherStore { expected: self.store, found: segment.header.store });

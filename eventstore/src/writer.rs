@@ -74,7 +74,10 @@ impl Writer {
         loop {
             let wanted = if self.flying { WORTH_WAKING } else { 1 };
             match self.queue.wait((!closing).then_some(wanted), quiet) {
-                Woken::Flushed(flush, done) => self.flushed(flush, done),
+                Woken::Flushed(flushed) => {
+                    let (flush, done) = *flushed;
+                    self.flushed(flush, done);
+                }
                 Woken::Queue => {
                     closing = self.queue.is_closed();
                     self.work();
