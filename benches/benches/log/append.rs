@@ -103,6 +103,7 @@ pub(crate) fn run(bench: &mut Bench) {
             shape(8, 1, 16_000),
             shape(64, 1, 102_400),
             shape(1, 100, 1_600),
+            shape(8, 100, 2_400),
             shape(64, 10, 25_600),
             shape(64, 100, 2_560),
         ];

@@ -30,13 +30,14 @@ pub(crate) struct Bench {
     dir: PathBuf,
     quick: bool,
     runs: usize,
-    only: Option<String>,
+    /// Parts of names; a figure is measured when its name has one of them. None: all are.
+    only: Vec<String>,
     printer: Printer,
 }
 
 impl Bench {
     fn wants(&self, figure: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| figure.contains(only.as_str()))
+        self.only.is_empty() || self.only.iter().any(|part| figure.contains(part.as_str()))
     }
 
     fn print(&mut self, figure: Figure) {
@@ -44,20 +45,19 @@ impl Bench {
     }
 }
 
-const USAGE: &str =
-    "options: --quick, --json, --markdown, --only <part of a figure's name>, --dir <directory>, --runs <n>";
+const USAGE: &str = "options: --quick, --json, --markdown, --only <part of a figure's name> (more than one is fine), --dir <directory>, --runs <n>";
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (mut quick, mut json, mut markdown) = (false, false, false);
-    let (mut only, mut dir, mut runs) = (None, None, None);
+    let (mut only, mut dir, mut runs) = (Vec::new(), None, None);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value; {USAGE}"));
         match argument.as_str() {
             "--quick" => quick = true,
             "--json" => json = true,
             "--markdown" => markdown = true,
-            "--only" => only = Some(value()),
+            "--only" => only.push(value()),
             "--dir" => dir = Some(PathBuf::from(value())),
             "--runs" => runs = Some(value().parse().expect("--runs is a number")),
             // Cargo says this to every bench.
