@@ -68,4 +68,4 @@ pub use pending::Pending;
 pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
 pub use store::{Store, StoreOptions};
-pub use verify::verify;
+pub use verify::{verify, verify_in};
