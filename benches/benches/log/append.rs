@@ -148,6 +148,11 @@ fn figures(bench: &mut Bench, shape: Shape) {
         bare_rolls.min(our_rolls) >= ROLLS,
         "{name}: {bare_rolls} and {our_rolls} segment rolls are too few to be honest"
     );
+    let bytes = runs.ceiling[0].bytes;
+    assert!(
+        runs.ours.iter().chain(&runs.ceiling).all(|run| run.bytes == bytes),
+        "{name}: log and ceiling did not write the same number of bytes"
+    );
     let detail = |figure: Figure| {
         figure
             .with("frame_bytes", frame as u64)
