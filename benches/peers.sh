@@ -37,8 +37,8 @@ if [ ! -w "$scripts" ]; then
 fi
 load=${quick:---secs 5 --reps 3}
 export PEERS_DATA="$dir/data" PYTHONDONTWRITEBYTECODE=1
-# How long the load generators wait for the other tenants of the machine before each figure.
-export BENCH_QUIET_WAIT="${BENCH_QUIET_WAIT:-10}"
+# How many seconds the load generators wait for the other tenants of the machine to be quiet.
+[ -n "$quick" ] || export BENCH_QUIET_WAIT="${BENCH_QUIET_WAIT:-10}"
 
 echo "== our log" >&2
 cd "$repository"
