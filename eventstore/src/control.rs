@@ -46,11 +46,13 @@ impl ControlPage {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(OpenError::Io { action: "cannot open", path, source }),
         };
-        // A page that is too short is one that the writer is just making.
-        let Ok(page) = file.shared_page(CONTROL_PAGE_BYTES, false) else {
-            return Ok(None);
+        let page = match file.shared_page(CONTROL_PAGE_BYTES, false) {
+            Ok(page) => Self(page),
+            // A page that is too short is one that the writer is just making. Any other failure says nothing about the
+            // page, and must not be taken for its absence.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Ok(None),
+            Err(source) => return Err(OpenError::Io { action: "cannot map", path, source }),
         };
-        let page = Self(page);
         Ok((page.0.long(0).load(Acquire) == u64::from_le_bytes(CONTROL_MAGIC)).then_some(page))
     }
 

@@ -362,7 +362,8 @@ impl Run<'_> {
         }
         let message =
             format!("acknowledged data is gone: the log reached {furthest}, its frames end at {ended}");
-        let class = if furthest.segment() as usize >= files { Class::MissingSegment } else { Class::Truncated };
+        let class =
+            if furthest.segment() as usize >= files { Class::MissingSegment } else { Class::Truncated };
         self.find(class, ended.segment(), ended.offset(), message);
     }
 
