@@ -221,6 +221,7 @@ fn round(value: f64) -> f64 {
 
 fn short(value: f64) -> String {
     match value.abs() {
+        tiny if tiny > 0.0 && tiny < 0.1 => format!("{value:.4}"),
         small if small < 10.0 => format!("{value:.2}"),
         middle if middle < 1000.0 => format!("{value:.1}"),
         _ => grouped(value),
