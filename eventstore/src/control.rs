@@ -106,10 +106,11 @@ impl ControlWriter {
         }
         let file = storage.open(&path, Access::Open).map_err(io("cannot open"))?;
         // The same file is used over again, so that readers who have it mapped hear of the new writer.
-        if file.len().map_err(io("cannot look at"))? < CONTROL_PAGE_BYTES as u64 {
-            // Written rather than extended: a hole would need room later, and find it missing by a signal.
-            file.write_all_at(&[0; CONTROL_PAGE_BYTES], 0).map_err(io("cannot make"))?;
-        }
+        // What is there is written once more: a hole in the file would need room when the map is stored into, and would
+        // find it missing by a signal.
+        let mut bytes = [0; CONTROL_PAGE_BYTES];
+        file.read_full_at(&mut bytes, 0).map_err(io("cannot read"))?;
+        file.write_all_at(&bytes, 0).map_err(io("cannot make"))?;
         let page = file.shared_page(CONTROL_PAGE_BYTES, true).map_err(io("cannot map"))?;
         let [low, high] = halves(store);
         if [page.long(STORE_AT).load(Relaxed), page.long(STORE_AT + 8).load(Relaxed)] != [low, high] {

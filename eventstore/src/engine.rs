@@ -434,21 +434,26 @@ impl Engine {
     }
 
     fn index(&mut self, flush: &mut Flush) -> Result<(), ReadError> {
+        // What can fail comes first: whoever hears that the outcome is unknown has shown it to nobody.
+        let next =
+            flush.group.next_segment.take().map(|next| self.begun_segment(&next.header)).transpose()?;
         self.shared.append_durable(&mem::take(&mut flush.group.appended))?;
-        if let Some(next) = flush.group.next_segment.take() {
-            let sequence = next.header.sequence;
-            let failed = |reason: String| ReadError::Segment { segment: sequence, reason };
-            let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), sequence);
-            match opened.map_err(|error| failed(error.to_string()))? {
-                SegmentFile::Used(segment) if segment.header == next.header => {
-                    self.shared.add_segment(segment);
-                }
-                _ => return Err(failed("its header is not what was written".to_owned())),
-            }
-            self.preparer.begin(sequence + 1);
+        if let Some(segment) = next {
+            self.preparer.begin(segment.header.sequence + 1);
+            self.shared.add_segment(segment);
         }
         // Only a step into the next segment is left.
         self.shared.advance(flush.reach.end)
+    }
+
+    /// The segment that a flush has begun, as everybody else will find it.
+    fn begun_segment(&self, header: &SegmentHeader) -> Result<Arc<Segment>, ReadError> {
+        let failed = |reason: String| ReadError::Segment { segment: header.sequence, reason };
+        let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), header.sequence);
+        match opened.map_err(|error| failed(error.to_string()))? {
+            SegmentFile::Used(segment) if segment.header == *header => Ok(segment),
+            _ => Err(failed("its header is not what was written".to_owned())),
+        }
     }
 
     /// One unit of work on the index of segments that have ended: a file written, or files merged. True when something

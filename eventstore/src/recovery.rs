@@ -82,12 +82,8 @@ pub(crate) fn recover(
         }
         return create(environment, data_dir, &log_dir, segment_bytes);
     };
-    let store = last.header.store;
-    if let Some(foreign) = segments.iter().find(|segment| segment.header.store != store) {
-        let reason = format!("it belongs to store {}, the log to store {store}", foreign.header.store);
-        return Err(OpenError::BadSegment { segment: foreign.header.sequence, reason });
-    }
-
+    // The first one says whose log this is: a foreign segment at the end is the foreign one, not all the others.
+    let store = segments.first().map_or(last.header.store, |first| first.header.store);
     // All of it is read before any of it is believed or doubted: a bad sector is neither torn nor damaged.
     last.fault_in(0, last.len()).map_err(|error| OpenError::BadSegment {
         segment: last.header.sequence,

@@ -75,7 +75,10 @@ impl<'a> Body<'a> {
         if self.command_table.is_empty() {
             return Ok(Vec::new());
         }
-        codec::decode(self.command_table).map_err(|_| FormatError("the command table cannot be read"))
+        let unreadable = FormatError("the command table cannot be read");
+        let commands: Vec<CommandRecord> = codec::decode(self.command_table).map_err(|_| unreadable)?;
+        // An outcome that is neither decodes all the same.
+        if commands.iter().all(|command| command.outcome <= 1) { Ok(commands) } else { Err(unreadable) }
     }
 
     /// Whether the command table is what its encoder makes of commands and `events` events: it is fixed-width, none
