@@ -47,6 +47,7 @@ pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Sh
         return Err(no_log());
     }
     catch_up(&shared, published.end)?;
+    shared.durable_to(published.durable_end);
 
     let stop = Arc::new(AtomicBool::new(false));
     let thread = {
@@ -68,7 +69,8 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
         // The ticket is read before the end: whatever is published in between makes the wait return at once.
         let ticket = page.ticket();
-        if let Some(published) = page.published().filter(|published| published.store == shared.store)
+        let published = page.published().filter(|published| published.store == shared.store);
+        if let Some(published) = published
             && published.end > shared.tail().end
             && let Err(error) = shared.advance(published.end)
         {
@@ -81,6 +83,9 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
             std::thread::sleep(LOOK_AGAIN);
             continue;
         }
+        if let Some(published) = published {
+            shared.durable_to(published.durable_end);
+        }
         page.wait(ticket, LOOK_AGAIN);
     }
 }
@@ -92,12 +97,16 @@ pub(crate) fn open_offline(environment: &Environment, data_dir: &Path) -> Result
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
     let shared = Arc::new(Shared::new(Arc::clone(&environment.storage), data_dir.join("log"), segments)?);
-    let end = match control::last_published(&*environment.storage, data_dir)? {
+    let (end, durable_end) = match control::last_published(&*environment.storage, data_dir)? {
         // A live writer may be in the middle of a frame; what it has published is what there is.
-        Some(published) if published.store == last.header.store => published.end,
-        _ => LogOffset::new(last.header.sequence, scan::walk(&last, |_, _| {}).offset),
+        Some(published) if published.store == last.header.store => (published.end, published.durable_end),
+        _ => {
+            let walked = scan::walk(&last, |_, _| {});
+            (LogOffset::new(last.header.sequence, walked.offset), walked.durable_end)
+        }
     };
     catch_up(&shared, end)?;
+    shared.durable_to(durable_end);
     Ok(shared)
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     /// Held while advancing, so that two callers never index one frame twice.
     tail: Mutex<Tail>,
     pub(crate) watermark: watch::Sender<Position>,
+    /// Everything below it is on disk, and below it copies may be taken. Never ahead of what is indexed.
+    pub(crate) durable_end: watch::Sender<LogOffset>,
 }
 
 /// How far the log has been indexed.
@@ -67,7 +69,18 @@ impl Shared {
             segments: RwLock::new(segments),
             index: RwLock::default(),
             watermark: watch::Sender::new(Position::ZERO),
+            durable_end: watch::Sender::new(LogOffset::default()),
         })
+    }
+
+    /// What is below `end` is on disk, as far as it is indexed.
+    pub(crate) fn durable_to(&self, end: LogOffset) {
+        let end = end.min(self.tail().end);
+        self.durable_end.send_if_modified(|durable| {
+            let moved = *durable < end;
+            *durable = end.max(*durable);
+            moved
+        });
     }
 
     pub(crate) fn log_dir(&self) -> &Path {
@@ -82,7 +95,7 @@ impl Shared {
         self.segments.write().push(segment);
     }
 
-    fn segment(&self, sequence: u32) -> Result<Arc<Segment>, ReadError> {
+    pub(crate) fn segment(&self, sequence: u32) -> Result<Arc<Segment>, ReadError> {
         if let Some(segment) = self.segments.read().get(sequence as usize) {
             return Ok(Arc::clone(segment));
         }

@@ -187,8 +187,20 @@ impl<'a> Frame<'a> {
 /// When there is something other than a sound frame.
 pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Option<Frame<'a>>, FormatError> {
     let at = usize::try_from(offset).map_err(|_| FormatError("the offset is too large"))?;
-    let fixed =
-        slice(segment, at, FRAME_HEADER_BYTES).map_err(|_| FormatError("the segment ends inside a frame"))?;
+    let bytes = segment.get(at..).ok_or(ENDS_INSIDE)?;
+    decode_header(bytes, seed, offset)?.map(|header| decode_rest(bytes, header)).transpose()
+}
+
+const ENDS_INSIDE: FormatError = FormatError("the segment ends inside a frame");
+
+/// Reads the header of the frame that `bytes` begin with and that stands at `offset` of its segment, and checks its
+/// CRC: a sound header vouches for the extent of the frame, its body is still to be checked.
+pub(crate) fn decode_header(
+    bytes: &[u8],
+    seed: &CrcSeed,
+    offset: u64,
+) -> Result<Option<FrameHeader>, FormatError> {
+    let fixed = slice(bytes, 0, FRAME_HEADER_BYTES).map_err(|_| ENDS_INSIDE)?;
     if fixed[..4] != FRAME_MAGIC {
         return if all_zero(fixed) { Ok(None) } else { Err(FormatError("there is no frame here")) };
     }
@@ -203,7 +215,7 @@ pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Opti
         return Err(FormatError("the frame's lengths are beyond the limits"));
     }
     let header_len = FRAME_HEADER_BYTES + 8 * usize::from(streams);
-    let header_bytes = slice(segment, at, header_len)?;
+    let header_bytes = slice(bytes, 0, header_len).map_err(|_| ENDS_INSIDE)?;
     if seed.header_crc(offset, header_bytes) != u32_at(fixed, 4)? {
         return Err(FormatError("the frame's header fails its CRC"));
     }
@@ -222,7 +234,7 @@ pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Opti
     if u64_at(fixed, 32)?.checked_add(u64::from(events)).is_none() {
         return Err(FormatError("the frame's positions overflow"));
     }
-    let header = FrameHeader {
+    Ok(Some(FrameHeader {
         kind,
         streams,
         events,
@@ -234,15 +246,19 @@ pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Opti
         durable_upto: Position::new(u64_at(fixed, 48)?),
         durable_end: LogOffset::from_bits(u64_at(fixed, 56)?),
         chain: Digest(array(fixed, 64)?),
-    };
-    let body = slice(segment, at + header_len, body_len as usize)
-        .map_err(|_| FormatError("the segment ends inside a frame"))?;
+    }))
+}
+
+/// The frame that `bytes` begin with, whose header is sound: checks its body's CRC and its padding.
+pub(crate) fn decode_rest(bytes: &[u8], header: FrameHeader) -> Result<Frame<'_>, FormatError> {
+    let whole = slice(bytes, 0, header.frame_len()).map_err(|_| ENDS_INSIDE)?;
+    let (header_bytes, rest) = whole.split_at(header.header_len());
+    let (body, padding) = rest.split_at(header.body_len as usize);
     if crc32fast::hash(body) != header.body_crc {
         return Err(FormatError("the frame's body fails its CRC"));
     }
-    let body_end = at + header_len + body.len();
-    if !all_zero(slice(segment, body_end, at + header.frame_len() - body_end)?) {
+    if !all_zero(padding) {
         return Err(FormatError("the frame's padding is not zero"));
     }
-    Ok(Some(Frame { header, base_versions: &header_bytes[FRAME_HEADER_BYTES..], body }))
+    Ok(Frame { header, base_versions: &header_bytes[FRAME_HEADER_BYTES..], body })
 }
