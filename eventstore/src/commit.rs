@@ -2,7 +2,7 @@
 //! happens here, on the caller's thread, so that the one writer only has to stamp a header and link the chain.
 
 use crate::codec;
-use crate::digest::{self, BodyDigest};
+use crate::digest::Batch;
 use crate::error::CommitError;
 use crate::event::{Metadata, NewEvent};
 use crate::format::body::{BODY_HEADER_BYTES, Body, CommandRecord};
@@ -323,15 +323,18 @@ impl PreparedCommit {
             chain: Digest::default(),
         };
         let base_versions = vec![0; 8 * self.streams.len()];
-        let mut digest = BodyDigest::new(count);
-        let mut scratch = Vec::with_capacity(512);
+        let mut batch = Batch::default();
+        batch.begin(count);
         let frame = Frame::around(header, &base_versions, &self.body);
         if let Ok(events) = EventIter::new(frame) {
             for view in events.map_while(Result::ok) {
-                digest.event(&digest::event(&view, &mut scratch));
+                batch.event(&view);
             }
         }
-        digest.finish(command_table_of(&self.body))
+        batch.end(command_table_of(&self.body));
+        let mut digest = Digest::default();
+        batch.hash(|_, body| digest = body);
+        digest
     }
 }
 

@@ -253,7 +253,8 @@ impl Engine {
         let mut pending = Pending::new(receiver);
         self.backlog.push_back(Job { commit, answer });
         loop {
-            self.collect();
+            // What others submit stays in the queue: the writer's thread has been woken for it.
+            self.sequence_backlog(false);
             if let Some(mut flush) = self.begin_flush() {
                 let done = flush.run();
                 self.finish_flush(flush, done);
@@ -271,9 +272,14 @@ impl Engine {
 
     /// Sequences what waits in the queue into the open group, as far as the group takes it.
     pub fn collect(&mut self) {
+        self.sequence_backlog(true);
+    }
+
+    /// Sequences the backlog; `refill` says whether it may be filled again from the queue.
+    fn sequence_backlog(&mut self, refill: bool) {
         let now = self.environment.clock.now();
         while self.poisoned.is_none() && self.open.bytes.len() < GROUP_BYTES_MAX {
-            if self.backlog.is_empty() {
+            if self.backlog.is_empty() && refill {
                 self.backlog.extend(self.queue.take());
             }
             let Some(frame_len) = self.backlog.front().map(|job| job.commit.frame_len() as u64) else {

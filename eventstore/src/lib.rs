@@ -70,4 +70,4 @@ pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
 pub use replica::{Kinship, PieceError, Promoted, Replica, ReplicaError, SegmentPiece, promote};
 pub use store::{Store, StoreOptions};
-pub use verify::verify;
+pub use verify::{verify, verify_in};

@@ -78,7 +78,7 @@ fn only_a_header_with_nothing_behind_it_is_torn() {
         let harmed = change(&path, |bytes| match harm {
             0 => bytes[30] ^= 1,
             1 => bytes.truncate(60 << 10),
-            _ => bytes[12] = 2,
+            _ => bytes[12] = 9,
         });
         assert!(matches!(Store::open(dir.path(), &small()), Err(OpenError::BadSegment { .. })));
         assert_eq!(fs::read(&path).unwrap(), harmed);

@@ -198,6 +198,146 @@ fn verify_sees_a_forged_payload_behind_a_good_crc() {
     assert_eq!(report.findings[0].position, Position::new(1));
 }
 
+/// A small log whose first segment is sealed, with all that a body can hold: several streams, commands, metadata.
+fn sealed_and_varied() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut commit = eventstore::CommitBuilder::new();
+    let mut full = support::event("s-2", "two");
+    full.tags = vec![support::tag("a"), support::tag("bc")];
+    full.metadata = eventstore::Metadata {
+        correlation_id: Some(uuid::Uuid::now_v7()),
+        traceparent: Some([7; 25]),
+        occurred_at: Some(eventstore::Timestamp::new(5)),
+        ..eventstore::Metadata::default()
+    };
+    let mut bare = support::event("s-1", "");
+    (bare.tags, bare.metadata) = (Vec::new(), eventstore::Metadata::default());
+    commit.event(support::event("s-1", "one")).event(full);
+    commit.command(support::command("first", "x", eventstore::Outcome::Applied));
+    commit.command(support::command("idle", "y", eventstore::Outcome::Unchanged));
+    commit.event(bare).event(support::event("s-2", "four"));
+    commit.command(support::command("second", "z", eventstore::Outcome::Applied));
+    store.append(commit.prepare().unwrap()).unwrap();
+    store.append(one("s-3", ExpectedVersion::NoStream, "{}")).unwrap();
+    let mut commit = eventstore::CommitBuilder::new();
+    commit.command(support::command("nothing", "n", eventstore::Outcome::Unchanged));
+    store.append(commit.prepare().unwrap()).unwrap();
+    // A payload too long for what is left of the segment seals it.
+    for _ in 0..2 {
+        store.append(one("s-4", ExpectedVersion::Any, &"x".repeat(40 << 10))).unwrap();
+    }
+    store.close();
+    drop(store);
+    assert_eq!(&fs::read(segment(dir.path(), 1)).unwrap()[..8], b"SUNDAYLG");
+    dir
+}
+
+#[test]
+fn every_byte_of_a_frame_counts_though_every_crc_is_forged() {
+    let dir = sealed_and_varied();
+    for sequence in 0..2 {
+        let path = segment(dir.path(), sequence);
+        let sound = fs::read(&path).unwrap();
+        let (mut checked, mut frames) = (0, 0);
+        for (start, body, end) in extents(&sound) {
+            frames += 1;
+            for at in start..end {
+                let in_frame = at - start;
+                // CRCs are forged again, so changing them changes nothing. Of the last segment's frames, which no
+                // digest seals yet, these are only bounded: epoch, durable_upto, durable_end, and when a mark was made
+                // or whether it is a seal.
+                let is_crc = (4..12).contains(&in_frame);
+                let is_mark = sound[start + 16] == 2;
+                let is_free = sequence == 1
+                    && ((24..28).contains(&in_frame)
+                        || (48..64).contains(&in_frame)
+                        || is_mark && (in_frame == 16 || (40..48).contains(&in_frame)));
+                // The filling of the long payloads is all alike.
+                let is_filling = at > body + 2_000 && at + 2_000 < end && at % 1_009 != 0;
+                if is_crc || is_free || is_filling {
+                    continue;
+                }
+                for flip in [1 << (at % 8), 0x80 >> (at % 8)] {
+                    let mut bytes = sound.clone();
+                    bytes[at] ^= flip;
+                    forge_crcs(&mut bytes);
+                    fs::write(&path, &bytes).unwrap();
+                    let report = eventstore::verify(dir.path(), &mut |_| {}).unwrap();
+                    assert!(!report.is_intact(), "segment {sequence}, frame at {start}, byte {in_frame}");
+                    checked += 1;
+                }
+            }
+        }
+        assert!(frames >= 2 && checked > 2_000, "{frames} frames, {checked} changes");
+        fs::write(&path, &sound).unwrap();
+    }
+    assert!(eventstore::verify(dir.path(), &mut |_| {}).unwrap().is_intact());
+}
+
+/// Bodies that say the same in other bytes: every digest is right, only the form is not.
+#[test]
+fn a_body_in_other_words_is_tampering_though_every_digest_is_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut commit = eventstore::CommitBuilder::new();
+    // The length of the last payload leaves room for padding.
+    commit.event(support::event("s-1", "one")).event(support::event("s-2", "four"));
+    store.append(commit.prepare().unwrap()).unwrap();
+    store.close();
+    drop(store);
+    let path = segment(dir.path(), 0);
+    let sound = fs::read(&path).unwrap();
+    let body = 4096 + 96 + 2 * 8;
+    assert_eq!(&sound[body + 8..body + 16], b"\x03s-1\x03s-2");
+    let first = body + 16;
+    let second = first + usize::from(sound[first]) + 256 * usize::from(sound[first + 1]);
+
+    // The stream table the other way round, and the indices with it: the base versions are both 0.
+    let mut bytes = sound.clone();
+    bytes[body + 8..body + 16].copy_from_slice(b"\x03s-2\x03s-1");
+    (bytes[first + 24], bytes[second + 24]) = (1, 0);
+    assert_tampered(&path, dir.path(), bytes, "order of first touch");
+    // Another ordinal: the version would be another one.
+    let mut bytes = sound.clone();
+    bytes[second + 28] = 1;
+    assert_tampered(&path, dir.path(), bytes, "ordinal");
+    // An unused byte between the last event and the end of the body.
+    let mut bytes = sound.clone();
+    bytes[4096 + 12] += 1;
+    assert_tampered(&path, dir.path(), bytes, "left over after the events");
+    fs::write(&path, &sound).unwrap();
+    assert!(eventstore::verify(dir.path(), &mut |_| {}).unwrap().is_intact());
+}
+
+fn assert_tampered(path: &Path, dir: &Path, mut bytes: Vec<u8>, why: &str) {
+    forge_crcs(&mut bytes);
+    fs::write(path, &bytes).unwrap();
+    let report = eventstore::verify(dir, &mut |_| {}).unwrap();
+    let found = report.findings.iter().any(|finding| finding.message.contains(why));
+    assert!(report.is_tampered() && found, "{why}: {:?}", report.findings);
+}
+
+#[test]
+fn a_log_of_format_1_is_refused_by_name() {
+    let dir = filled(3);
+    let path = segment(dir.path(), 0);
+    let mut bytes = fs::read(&path).unwrap();
+    (bytes[8], bytes[12]) = (1, 1);
+    let crc = crc32fast::hash(&bytes[..4092]);
+    bytes[4092..4096].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let refusals = [
+        Store::open(dir.path(), &small()).unwrap_err(),
+        Log::open_offline(dir.path()).unwrap_err(),
+        eventstore::verify(dir.path(), &mut |_| {}).unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert!(refusal.to_string().contains("format version 1"), "{refusal}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
 /// Once, a position or version at the end of its range behind a good CRC made `verify` panic, or wait for ever for a
 /// worker that had.
 #[test]
@@ -224,24 +364,37 @@ fn verify_survives_hostile_numbers_behind_good_crcs() {
     }
 }
 
-/// What somebody who can write files does: makes every CRC right again.
-fn forge_crcs(bytes: &mut [u8]) {
-    let salt: [u8; 16] = bytes[48..64].try_into().unwrap();
+/// Where each frame begins, where its body does, and where it ends with its padding, as far as there are frames.
+fn extents(bytes: &[u8]) -> Vec<(usize, usize, usize)> {
+    let mut extents = Vec::new();
     let mut at = 4096;
-    let number = |bytes: &[u8], at: usize, len: usize| {
+    let number = |at: usize, len: usize| {
         bytes[at..at + len].iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
     };
     while at + 96 < bytes.len() && &bytes[at..at + 4] == b"SFRM" {
-        let body_len = number(bytes, at + 12, 4);
-        let header_len = 96 + 8 * number(bytes, at + 18, 2);
-        let body_crc = crc32fast::hash(&bytes[at + header_len..at + header_len + body_len]);
+        let body = at + 96 + 8 * number(at + 18, 2);
+        let end = (body + number(at + 12, 4) + 7) & !7;
+        if end > bytes.len() {
+            break;
+        }
+        extents.push((at, body, end));
+        at = end;
+    }
+    extents
+}
+
+/// What somebody who can write files does: makes every CRC right again, as far as there are frames.
+fn forge_crcs(bytes: &mut [u8]) {
+    let salt: [u8; 16] = bytes[48..64].try_into().unwrap();
+    for (at, body, _) in extents(bytes) {
+        let body_len = u32::from_le_bytes(bytes[at + 12..at + 16].try_into().unwrap()) as usize;
+        let body_crc = crc32fast::hash(&bytes[body..body + body_len]);
         bytes[at + 8..at + 12].copy_from_slice(&body_crc.to_le_bytes());
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&salt);
         hasher.update(&(at as u64).to_le_bytes());
-        hasher.update(&bytes[at + 8..at + header_len]);
+        hasher.update(&bytes[at + 8..body]);
         let crc = hasher.finalize();
         bytes[at + 4..at + 8].copy_from_slice(&crc.to_le_bytes());
-        at += (header_len + body_len + 7) & !7;
     }
 }

@@ -1,6 +1,7 @@
 //! `sunday verify`: every byte of the log checked, and the exit code that scripts go by.
 //!
-//! Invariant: 0 intact, 1 tampering, 3 input or output, 4 corruption; tampering outranks corruption.
+//! Invariant: 0 intact, 1 tampering, 3 input or output, 4 corruption. Tampering outranks the others: it is proven.
+//! What the disk cannot read outranks corruption: it may be the cause of it.
 
 use crate::failure::Failure;
 use crate::progress;
@@ -13,6 +14,8 @@ use std::path::Path;
 pub const INTACT: u8 = 0;
 /// Exit code: somebody changed the log and made it look right.
 pub const TAMPERED: u8 = 1;
+/// Exit code: the disk could not read some of it.
+pub const UNREADABLE: u8 = 3;
 /// Exit code: bytes are not what they were, or missing.
 pub const CORRUPT: u8 = 4;
 
@@ -50,6 +53,8 @@ pub fn exit_code(report: &Report) -> u8 {
         INTACT
     } else if report.is_tampered() {
         TAMPERED
+    } else if report.is_unreadable() {
+        UNREADABLE
     } else {
         CORRUPT
     }

@@ -56,18 +56,37 @@ impl<'a> Body<'a> {
         codec::decode(self.command_table).map_err(|_| FormatError("the command table cannot be read"))
     }
 
-    /// Whether the command table can be read, without reading it: it is fixed-width.
-    pub(crate) fn check_commands(&self) -> Result<(), FormatError> {
+    /// Whether the command table is what its encoder makes of commands and `events` events: it is fixed-width, none
+    /// is no table, and the commands share the events out in order.
+    pub(crate) fn check_commands(&self, events: u32) -> Result<(), FormatError> {
         let table = self.command_table;
         if table.is_empty() {
             return Ok(());
         }
         let records = table.get(8..).unwrap_or_default();
         let count = u64_at(table, 0)?;
-        let sound = records.len().is_multiple_of(COMMAND_RECORD_BYTES)
-            && (records.len() / COMMAND_RECORD_BYTES) as u64 == count
-            && records.chunks_exact(COMMAND_RECORD_BYTES).all(|record| record[OUTCOME_AT] <= 1);
-        if sound { Ok(()) } else { Err(FormatError("the command table cannot be read")) }
+        if count == 0
+            || !records.len().is_multiple_of(COMMAND_RECORD_BYTES)
+            || (records.len() / COMMAND_RECORD_BYTES) as u64 != count
+        {
+            return Err(FormatError("the command table cannot be read"));
+        }
+        let mut claimed = 0;
+        for record in records.chunks_exact(COMMAND_RECORD_BYTES) {
+            let (outcome, first, count) = (record[OUTCOME_AT], u32_at(record, 33)?, u32_at(record, 37)?);
+            if outcome > 1 || (outcome == 0) == (count == 0) {
+                return Err(FormatError("a command's outcome does not fit its events"));
+            }
+            let next = first.checked_add(count).filter(|next| first == claimed && *next <= events);
+            claimed = next.ok_or(FormatError("a command's events are not those after its predecessor's"))?;
+        }
+        Ok(())
+    }
+
+    /// Ids of the commands of a table that has been checked.
+    pub(crate) fn command_ids(&self) -> impl Iterator<Item = &'a [u8; 16]> + use<'a> {
+        let records = self.command_table.get(8..).unwrap_or_default();
+        records.chunks_exact(COMMAND_RECORD_BYTES).filter_map(|record| record.first_chunk())
     }
 
     pub(crate) fn events(&self) -> &'a [u8] {

@@ -7,8 +7,14 @@ use uuid::Uuid;
 
 /// Length of the header, bytes.
 pub const SEGMENT_HEADER_BYTES: usize = 4096;
-/// The format this code writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format this code writes, and the only one it reads.
+pub const FORMAT_VERSION: u32 = 2;
+/// What a segment of the first format is called: it was never released.
+pub(crate) const VERSION_1: FormatError =
+    FormatError("the log is of format version 1, which this version of Sunday cannot read: it reads version 2");
+/// What a segment of a later format is called.
+pub(crate) const NEWER_VERSION: FormatError =
+    FormatError("the log is of a format newer than version 2, the newest that this version of Sunday reads");
 /// What a torn or rotten header is called.
 pub(crate) const HEADER_CRC_FAILS: FormatError = FormatError("the segment header fails its CRC");
 const MAGIC: [u8; 8] = *b"SUNDAYLG";
@@ -37,7 +43,7 @@ pub struct Previous {
     pub valid_len: u64,
     /// Chain head at its end.
     pub chain: Digest,
-    /// SHA-256 of the bytes that count.
+    /// The segment digest of what counts.
     pub digest: Digest,
 }
 
@@ -116,8 +122,15 @@ impl SegmentHeader {
         if array::<8>(bytes, 0)? != MAGIC {
             return Err(FormatError("this is not a segment of Sunday"));
         }
-        if u32_at(bytes, 12)? > FORMAT_VERSION {
-            return Err(FormatError("the segment was written by a newer version of Sunday"));
+        let (version, minimum) = (u32_at(bytes, 8)?, u32_at(bytes, 12)?);
+        if version == 1 && minimum == 1 {
+            return Err(VERSION_1);
+        }
+        if minimum > FORMAT_VERSION {
+            return Err(NEWER_VERSION);
+        }
+        if version < FORMAT_VERSION || minimum != FORMAT_VERSION {
+            return Err(FormatError("the segment header names a format version that there never was"));
         }
         if bytes[68] != HASH_SHA256 {
             return Err(FormatError("the segment uses an unknown hash algorithm"));

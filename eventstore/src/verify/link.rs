@@ -1,27 +1,56 @@
-//! What can only be checked in order: the chain, positions, versions, and that no id stands twice.
+//! What can only be checked in order: the chain, positions, versions.
 
+use super::check::{Checked, CheckedFrame, Touched, link};
+use super::ids::Ids;
+use super::reader::Block;
 use super::report::{Class, Finding, Report};
-use super::window::{Hashed, HashedWindow, Walked};
-use crate::digest::{self, Link};
-use crate::format::frame::FrameKind;
-use crate::numbers::{Digest, Position, Timestamp, Version};
-use rustc_hash::{FxHashMap, FxHashSet};
+use crate::digest::{self, SegmentDigest};
+use crate::format::FormatError;
+use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use crate::format::segment_header::SEGMENT_HEADER_BYTES;
+use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
+use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
 /// The state between frames.
 pub(super) struct Linker {
-    store: Option<Uuid>,
+    pub(super) store: Option<Uuid>,
     /// `None` after frames were lost: the next frame's chain cannot be checked.
     chain: Option<Digest>,
     next: Position,
     recorded_at: Timestamp,
     epoch: u32,
-    events: u64,
+    pub(super) events: u64,
+    pub(super) frames: u64,
+    /// Furthest place that anything vouches for.
+    pub(super) furthest: LogOffset,
     /// Whether frames were lost: streams may then be ahead of what was seen.
     lost: bool,
-    /// By stream id with its length prefix, as stored.
+    /// The next version, by stream id with its length prefix, as stored.
     heads: FxHashMap<Box<[u8]>, Version>,
-    event_ids: FxHashSet<Uuid>,
+    pub(super) ids: Ids,
+    segment: SegmentState,
+}
+
+/// The state between the frames of one segment.
+#[derive(Default)]
+struct SegmentState {
+    sequence: u32,
+    /// If the next segment's header has one to compare it with.
+    digest: Option<SegmentDigest>,
+    /// End of the last sound frame.
+    sound_end: u64,
+    last_kind: Option<FrameKind>,
+    /// Frames with sound headers only, after the last sound one: torn if nothing sound follows.
+    doubtful: Vec<(u64, FrameHeader, FormatError)>,
+}
+
+/// How a segment's frames ended.
+pub(super) struct SegmentEnd {
+    pub(super) digest: Option<Digest>,
+    /// End of the last sound frame.
+    pub(super) sound_end: u64,
+    pub(super) is_sealed: bool,
 }
 
 impl Linker {
@@ -33,14 +62,35 @@ impl Linker {
             recorded_at: Timestamp::new(i64::MIN),
             epoch: 0,
             events: 0,
+            frames: 0,
+            furthest: LogOffset::default(),
             lost: false,
             heads: FxHashMap::default(),
-            event_ids: FxHashSet::default(),
+            ids: Ids::new(),
+            segment: SegmentState::default(),
         }
     }
 
-    pub(super) fn begin_segment(&mut self, store: Uuid) {
-        self.store.get_or_insert(store);
+    /// Begins a segment; `digest` is wanted if the next header has one.
+    pub(super) fn begin_segment(&mut self, sequence: u32, digest: Option<SegmentDigest>) {
+        let sound_end = SEGMENT_HEADER_BYTES as u64;
+        self.segment = SegmentState { sequence, digest, sound_end, ..SegmentState::default() };
+    }
+
+    /// Ends it: what is doubtful now has nothing sound behind it.
+    pub(super) fn end_segment(&mut self, report: &mut Report) -> SegmentEnd {
+        let SegmentState { sequence, digest, sound_end, last_kind, doubtful } =
+            std::mem::take(&mut self.segment);
+        for (offset, header, error) in doubtful {
+            let is_torn = LogOffset::new(sequence, offset) >= self.furthest;
+            let class = if is_torn { Class::TornTail } else { Class::Bitrot };
+            report.findings.push(Finding::new(class, sequence, offset, header.first, error.0));
+            if !is_torn {
+                self.lost();
+            }
+        }
+        let digest = digest.map(SegmentDigest::finish);
+        SegmentEnd { digest, sound_end, is_sealed: last_kind == Some(FrameKind::Seal) }
     }
 
     pub(super) fn next(&self) -> Position {
@@ -49,10 +99,6 @@ impl Linker {
 
     pub(super) fn chain(&self) -> Option<Digest> {
         self.chain
-    }
-
-    pub(super) fn events(&self) -> u64 {
-        self.events
     }
 
     pub(super) fn streams(&self) -> u64 {
@@ -65,112 +111,118 @@ impl Linker {
         self.lost = true;
     }
 
-    pub(super) fn link(&mut self, segment: u32, (window, hashed): &HashedWindow<'_>, report: &mut Report) {
-        for (walked, hashed) in window.iter().zip(hashed) {
-            let mut found = Vec::new();
-            self.frame(walked, hashed, &mut |class, message: String| {
-                found.push(Finding::new(class, segment, walked.offset, walked.frame.header.first, message));
-                found.len() - 1
-            });
-            report.findings.append(&mut found);
-            if hashed.error.is_none() {
-                self.versions(segment, walked, hashed, report);
+    /// Links the next chunk.
+    pub(super) fn link(&mut self, checked: &Checked, report: &mut Report) {
+        for frame in &checked.frames {
+            let header_bytes = checked.block.from(frame.offset).get(..frame.header.header_len());
+            if let (Some(digest), Some(bytes)) = (&mut self.segment.digest, header_bytes) {
+                digest.frame(bytes);
             }
+            if let Some(error) = frame.unsound {
+                self.segment.doubtful.push((frame.offset, frame.header, error));
+                continue;
+            }
+            if !self.segment.doubtful.is_empty() {
+                self.pass_doubtful(report);
+            }
+            self.frame(&checked.block, frame, report);
+            for touched in &checked.touched[frame.touched.clone()] {
+                self.version(&checked.block, frame, touched, report);
+            }
+        }
+        self.ids.add(&checked.ids);
+    }
+
+    /// Something sound follows: what was doubtful is damaged, and its headers say how much was there.
+    fn pass_doubtful(&mut self, report: &mut Report) {
+        for (offset, header, error) in std::mem::take(&mut self.segment.doubtful) {
+            let finding = Finding::new(Class::Bitrot, self.segment.sequence, offset, header.first, error.0);
+            report.findings.push(finding);
+            self.advance(offset, &header, report);
+            self.lost = true;
         }
     }
 
-    fn frame(
-        &mut self,
-        walked: &Walked<'_>,
-        hashed: &Hashed<'_>,
-        find: &mut dyn FnMut(Class, String) -> usize,
-    ) {
-        let header = &walked.frame.header;
-        if header.first != self.next {
-            if header.first < self.next {
-                find(
-                    Class::Reorder,
-                    format!("the frame begins at position {}, expected {}", header.first, self.next),
-                );
-            } else if !self.lost || self.chain.is_some() {
-                find(
-                    Class::Gap,
-                    format!("the frame begins at position {}, expected {}", header.first, self.next),
-                );
-            }
-        }
-        if header.recorded_at < self.recorded_at {
-            find(Class::Reorder, "the frame was recorded before its predecessor".to_owned());
-        }
-        if header.epoch < self.epoch {
-            find(
-                Class::Reorder,
-                format!("the frame is of epoch {}, its predecessor of {}", header.epoch, self.epoch),
-            );
-        }
+    fn frame(&mut self, block: &Block, frame: &CheckedFrame, report: &mut Report) {
+        let CheckedFrame { offset, header, .. } = frame;
+        let find = |message: String| {
+            Finding::new(Class::Tampered, self.segment.sequence, *offset, header.first, message)
+        };
         if header.durable_upto > header.first {
-            find(Class::Tampered, "the frame vouches for more than there was before it".to_owned());
+            report.findings.push(find("the frame vouches for more than there was before it".to_owned()));
         }
-        if let Some(error) = hashed.error {
-            find(Class::Tampered, format!("the CRC is good, but {error}"));
+        if let Some(error) = frame.malformed {
+            report.findings.push(find(format!("the CRC is good, but {error}")));
         }
         let expected = match (header.kind, self.chain, self.store) {
-            (FrameKind::Commit, Some(previous), Some(store)) => Some(digest::chain(
-                &previous,
-                store,
-                &Link {
-                    first: header.first,
-                    events: header.events,
-                    recorded_at: header.recorded_at,
-                    streams: header.streams,
-                    base_versions: walked.frame.base_version_bytes(),
-                    body: hashed.body,
-                },
-            )),
-            (FrameKind::Commit, ..) => None,
+            _ if frame.malformed.is_some() => None,
             (FrameKind::Mark | FrameKind::Seal, previous, _) => previous,
+            // The chunk's first commit could not be linked before its predecessor was known.
+            (FrameKind::Commit, Some(previous), Some(store)) => frame.chain.or_else(|| {
+                let bytes = block.from(*offset).get(FRAME_HEADER_BYTES..header.header_len());
+                let link = link(header, bytes.unwrap_or_default(), frame.body);
+                Some(digest::chain(&previous, store, &link))
+            }),
+            (FrameKind::Commit, ..) => None,
         };
         if let Some(expected) = expected.filter(|expected| *expected != header.chain) {
-            let message = format!("the chain is broken: expected {expected}, found {}", header.chain);
-            find(Class::Tampered, message);
+            let message = "the chain is broken".to_owned();
+            report.findings.push(find(message).differs(&expected, &header.chain));
         }
-        // Going on with what the frame says names each harm once instead of every frame after it.
+        self.advance(*offset, header, report);
+        self.frames += 1;
+        self.events += u64::from(header.events);
+        self.furthest = self.furthest.max(header.durable_end);
+        self.segment.sound_end = offset + header.frame_len() as u64;
+        self.segment.last_kind = Some(header.kind);
+    }
+
+    /// Checks that a header continues what was before it, and goes on with what it says: that names each harm once
+    /// instead of every frame after it.
+    fn advance(&mut self, offset: u64, header: &FrameHeader, report: &mut Report) {
+        let mut find = |class, message: &str, expected: &dyn ToString, actual: &dyn ToString| {
+            let finding = Finding::new(class, self.segment.sequence, offset, header.first, message);
+            report.findings.push(finding.differs(expected, actual));
+        };
+        if header.first < self.next {
+            find(Class::Reorder, "the frame begins at an earlier position", &self.next, &header.first);
+        } else if header.first > self.next && (!self.lost || self.chain.is_some()) {
+            find(Class::Gap, "the frame begins at a later position", &self.next, &header.first);
+        }
+        if header.recorded_at < self.recorded_at {
+            let message = "the frame was recorded before its predecessor";
+            find(Class::Reorder, message, &self.recorded_at, &header.recorded_at);
+        }
+        if header.epoch < self.epoch {
+            let message = "the frame is of an older epoch than its predecessor";
+            find(Class::Reorder, message, &self.epoch, &header.epoch);
+        }
         self.chain = Some(header.chain);
         self.next = header.next();
         self.recorded_at = self.recorded_at.max(header.recorded_at);
         self.epoch = self.epoch.max(header.epoch);
-        self.events += u64::from(header.events);
     }
 
-    fn versions(&mut self, segment: u32, walked: &Walked<'_>, hashed: &Hashed<'_>, report: &mut Report) {
-        for (id, event) in &hashed.events {
-            let finding = |class, message: &str| {
-                Finding::new(class, segment, walked.offset, event.position(), message).stream(event.stream())
-            };
-            if !self.event_ids.insert(*id) {
-                report
-                    .findings
-                    .push(finding(Class::Duplicate, "the event id stands twice").differs(&"a new id", id));
+    fn version(&mut self, block: &Block, frame: &CheckedFrame, touched: &Touched, report: &mut Report) {
+        let name = touched.name(block);
+        let next = touched.base.plus(u64::from(touched.events));
+        let expected = match self.heads.get_mut(name) {
+            Some(head) => std::mem::replace(head, next),
+            None => {
+                self.heads.insert(name.into(), next);
+                Version::ZERO
             }
-            let (expected, version) = match self.heads.get_mut(event.prefixed_stream()) {
-                Some(head) => {
-                    let expected = head.plus(1);
-                    *head = event.version();
-                    (expected, event.version())
-                }
-                None => {
-                    self.heads.insert(event.prefixed_stream().into(), event.version());
-                    (Version::ZERO, event.version())
-                }
-            };
-            if version < expected {
-                let found = finding(Class::Duplicate, "the stream already has this version");
-                report.findings.push(found.differs(&expected, &version));
-            } else if version > expected && !self.lost {
-                report
-                    .findings
-                    .push(finding(Class::Gap, "the stream misses a version").differs(&expected, &version));
-            }
-        }
+        };
+        let (class, message) = if touched.base < expected {
+            (Class::Duplicate, "the stream already has this version")
+        } else if touched.base > expected && !self.lost {
+            (Class::Gap, "the stream misses a version")
+        } else {
+            return;
+        };
+        let position = frame.header.first.plus(u64::from(touched.first));
+        let finding = Finding::new(class, self.segment.sequence, frame.offset, position, message);
+        let stream = std::str::from_utf8(&name[1..]).unwrap_or_default();
+        report.findings.push(finding.stream(stream).differs(&expected, &touched.base));
     }
 }

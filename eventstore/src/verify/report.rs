@@ -25,6 +25,8 @@ pub enum Class {
     MissingSegment,
     /// The log ends before a place that it is known to have reached.
     Truncated,
+    /// The disk cannot read it: nothing is known of these bytes.
+    Unreadable,
 }
 
 impl Class {
@@ -47,6 +49,7 @@ impl Class {
             Self::Reorder => "reorder",
             Self::MissingSegment => "missing_segment",
             Self::Truncated => "truncated",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -139,6 +142,12 @@ impl Report {
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    /// Whether the disk could not read some of it.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.findings.iter().any(|finding| finding.class == Class::Unreadable)
     }
 
     /// Whether any finding is tampering rather than rot.
