@@ -8,8 +8,8 @@ use std::ops::Range;
 
 /// The digest of metadata without any field: SHA-256 of one zero byte. Most events have this one.
 const NO_METADATA: [u8; 32] = [
-    0x6e, 0x34, 0x0b, 0x9c, 0xff, 0xb3, 0x7a, 0x98, 0x9c, 0xa5, 0x44, 0xe6, 0xbb, 0x78, 0x0a, 0x2c, 0x78, 0x90,
-    0x1d, 0x3f, 0xb3, 0x37, 0x38, 0x76, 0x85, 0x11, 0xa3, 0x06, 0x17, 0xaf, 0xa0, 0x1d,
+    0x6e, 0x34, 0x0b, 0x9c, 0xff, 0xb3, 0x7a, 0x98, 0x9c, 0xa5, 0x44, 0xe6, 0xbb, 0x78, 0x0a, 0x2c, 0x78,
+    0x90, 0x1d, 0x3f, 0xb3, 0x37, 0x38, 0x76, 0x85, 0x11, 0xa3, 0x06, 0x17, 0xaf, 0xa0, 0x1d,
 ];
 
 /// Bytes of a digest.
@@ -98,10 +98,14 @@ impl<'a> Batch<'a> {
             let (Part::Payload(_, place) | Part::Metadata(_, place)) = &parts[index];
             events[*place..place + WIDTH].copy_from_slice(&digest.0);
         });
-        sha256_each(event_ends.len(), |index| piece(events, event_ends, index), |index, digest| {
-            let place = event_places[index];
-            bodies[place..place + WIDTH].copy_from_slice(&digest.0);
-        });
+        sha256_each(
+            event_ends.len(),
+            |index| piece(events, event_ends, index),
+            |index, digest| {
+                let place = event_places[index];
+                bodies[place..place + WIDTH].copy_from_slice(&digest.0);
+            },
+        );
         sha256_each(body_ends.len(), |index| piece(bodies, body_ends, index), done);
         parts.clear();
         metadata.clear();

@@ -6,7 +6,10 @@
 //! A lane that is done with its message takes the next one, so lengths need not be alike.
 //!
 //! Without the instructions, every message goes through the `sha2` crate: the digests are the same.
-#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "vector loads, and calls that need instructions"))]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "vector loads, and calls that need instructions")
+)]
 
 use crate::numbers::Digest;
 use sha2::{Digest as _, Sha256};
@@ -32,8 +35,8 @@ mod x86 {
     use crate::numbers::Digest;
     use std::arch::x86_64::{
         __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_blend_epi16, _mm_loadu_si128, _mm_set_epi64x,
-        _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
-        _mm_storeu_si128,
+        _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8,
+        _mm_shuffle_epi32, _mm_storeu_si128,
     };
 
     const BLOCK: usize = 64;
@@ -56,7 +59,9 @@ mod x86 {
         [0x6a09_e667_bb67_ae85, 0x510e_527f_9b05_688c, 0x3c6e_f372_a54f_f53a, 0x1f83_d9ab_5be0_cd19];
 
     pub(super) fn is_available() -> bool {
-        is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1") && is_x86_feature_detected!("ssse3")
+        is_x86_feature_detected!("sha")
+            && is_x86_feature_detected!("sse4.1")
+            && is_x86_feature_detected!("ssse3")
     }
 
     type State = [__m128i; 2];
@@ -90,7 +95,11 @@ mod x86 {
 
         /// The blocks that come next in one piece.
         fn blocks(&self) -> &[[u8; BLOCK]] {
-            if self.whole.is_empty() { &self.end[self.end_len - self.end_left..self.end_len] } else { self.whole }
+            if self.whole.is_empty() {
+                &self.end[self.end_len - self.end_left..self.end_len]
+            } else {
+                self.whole
+            }
         }
 
         fn advance(&mut self, blocks: usize) {
@@ -271,9 +280,13 @@ mod tests {
                     })
                     .collect();
                 let mut digests = vec![None; count];
-                sha256_each(count, |index| &messages[index], |index, digest| {
-                    assert_eq!(digests[index].replace(digest), None, "seed {seed}");
-                });
+                sha256_each(
+                    count,
+                    |index| &messages[index],
+                    |index, digest| {
+                        assert_eq!(digests[index].replace(digest), None, "seed {seed}");
+                    },
+                );
                 let expected: Vec<_> = messages.iter().map(|message| Some(plain(message))).collect();
                 assert_eq!(digests, expected, "seed {seed}, {count} messages");
             }

@@ -10,8 +10,9 @@ pub const SEGMENT_HEADER_BYTES: usize = 4096;
 /// The format this code writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 2;
 /// What a segment of the first format is called: it was never released.
-pub(crate) const VERSION_1: FormatError =
-    FormatError("the log is of format version 1, which this version of Sunday cannot read: it reads version 2");
+pub(crate) const VERSION_1: FormatError = FormatError(
+    "the log is of format version 1, which this version of Sunday cannot read: it reads version 2",
+);
 /// What a segment of a later format is called.
 pub(crate) const NEWER_VERSION: FormatError =
     FormatError("the log is of a format newer than version 2, the newest that this version of Sunday reads");

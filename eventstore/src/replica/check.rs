@@ -4,17 +4,19 @@
 //! and the chain.
 
 use super::error::ReplicaError;
-use crate::digest::{self, BodyDigest, Link, SegmentDigest, sha256};
+use crate::digest::{self, Batch, SegmentDigest, sha256};
 use crate::error::ReadError;
 use crate::format::FormatError;
 use crate::format::body::Body;
 use crate::format::bytes::{all_zero, u32_at};
-use crate::format::event::EventIter;
 use crate::format::frame::{self, CrcSeed, Frame, FrameHeader, FrameKind};
-use crate::format::segment_header::{FORMAT_VERSION, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::format::segment_header::{
+    NEWER_VERSION, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION_1,
+};
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::names::StreamId;
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
+use crate::verify::{self, Touched};
 use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 
@@ -36,6 +38,13 @@ pub(super) struct Cursor {
     pub(super) is_sealed: bool,
 }
 
+/// A sound frame, and what could be computed of it alone.
+struct Hashed<'b> {
+    frame: Frame<'b>,
+    body: Digest,
+    touched: Vec<Touched>,
+}
+
 /// What the log has of streams so far.
 pub(super) type Heads<'a> = &'a dyn Fn(&StreamId) -> Result<Option<Version>, ReadError>;
 
@@ -55,15 +64,11 @@ impl Cursor {
             Ok(None) => {
                 return Err(ReplicaError::Damaged { at, reason: "there are zeros instead of a header" });
             }
-            Err(error) => {
-                // Its CRC is looked at first, so a version that is believed here is one that somebody wrote.
+            Err(VERSION_1 | NEWER_VERSION) => {
                 let version = u32_at(bytes, 12).unwrap_or(0);
-                let crc_holds = error != crate::format::segment_header::HEADER_CRC_FAILS;
-                if crc_holds && bytes.len() >= SEGMENT_HEADER_BYTES && version > FORMAT_VERSION {
-                    return Err(ReplicaError::UnsupportedFormat { segment: sequence, version });
-                }
-                return Err(ReplicaError::Damaged { at, reason: error.0 });
+                return Err(ReplicaError::UnsupportedFormat { segment: sequence, version });
             }
+            Err(error) => return Err(ReplicaError::Damaged { at, reason: error.0 }),
         };
         if let Some(expected) =
             previous.map(|previous| previous.header.store).filter(|store| *store != header.store)
@@ -129,21 +134,13 @@ impl Cursor {
     /// before which a sync has to come: a frame says what was on disk when it was written, and that has to be true
     /// here as well, or a crash here would look like damage.
     pub(super) fn pass(&mut self, bytes: &[u8], heads: Heads<'_>) -> Result<Vec<usize>, ReplicaError> {
+        let frames = self.hash(bytes)?;
         let mut pending = FxHashMap::default();
-        let mut scratch = Vec::with_capacity(1024);
         let (mut syncs, mut durable) = (Vec::new(), self.place());
         let mut passed = 0;
-        while passed < bytes.len() {
-            let (at, rest) = (self.place(), &bytes[passed..]);
-            let damaged = |error: FormatError| ReplicaError::Damaged { at, reason: error.0 };
-            if self.is_sealed {
-                return Err(ReplicaError::Unsound { at, reason: "it stands behind the seal".to_owned() });
-            }
-            let header = frame::decode_header(rest, &self.seed, self.offset)
-                .map_err(damaged)?
-                .ok_or(ReplicaError::Damaged { at, reason: "there are zeros instead of a frame" })?;
-            let frame = frame::decode_rest(rest, header).map_err(damaged)?;
-            self.continues(&header)?;
+        for Hashed { frame, body, touched } in &frames {
+            let (at, header) = (self.place(), &frame.header);
+            self.continues(header)?;
             if header.durable_end > durable {
                 syncs.push(passed);
                 durable = at;
@@ -151,17 +148,8 @@ impl Cursor {
             let chain = match header.kind {
                 FrameKind::Mark | FrameKind::Seal => self.chain,
                 FrameKind::Commit => {
-                    let body = body_digest(&frame, &mut scratch)
-                        .map_err(|error| ReplicaError::Unsound { at, reason: error.0.to_owned() })?;
-                    check_versions(at, &frame, &mut pending, heads)?;
-                    let link = Link {
-                        first: header.first,
-                        events: header.events,
-                        recorded_at: header.recorded_at,
-                        streams: header.streams,
-                        base_versions: frame.base_version_bytes(),
-                        body,
-                    };
+                    check_versions(at, frame, touched, &mut pending, heads)?;
+                    let link = verify::link(header, frame.base_version_bytes(), *body);
                     digest::chain(&self.chain, self.header.store, &link)
                 }
             };
@@ -169,7 +157,7 @@ impl Cursor {
                 let (ours, theirs) = (chain, header.chain);
                 return Err(ReplicaError::Diverged { position: header.first, ours, theirs });
             }
-            self.digest.frame(&rest[..header.header_len()]);
+            self.digest.frame(&bytes[passed..passed + header.header_len()]);
             passed += header.frame_len();
             self.offset += header.frame_len() as u64;
             self.next = header.next();
@@ -179,6 +167,34 @@ impl Cursor {
             self.is_sealed = header.kind == FrameKind::Seal;
         }
         Ok(syncs)
+    }
+
+    /// Checks what can be checked of frames without those before them, and hashes their bodies.
+    fn hash<'b>(&self, bytes: &'b [u8]) -> Result<Vec<Hashed<'b>>, ReplicaError> {
+        let mut frames: Vec<Hashed<'b>> = Vec::new();
+        let (mut batch, mut commits) = (Batch::default(), Vec::new());
+        let mut passed = 0;
+        while passed < bytes.len() {
+            let offset = self.offset + passed as u64;
+            let at = LogOffset::new(self.header.sequence, offset);
+            let damaged = |error: FormatError| ReplicaError::Damaged { at, reason: error.0 };
+            let header = frame::decode_header(&bytes[passed..], &self.seed, offset)
+                .map_err(damaged)?
+                .ok_or(ReplicaError::Damaged { at, reason: "there are zeros instead of a frame" })?;
+            let frame = frame::decode_rest(&bytes[passed..], header).map_err(damaged)?;
+            let mut touched = Vec::new();
+            if header.kind == FrameKind::Commit {
+                batch.begin(header.events);
+                let body = verify::check_body(&frame, 0, &mut touched, |event| batch.event(event))
+                    .map_err(|error| ReplicaError::Unsound { at, reason: error.0.to_owned() })?;
+                batch.end(body.command_table);
+                commits.push(frames.len());
+            }
+            passed += header.frame_len();
+            frames.push(Hashed { frame, body: Digest::default(), touched });
+        }
+        batch.hash(|number, digest| frames[commits[number]].body = digest);
+        Ok(frames)
     }
 
     /// Whether a sound frame is the next one, as far as its header tells.
@@ -204,48 +220,28 @@ impl Cursor {
     }
 }
 
-fn body_digest(frame: &Frame<'_>, scratch: &mut Vec<u8>) -> Result<Digest, FormatError> {
-    let body = Body::decode(frame.body)?;
-    body.commands()?;
-    let mut digest = BodyDigest::new(frame.header.events);
-    for event in EventIter::new(*frame)? {
-        digest.event(&digest::event(&event?, scratch));
-    }
-    Ok(digest.finish(body.command_table))
-}
-
-/// Every stream of a commit goes on where it is, and every event belongs to one of them. The form is sound.
+/// Every stream of a commit goes on where it is. The form is sound.
 fn check_versions(
     at: LogOffset,
     frame: &Frame<'_>,
+    touched: &[Touched],
     pending: &mut FxHashMap<StreamId, Version>,
     heads: Heads<'_>,
 ) -> Result<(), ReplicaError> {
-    let unsound = |reason: &str| ReplicaError::Unsound { at, reason: reason.to_owned() };
-    let malformed = |error: FormatError| unsound(error.0);
-    let mut counts = vec![0_u32; usize::from(frame.header.streams)];
-    for event in EventIter::new(*frame).map_err(malformed)? {
-        let event = event.map_err(malformed)?;
-        let count = counts.get_mut(event.stream_index()).ok_or_else(|| unsound("an event has no stream"))?;
-        if event.ordinal() != *count {
-            return Err(unsound("an event's ordinal does not continue its stream"));
-        }
-        *count += 1;
-    }
+    let unsound = |reason: String| ReplicaError::Unsound { at, reason };
+    let malformed = |error: FormatError| unsound(error.0.to_owned());
     let body = Body::decode(frame.body).map_err(malformed)?;
-    for ((index, count), name) in counts.iter().enumerate().zip(body.streams()) {
-        let name = name.map_err(malformed)?;
-        let text = std::str::from_utf8(&name[1..]).map_err(|_| unsound("a stream id is not UTF-8"))?;
-        let stream = StreamId::new(text).map_err(|error| unsound(&error.to_string()))?;
+    for (touched, name) in touched.iter().zip(body.streams()) {
+        let name = String::from_utf8_lossy(&name.map_err(malformed)?[1..]);
+        let stream = StreamId::new(&*name).map_err(|error| unsound(error.to_string()))?;
         let head = match pending.get(&stream) {
             Some(head) => Some(*head),
             None => heads(&stream)?,
         };
-        let base = frame.base_version(index).ok_or_else(|| unsound("a stream has no base version"))?;
-        if *count == 0 || base != head.map_or(Version::ZERO, |head| head.plus(1)) {
-            return Err(unsound(&format!("it does not continue stream {stream}")));
+        if touched.base != head.map_or(Version::ZERO, |head| head.plus(1)) {
+            return Err(unsound(format!("it does not continue stream {stream}")));
         }
-        pending.insert(stream, base.plus(u64::from(*count) - 1));
+        pending.insert(stream, touched.base.plus(u64::from(touched.events) - 1));
     }
     Ok(())
 }

@@ -77,8 +77,8 @@ pub enum ReplicaError {
         /// What is wrong.
         reason: String,
     },
-    /// It was written by a newer version of Sunday.
-    #[error("segment {segment} needs a version of Sunday that reads format {version}; this one is older")]
+    /// It is of a format that this version of Sunday does not read.
+    #[error("segment {segment} is of format {version}, which this version of Sunday does not read")]
     UnsupportedFormat {
         /// Number of the segment.
         segment: u32,

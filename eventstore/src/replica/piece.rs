@@ -178,8 +178,10 @@ fn copy_frames(
     while at < stop {
         let len = match source.frame(at) {
             Ok(Some(frame)) => frame.header.frame_len(),
-            Ok(None) => return Err(not_a_frame(source, offset, at, "there are zeros where frames were")),
-            Err(error) => return Err(not_a_frame(source, offset, at, error.0)),
+            // What is sound goes out; whoever asks for what is not hears of it.
+            _ if at > offset && !bytes.is_empty() => break,
+            Ok(None) => return Err(not_a_frame(source, at, "there are zeros where frames were")),
+            Err(error) => return Err(not_a_frame(source, at, error.0)),
         };
         if !bytes.is_empty() && bytes.len() + len > max {
             break;
@@ -191,19 +193,19 @@ fn copy_frames(
 }
 
 /// Whether somebody asked for what is no frame, or there is no frame where one should be.
-fn not_a_frame(source: &Segment, asked: u64, at: u64, reason: &str) -> PieceError {
+fn not_a_frame(source: &Segment, asked: u64, reason: &str) -> PieceError {
     let segment = source.header.sequence;
     let mut boundary = SEGMENT_HEADER_BYTES as u64;
-    while boundary < asked.min(at) {
+    while boundary < asked {
         match source.frame(boundary) {
             Ok(Some(frame)) => boundary += frame.header.frame_len() as u64,
             _ => break,
         }
     }
-    if asked == at && boundary > asked {
+    if boundary > asked {
         return PieceError::NotABoundary { segment, offset: asked };
     }
-    PieceError::Read(ReadError::Damaged { segment, offset: at.min(boundary), reason: reason.to_owned() })
+    PieceError::Read(ReadError::Damaged { segment, offset: boundary, reason: reason.to_owned() })
 }
 
 /// What follows the frames of a segment that a crash ended, up to its last byte that is not zero.

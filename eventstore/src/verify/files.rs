@@ -38,7 +38,8 @@ impl SegmentFile {
             Ok(read) => header_bytes.truncate(read),
             Err(error) => {
                 header_bytes.clear();
-                hole = Some(Hole { bytes: 0..len.min(SEGMENT_HEADER_BYTES as u64), error: error.to_string() });
+                hole =
+                    Some(Hole { bytes: 0..len.min(SEGMENT_HEADER_BYTES as u64), error: error.to_string() });
             }
         }
         let (header, header_error) = match SegmentHeader::decode(&header_bytes) {

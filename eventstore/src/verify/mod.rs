@@ -20,6 +20,7 @@ mod report;
 mod twice;
 mod walk;
 
+pub(crate) use check::{Touched, check_body, link};
 pub use report::{Class, Finding, Report};
 
 use crate::control;
@@ -362,7 +363,8 @@ impl Run<'_> {
         }
         let message =
             format!("acknowledged data is gone: the log reached {furthest}, its frames end at {ended}");
-        let class = if furthest.segment() as usize >= files { Class::MissingSegment } else { Class::Truncated };
+        let class =
+            if furthest.segment() as usize >= files { Class::MissingSegment } else { Class::Truncated };
         self.find(class, ended.segment(), ended.offset(), message);
     }
 

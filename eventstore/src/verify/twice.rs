@@ -18,8 +18,12 @@ pub(super) fn find(
     walked: &[WalkedSegment],
     suspects: &FxHashSet<u64>,
 ) -> Vec<Finding> {
-    let mut search =
-        Search { suspects, events: FxHashSet::default(), commands: FxHashSet::default(), findings: Vec::new() };
+    let mut search = Search {
+        suspects,
+        events: FxHashSet::default(),
+        commands: FxHashSet::default(),
+        findings: Vec::new(),
+    };
     let mut blocks = Blocks::default();
     for (index, salt, stop) in walked {
         let Some(segment) = segments.get(*index) else { continue };

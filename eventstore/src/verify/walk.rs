@@ -167,4 +167,3 @@ pub(super) fn first_nonzero_of(reader: &mut Reader<'_>, from: u64, to: u64) -> O
     }
     None
 }
-
