@@ -1,4 +1,4 @@
-//! The writer without threads: the caller turns the crank. [`crate::Store`] is this and three threads; a simulation
+//! The writer without threads: the caller turns the crank. [`crate::Store`] is this and its threads; a simulation
 //! turns it by hand.
 //!
 //! ```text
@@ -16,7 +16,7 @@
 use crate::commit::PreparedCommit;
 use crate::control::ControlWriter;
 use crate::digest::SegmentDigest;
-use crate::error::{AppendError, OpenError, ReadError};
+use crate::error::{AppendError, IndexError, OpenError, ReadError};
 use crate::flush::{Flush, Group, NextSegment, Reach};
 use crate::format::frame::{CrcSeed, FRAME_HEADER_BYTES, FrameKind};
 use crate::format::segment_header::{Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -32,10 +32,10 @@ use crate::recovery::{self, Continue, Recovered, previous_of};
 use crate::replica::marker;
 use crate::segment::{self, Segment, SegmentFile};
 use crate::segments::Preparer;
-use crate::sequencer::{Published, Sequencer, Verdict};
+use crate::sequencer::{Published, Sequencer, Stamped, Verdict};
 use crate::storage::{Access, Environment, StorageFile};
 use crate::store::StoreOptions;
-use crate::tail::Shared;
+use crate::tail::{Role, Shared};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -60,10 +60,10 @@ struct Stamping {
 
 /// What a log is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Writer,
-    /// Of what has been a standby.
-    Promoted,
+enum Purpose {
+    Write,
+    /// It has been a standby.
+    Promote,
 }
 
 /// The one writer of a log, without threads.
@@ -134,7 +134,7 @@ impl Engine {
         options: &StoreOptions,
         ahead: bool,
     ) -> Result<Self, OpenError> {
-        Self::open_as(environment, data_dir, options, ahead, Role::Writer)
+        Self::open_as(environment, data_dir, options, ahead, Purpose::Write)
     }
 
     /// Opens the log of a standby for writing: from then on it is a writer's log.
@@ -143,7 +143,7 @@ impl Engine {
         data_dir: &Path,
         options: &StoreOptions,
     ) -> Result<Self, OpenError> {
-        let mut engine = Self::open_as(environment, data_dir, options, false, Role::Promoted)?;
+        let mut engine = Self::open_as(environment, data_dir, options, false, Purpose::Promote)?;
         // Nothing needs to be vouched for, but the new epoch has to be on disk.
         engine.unmarked = true;
         Ok(engine)
@@ -154,7 +154,7 @@ impl Engine {
         data_dir: &Path,
         options: &StoreOptions,
         ahead: bool,
-        role: Role,
+        purpose: Purpose,
     ) -> Result<Self, OpenError> {
         options.check()?;
         let storage = &environment.storage;
@@ -165,15 +165,16 @@ impl Engine {
             source,
         })?;
         let lock = lock(environment, &log_dir);
-        if role == Role::Writer {
+        if purpose == Purpose::Write {
             // More to the point than who has the lock.
             marker::refuse(&**storage, &log_dir)?;
         }
         let lock = lock?;
         let recovered = recovery::recover(environment, data_dir, options.segment_bytes)?;
-        let shared = Arc::new(Shared::new(Arc::clone(storage), log_dir.clone(), recovered.segments.clone())?);
+        let shared =
+            Arc::new(Shared::new(Arc::clone(storage), data_dir, recovered.segments.clone(), Role::Writer)?);
         recovered.index(&shared)?;
-        if role == Role::Promoted {
+        if purpose == Purpose::Promote {
             marker::remove(&**storage, &log_dir)?;
         }
         // Only a log that is sound as a whole takes over the page.
@@ -316,9 +317,10 @@ impl Engine {
         } else {
             match self.sequencer.sequence(&commit, &*self.shared, now) {
                 Verdict::Append(stamped) => {
-                    self.open.push(&stamped.header, &stamped.base_versions, &commit.body);
+                    let Stamped { header, base_versions, receipt } = *stamped;
+                    self.open.push_commit(&header, base_versions, &commit.body, commit.summary);
                     self.open.has_commits = true;
-                    Ok(stamped.receipt)
+                    Ok(receipt)
                 }
                 Verdict::Duplicate(receipt) => Ok(receipt),
                 Verdict::Refuse(error) => Err(error),
@@ -347,7 +349,7 @@ impl Engine {
         let previous = self.successor_of.take();
         if previous.is_none() {
             let seal = self.sequencer.vouch(FrameKind::Seal, now);
-            self.open.push(&seal, &[], &[]);
+            self.open.push(&seal);
         }
         let header = SegmentHeader {
             store: self.shared.store,
@@ -476,6 +478,7 @@ impl Engine {
     }
 
     fn index(&mut self, flush: &mut Flush) -> Result<(), ReadError> {
+        self.shared.append_durable(&mem::take(&mut flush.group.appended))?;
         if let Some(next) = flush.group.next_segment.take() {
             let sequence = next.header.sequence;
             let failed = |reason: String| ReadError::Segment { segment: sequence, reason };
@@ -488,7 +491,22 @@ impl Engine {
             }
             self.preparer.begin(sequence + 1);
         }
+        // Only a step into the next segment is left.
         self.shared.advance(flush.reach.end)
+    }
+
+    /// One unit of work on the index of segments that have ended: a file written, or files merged. True when something
+    /// was done, so that there may be more. Best done while nobody waits for the engine.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or a segment cannot be read. Nothing is lost by it, and it may be tried again.
+    pub fn housekeep(&mut self) -> Result<bool, IndexError> {
+        self.shared.housekeep()
+    }
+
+    /// What `housekeep` works on, for a thread that does it without holding the engine.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     fn answer_open(&mut self) {
@@ -531,7 +549,7 @@ impl Engine {
         }
         if self.fits(FRAME_HEADER_BYTES as u64) {
             let mark = self.sequencer.vouch(FrameKind::Mark, now);
-            self.open.push(&mark, &[], &[]);
+            self.open.push(&mark);
             self.open.sync = true;
         } else if let Err(error) = self.end_segment(now) {
             // No room for a mark: the seal and the next header vouch instead. Without room for those, the next quiet
@@ -576,11 +594,9 @@ fn active_of(recovered: &Recovered, environment: &Environment, log_dir: &Path) -
     Ok(Active { file, sequence: last.header.sequence, capacity: last.len() })
 }
 
-pub(crate) fn lock(
-    environment: &Environment,
-    log_dir: &Path,
-) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
-    let path = log_dir.join("LOCK");
+/// Takes the lock of a directory that only one process writes.
+pub(crate) fn lock(environment: &Environment, dir: &Path) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
+    let path = dir.join("LOCK");
     let storage = &environment.storage;
     storage.lock(&path, &format!("process {}", std::process::id())).map_err(|source| {
         if source.kind() != io::ErrorKind::WouldBlock {

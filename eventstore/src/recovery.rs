@@ -330,9 +330,9 @@ impl Recovered {
         CrcSeed::new(&self.segments.last().map(|last| last.header.salt).unwrap_or_default())
     }
 
-    /// Indexes all of it; every frame's CRC is checked on the way.
+    /// Indexes all of it: what no run covers is read, and every frame's CRC checked on the way.
     pub(crate) fn index(&self, shared: &Shared) -> Result<(), OpenError> {
-        shared.advance(self.end).map_err(|error| {
+        shared.catch_up(self.end).map_err(|error| {
             let tail = shared.tail();
             OpenError::Damaged {
                 segment: tail.end.segment(),

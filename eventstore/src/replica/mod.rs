@@ -24,7 +24,7 @@ pub use promote::{Promoted, promote};
 
 use crate::control::{self, ControlWriter};
 use crate::engine::lock;
-use crate::error::OpenError;
+use crate::error::{IndexError, OpenError};
 use crate::flush::{Flush, Group, NextSegment, Reach};
 use crate::format::bytes::{all_zero, first_nonzero};
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
@@ -35,7 +35,7 @@ use crate::recovery::{self, Continue, Recovered};
 use crate::segment;
 use crate::segments::{self, Preparer, used_segments};
 use crate::storage::{Access, Environment, StorageFile};
-use crate::tail::Shared;
+use crate::tail::{Role, Shared};
 use check::Cursor;
 use std::any::Any;
 use std::fmt::Display;
@@ -116,8 +116,12 @@ impl Replica {
     /// Goes on behind the last whole frame. What a crash has torn behind it stays until the source's bytes are here.
     fn resume(&mut self, recovered: &Recovered) -> Result<(), ReplicaError> {
         let storage = &self.environment.storage;
-        let shared =
-            Arc::new(Shared::new(Arc::clone(storage), self.log_dir.clone(), recovered.segments.clone())?);
+        let shared = Arc::new(Shared::new(
+            Arc::clone(storage),
+            &self.data_dir,
+            recovered.segments.clone(),
+            Role::Writer,
+        )?);
         recovered.index(&shared)?;
         let last =
             recovered.segments.last().ok_or_else(|| OpenError::NoLog { path: self.log_dir.clone() })?;
@@ -222,6 +226,14 @@ impl Replica {
         };
         let (passed, syncs) = self.pass(&open.cursor, frames)?;
         self.append(frames, passed, &syncs)
+    }
+
+    /// One unit of background work: the index of an ended segment, or a merge of indexes; true = there is more.
+    ///
+    /// # Errors
+    /// When a file cannot be written; what it would hold stays in memory, and nothing is lost.
+    pub fn housekeep(&mut self) -> Result<bool, IndexError> {
+        self.open.as_ref().map_or(Ok(false), |open| open.shared.housekeep())
     }
 
     /// Shows local readers that somebody is at work, although nothing comes.
@@ -338,7 +350,7 @@ impl Replica {
             source,
         })?;
         let segments = used_segments(&**storage, &self.log_dir, Some(0))?;
-        let shared = Arc::new(Shared::new(Arc::clone(storage), self.log_dir.clone(), segments)?);
+        let shared = Arc::new(Shared::new(Arc::clone(storage), &self.data_dir, segments, Role::Writer)?);
         let control = ControlWriter::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
         Ok(Open { shared, control, file, cursor })
     }

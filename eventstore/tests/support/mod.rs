@@ -8,6 +8,9 @@
     clippy::print_stdout
 )]
 
+pub mod history;
+pub mod seen;
+
 use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, EventType, ExpectedVersion, Fingerprint, Metadata,
     NewEvent, Outcome, PreparedCommit, Store, StoreOptions, StreamId, Tag,
@@ -56,6 +59,20 @@ pub fn command(name: &str, content: &str, outcome: Outcome) -> Command {
         id: CommandId::derive(&[name.as_bytes()]),
         fingerprint: Fingerprint::of(&[content.as_bytes()]),
         outcome,
+    }
+}
+
+/// Copies a directory with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
