@@ -118,7 +118,11 @@ async fn what_cannot_be_given_has_a_code() {
         ("?position=1", 400, "invalid_parameter"),
         ("?store=x&position=1&chain=x", 400, "invalid_parameter"),
     ] {
-        assert_eq!(fixture.ask(&format!("/api/v1/log{path}")).await.problem(), (status, code.to_owned()), "{path}");
+        assert_eq!(
+            fixture.ask(&format!("/api/v1/log{path}")).await.problem(),
+            (status, code.to_owned()),
+            "{path}"
+        );
     }
 }
 
