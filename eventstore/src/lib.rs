@@ -6,6 +6,9 @@
 //!                                                                   │ pwrite, fdatasync
 //!                                                                   ▼ publish (control page), answer
 //!  Log: commits · streams · commands · tags  ◀──tail (mmap)── any process, any number
+//!   │
+//!   ├─ subscribe: the events that a Filter wants, from a checkpoint on, for ever
+//!   └─ fold: the state of a stream, from its snapshot on
 //! ```
 //!
 //! One writer per data directory, any number of readers in any process. What [`Store::append`] acknowledged
@@ -20,6 +23,11 @@
     allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+// Unit tests share the support of the tests outside, which knows this crate by its name.
+#[cfg(test)]
+extern crate self as eventstore;
+
+mod by_stream;
 pub mod codec;
 mod commit;
 mod commits;
@@ -31,9 +39,11 @@ mod event;
 mod flush;
 mod follow;
 pub mod format;
+mod housekeeping;
 mod index;
 pub mod limits;
 mod log;
+mod lookup;
 mod mapped;
 mod names;
 mod numbers;
@@ -46,8 +56,10 @@ mod scan;
 mod segment;
 mod segments;
 mod sequencer;
+mod snapshots;
 pub mod storage;
 mod store;
+mod subscription;
 mod tail;
 pub mod verify;
 mod writer;
@@ -55,7 +67,7 @@ mod writer;
 pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, PreparedCommit};
 pub use commits::Commits;
 pub use engine::Engine;
-pub use error::{AppendError, CommitError, OpenError, ReadError};
+pub use error::{AppendError, CommitError, Damage, IndexError, OpenError, ReadError};
 pub use event::{ContentType, Metadata, NewEvent, TraceParent};
 pub use flush::Flush;
 pub use format::event::EventView;
@@ -67,5 +79,7 @@ pub use numbers::{Digest, Lineage, LogOffset, Position, Timestamp, Version};
 pub use pending::Pending;
 pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
+pub use snapshots::{Folded, Snapshot, SnapshotOptions, Snapshots, fold};
 pub use store::{Store, StoreOptions};
+pub use subscription::{Canceller, Delivery, Filter, SubscribeError, Subscription};
 pub use verify::{verify, verify_in};

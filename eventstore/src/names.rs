@@ -108,7 +108,12 @@ impl StreamId {
     /// What stands before the first `-`, or the whole id.
     #[must_use]
     pub fn category(&self) -> &str {
-        self.0.split_once('-').map_or(&self.0, |(category, _)| category)
+        Self::category_of(&self.0)
+    }
+
+    /// The category of a stream whose id is at hand as text.
+    pub(crate) fn category_of(id: &str) -> &str {
+        id.split_once('-').map_or(id, |(category, _)| category)
     }
 }
 

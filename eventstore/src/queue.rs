@@ -36,7 +36,7 @@ struct State {
     /// Set once, when writing has failed: nothing is taken in any more.
     failed: Option<String>,
     /// The flush that has been run on another thread.
-    flushed: Option<(Flush, io::Result<()>)>,
+    flushed: Option<Box<(Flush, io::Result<()>)>>,
     /// The writer sleeps until so many jobs are there; zero while it is awake.
     wanted: usize,
 }
@@ -47,7 +47,7 @@ pub(crate) enum Woken {
     /// Commits wait, or the queue was closed.
     Queue,
     /// A flush has been run.
-    Flushed(Flush, io::Result<()>),
+    Flushed(Box<(Flush, io::Result<()>)>),
     /// Nothing happened for the given time.
     Quiet,
 }
@@ -111,7 +111,7 @@ impl Queue {
     /// A flush has been run; the writer takes it from here.
     pub(crate) fn flushed(&self, flush: Flush, done: io::Result<()>) {
         let mut state = self.state.lock();
-        state.flushed = Some((flush, done));
+        state.flushed = Some(Box::new((flush, done)));
         state.wanted = 0;
         drop(state);
         self.changed.notify_one();
@@ -138,9 +138,9 @@ impl Queue {
         let until = Instant::now() + quiet;
         let mut state = self.state.lock();
         loop {
-            if let Some((flush, done)) = state.flushed.take() {
+            if let Some(flushed) = state.flushed.take() {
                 state.wanted = 0;
-                return Woken::Flushed(flush, done);
+                return Woken::Flushed(flushed);
             }
             if wanted.is_some_and(|wanted| state.jobs.len() >= wanted || state.closed) {
                 state.wanted = 0;

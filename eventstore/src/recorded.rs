@@ -33,6 +33,7 @@ pub struct RecordedCommit {
 }
 
 impl RecordedCommit {
+    /// The commit at `place`, whose header and CRCs the caller has just checked.
     pub(crate) fn new(segment: Arc<Segment>, place: LogOffset, header: FrameHeader) -> Self {
         Self { segment, place, header }
     }
@@ -85,7 +86,7 @@ impl RecordedCommit {
         self.place
     }
 
-    fn frame(&self) -> Frame<'_> {
+    pub(crate) fn frame(&self) -> Frame<'_> {
         let at = usize::try_from(self.place.offset()).unwrap_or(usize::MAX);
         let body_at = at + self.header.header_len();
         let bytes = self.segment.bytes();
@@ -93,11 +94,44 @@ impl RecordedCommit {
         Frame::around(self.header, versions, &bytes[body_at..body_at + self.header.body_len as usize])
     }
 
-    /// Its events in order. All of them: their form was checked when the commit was indexed, their CRC when it was read.
+    /// Its events in order. All of them: their CRC was checked when the commit was read, their form when it was indexed.
     pub fn events(&self) -> impl Iterator<Item = EventView<'_>> {
         EventIter::new(self.frame()).into_iter().flatten().map_while(Result::ok)
     }
 
+    /// Its events that are wanted, oldest first, as handles. With `stream`, a number in the stream table, the others are
+    /// stepped over without being decoded.
+    pub(crate) fn select(
+        &self,
+        stream: Option<usize>,
+        mut wanted: impl FnMut(&EventView<'_>) -> bool,
+        out: &mut Vec<RecordedEvent>,
+    ) {
+        let frame = self.frame();
+        let (Ok(body), Ok(mut events)) = (Body::decode(frame.body), EventIter::new(frame)) else { return };
+        for index in 0..self.header.events {
+            if stream.is_some() && events.next_stream() != stream {
+                events.skip_one();
+                continue;
+            }
+            let record_at = events.offset();
+            let Some(Ok(view)) = events.next() else { return };
+            if !wanted(&view) {
+                continue;
+            }
+            let Some(stream_at) = body.stream_at(view.stream_index()) else { return };
+            // A body is limited to 16 MiB.
+            let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+            out.push(RecordedEvent {
+                commit: self.clone(),
+                index,
+                record_at: narrow(record_at),
+                stream_at: narrow(stream_at),
+            });
+        }
+    }
+
+    /// What it says of a command; `None` if it is another command's.
     pub(crate) fn found_command(&self, command: &CommandId) -> Result<Option<FoundCommand>, ReadError> {
         let damaged = |reason: String| ReadError::Damaged {
             segment: self.place.segment(),
@@ -108,15 +142,18 @@ impl RecordedCommit {
             .and_then(|body| body.commands())
             .map_err(|error| damaged(error.0.to_owned()))?;
         let Some(record) = commands.iter().find(|record| record.id == *command) else {
-            return Err(damaged(format!("the commit does not hold command {command}")));
+            return Ok(None);
         };
         let mut versions: Vec<(StreamId, Version)> = Vec::new();
         for event in self.events() {
-            let id = StreamId::new(event.stream()).map_err(|error| damaged(error.to_string()))?;
-            match versions.iter_mut().find(|(stream, _)| *stream == id) {
-                Some((_, version)) => *version = event.version(),
-                None => versions.push((id, event.version())),
+            if let Some((_, version)) =
+                versions.iter_mut().find(|(stream, _)| stream.as_str() == event.stream())
+            {
+                *version = event.version();
+                continue;
             }
+            let id = StreamId::new(event.stream()).map_err(|error| damaged(error.to_string()))?;
+            versions.push((id, event.version()));
         }
         let receipt = Receipt {
             first: self.first(),
@@ -137,12 +174,20 @@ impl RecordedCommit {
 #[derive(Debug, Clone)]
 pub struct RecordedEvent {
     commit: RecordedCommit,
-    index: usize,
+    /// Number of the event in its commit.
+    index: u32,
+    /// Where in the commit's body its record and its stream's name are.
+    record_at: u32,
+    stream_at: u32,
 }
 
 impl RecordedEvent {
-    pub(crate) fn new(commit: RecordedCommit, index: usize) -> Option<Self> {
-        (index < commit.len()).then_some(Self { commit, index })
+    /// The event of a commit by its number.
+    pub(crate) fn new(commit: &RecordedCommit, index: u64) -> Option<Self> {
+        let position = commit.first().plus(index);
+        let mut found = Vec::with_capacity(1);
+        commit.select(None, |event| event.position() == position, &mut found);
+        found.pop()
     }
 
     /// The commit that it is part of.
@@ -154,6 +199,7 @@ impl RecordedEvent {
     /// The event. `None` cannot happen for events that were indexed; it stands for memory that rots under us.
     #[must_use]
     pub fn get(&self) -> Option<EventView<'_>> {
-        self.commit.events().nth(self.index)
+        let frame = self.commit.frame();
+        EventView::again(&frame, self.record_at as usize, self.index, self.stream_at as usize)
     }
 }

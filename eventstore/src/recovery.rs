@@ -15,8 +15,9 @@ use crate::numbers::{Digest, LogOffset, Position};
 use crate::scan::{self, WalkEnd};
 use crate::segment::{self, Segment, SegmentFile};
 use crate::segments::{self, Preparer, used_segments};
-use crate::storage::{Access, Environment, Storage, StorageFile};
+use crate::storage::{Access, Environment, Storage};
 use crate::tail::Shared;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -81,12 +82,8 @@ pub(crate) fn recover(
         }
         return create(environment, data_dir, &log_dir, segment_bytes);
     };
-    let store = last.header.store;
-    if let Some(foreign) = segments.iter().find(|segment| segment.header.store != store) {
-        let reason = format!("it belongs to store {}, the log to store {store}", foreign.header.store);
-        return Err(OpenError::BadSegment { segment: foreign.header.sequence, reason });
-    }
-
+    // The first one says whose log this is: a foreign segment at the end is the foreign one, not all the others.
+    let store = segments.first().map_or(last.header.store, |first| first.header.store);
     // All of it is read before any of it is believed or doubted: a bad sector is neither torn nor damaged.
     last.fault_in(0, last.len()).map_err(|error| OpenError::BadSegment {
         segment: last.header.sequence,
@@ -122,7 +119,8 @@ pub(crate) fn recover(
         });
     }
     if end > durable_end {
-        make_durable(storage, &log_dir, &last, durable_end, end)?;
+        let from = if durable_end.segment() == end.segment() { durable_end.offset() } else { 0 };
+        write_again(storage, &log_dir, &last, from, end.offset())?;
     }
     let continues = match (walked.end, beyond.first_nonzero) {
         (WalkEnd::Sealed, _) => Continue::AfterSeal,
@@ -136,8 +134,10 @@ pub(crate) fn recover(
                 "a torn group that nobody was told of is set aside; the log goes on in a new segment"
             );
             // What the next header vouches for must be what the disk holds, not only what the page cache shows.
-            sync(storage, &log_dir, last.header.sequence)?;
-            Continue::AfterTear(sha256(slice_of(&last, walked.offset, u64::MAX)))
+            let tail = slice_of(&last, walked.offset, u64::MAX);
+            let torn_len = tail.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1);
+            write_again(storage, &log_dir, &last, walked.offset, walked.offset + torn_len)?;
+            Continue::AfterTear(sha256(tail))
         }
     };
     Ok(Recovered {
@@ -159,45 +159,26 @@ fn next_epoch(of_log: u32, of_page: Option<u32>) -> Result<u32, OpenError> {
     of_log.max(of_page).checked_add(1).ok_or_else(exhausted)
 }
 
-fn open_for_writing(
-    storage: &dyn Storage,
-    log_dir: &Path,
-    sequence: u32,
-) -> Result<Arc<dyn StorageFile>, OpenError> {
-    let path = segment::path(log_dir, sequence);
-    storage.open(&path, Access::Write).map_err(|source| OpenError::Io {
-        action: "cannot open for writing",
-        path,
-        source,
-    })
-}
-
-fn sync(storage: &dyn Storage, log_dir: &Path, sequence: u32) -> Result<(), OpenError> {
-    let path = segment::path(log_dir, sequence);
-    let file = open_for_writing(storage, log_dir, sequence)?;
-    file.sync().map_err(|source| OpenError::Io { action: "cannot sync", path, source })
-}
-
 fn slice_of(segment: &Segment, from: u64, len: u64) -> &[u8] {
     let end = from.saturating_add(len).min(segment.len());
     let range = usize::try_from(from).unwrap_or(usize::MAX)..usize::try_from(end).unwrap_or(usize::MAX);
     segment.bytes().get(range).unwrap_or_default()
 }
 
-/// Whole frames that nobody vouches for may only be in the page cache: write them again, byte for byte, and sync.
-fn make_durable(
+/// Bytes that nobody vouches for may only be in the page cache, which may even call them clean after a sync that
+/// failed: they are written again, byte for byte, and synced.
+fn write_again(
     storage: &dyn Storage,
     log_dir: &Path,
     last: &Segment,
-    from: LogOffset,
-    end: LogOffset,
+    from: u64,
+    end: u64,
 ) -> Result<(), OpenError> {
     let path = segment::path(log_dir, last.header.sequence);
     let io = |source| OpenError::Io { action: "cannot sync", path: path.clone(), source };
-    let file = open_for_writing(storage, log_dir, last.header.sequence)?;
-    let from = if from.segment() == last.header.sequence { from.offset() } else { 0 };
+    let file = storage.open(&path, Access::Write).map_err(io)?;
     // A copy: writing from a mapping of the very pages that are written is asking for trouble.
-    let bytes = slice_of(last, from, end.offset().saturating_sub(from)).to_vec();
+    let bytes = slice_of(last, from, end.saturating_sub(from)).to_vec();
     file.write_all_at(&bytes, from).map_err(io)?;
     file.sync().map_err(io)
 }
@@ -263,6 +244,8 @@ fn create(
     let io = |source| OpenError::Io { action: "cannot create a log in", path: log_dir.to_owned(), source };
     let mut preparer = Preparer::new(Arc::clone(storage), log_dir.to_owned(), segment_bytes, false);
     let file = preparer.take(0).map_err(io)?;
+    // Before the header, because with it there is a log, and nobody comes here again.
+    sync_names(&**storage, data_dir).map_err(io)?;
     let header = SegmentHeader {
         store: new_store_id(environment),
         sequence: 0,
@@ -276,7 +259,6 @@ fn create(
     let encoded = header.encode();
     file.write_all_at(&encoded, 0).map_err(io)?;
     file.sync().map_err(io)?;
-    storage.sync_dir(data_dir).map_err(io)?;
     let segments = used_segments(&**storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
@@ -288,6 +270,20 @@ fn create(
         continues: Continue::Here,
         digest: SegmentDigest::new(&encoded),
     })
+}
+
+/// Makes the names on the way to a new log durable: a log in a directory that a power cut takes away is gone as well.
+fn sync_names(storage: &dyn Storage, data_dir: &Path) -> io::Result<()> {
+    storage.sync_dir(data_dir)?;
+    for above in data_dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match storage.sync_dir(above) {
+            // We cannot have made anything in a directory that we may not even read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 /// A UUIDv7 made of the environment's clock and randomness.
@@ -316,9 +312,9 @@ impl Recovered {
         CrcSeed::new(&self.segments.last().map(|last| last.header.salt).unwrap_or_default())
     }
 
-    /// Indexes all of it; every frame's CRC is checked on the way.
+    /// Indexes all of it: what no run covers is read, and every frame's CRC checked on the way.
     pub(crate) fn index(&self, shared: &Shared) -> Result<(), OpenError> {
-        shared.advance(self.end).map_err(|error| {
+        shared.catch_up(self.end).map_err(|error| {
             let tail = shared.tail();
             OpenError::Damaged {
                 segment: tail.end.segment(),

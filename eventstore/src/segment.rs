@@ -7,11 +7,12 @@
 use crate::error::OpenError;
 use crate::format::FormatError;
 use crate::format::bytes::all_zero;
-use crate::format::frame::{self, CrcSeed, Frame};
+use crate::format::frame::{self, CrcSeed, Frame, Unchecked};
 use crate::format::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mapped::Map;
 use crate::storage::{Access, Storage};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes that are faulted in at a time.
@@ -37,7 +38,7 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 pub(crate) enum SegmentFile {
     /// It has a sound header.
-    Used(Segment),
+    Used(Arc<Segment>),
     /// Its header is all zero, or it is too short to have one.
     Prepared,
     /// There is something in the place of its header.
@@ -83,14 +84,19 @@ impl Segment {
         let map = file.map().map_err(io("cannot map"))?;
         let chunks = usize::try_from(len.div_ceil(CHUNK)).unwrap_or(0);
         let faulted = (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Ok(SegmentFile::Used(Self { header, seed: CrcSeed::new(&header.salt), map, faulted }))
+        Ok(SegmentFile::Used(Arc::new(Self { header, seed: CrcSeed::new(&header.salt), map, faulted })))
     }
 
     /// The frame at `offset`, checked; `None` where nothing has been written.
     pub(crate) fn frame(&self, offset: u64) -> Result<Option<Frame<'_>>, FormatError> {
+        self.peek(offset)?.map(Unchecked::check).transpose()
+    }
+
+    /// The frame at `offset` with its header checked, its body not yet.
+    pub(crate) fn peek(&self, offset: u64) -> Result<Option<Unchecked<'_>>, FormatError> {
         self.fault_in(offset, frame::FRAME_HEADER_BYTES as u64)?;
         self.fault_in(offset, frame::claimed_len(self.bytes(), offset))?;
-        frame::decode(self.bytes(), &self.seed, offset)
+        frame::peek(self.bytes(), &self.seed, offset)
     }
 
     /// The whole file. Whoever looks at more than frames calls `fault_in` before.

@@ -49,11 +49,36 @@ impl<'a> Body<'a> {
         StreamTable { rest: self.stream_table }
     }
 
+    /// Number of a stream in the table, and where in the body its entry is; the bytes need not have been checked.
+    pub(crate) fn find_stream(&self, name: &str) -> Option<(usize, usize)> {
+        self.stream_entries()
+            .enumerate()
+            .find_map(|(index, (at, entry))| (entry == name.as_bytes()).then_some((index, at)))
+    }
+
+    /// Where in the body the entry of a stream is.
+    pub(crate) fn stream_at(&self, index: usize) -> Option<usize> {
+        self.stream_entries().nth(index).map(|(at, _)| at)
+    }
+
+    fn stream_entries(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let (mut rest, mut at) = (self.stream_table, BODY_HEADER_BYTES);
+        std::iter::from_fn(move || {
+            let (entry, after) = rest.split_at_checked(usize::from(*rest.first()?) + 1)?;
+            let found = (at, &entry[1..]);
+            (rest, at) = (after, at + entry.len());
+            Some(found)
+        })
+    }
+
     pub(crate) fn commands(&self) -> Result<Vec<CommandRecord>, FormatError> {
         if self.command_table.is_empty() {
             return Ok(Vec::new());
         }
-        codec::decode(self.command_table).map_err(|_| FormatError("the command table cannot be read"))
+        let unreadable = FormatError("the command table cannot be read");
+        let commands: Vec<CommandRecord> = codec::decode(self.command_table).map_err(|_| unreadable)?;
+        // An outcome that is neither decodes all the same.
+        if commands.iter().all(|command| command.outcome <= 1) { Ok(commands) } else { Err(unreadable) }
     }
 
     /// Whether the command table is what its encoder makes of commands and `events` events: it is fixed-width, none

@@ -95,6 +95,33 @@ impl<'a> EventView<'a> {
         Ok((view, &bytes[record_len..]))
     }
 
+    /// The record at `at` of a body that was checked before, without checking everything again. `stream` is where its
+    /// stream's entry is.
+    pub(crate) fn again(frame: &Frame<'a>, at: usize, index: u32, stream: usize) -> Option<Self> {
+        let record = frame.body.get(at..)?;
+        let header = record.first_chunk::<EVENT_HEADER_BYTES>()?;
+        let record = record.get(..u32_at(header, 0).ok()? as usize)?;
+        let stream_len = usize::from(*frame.body.get(stream)?) + 1;
+        let tags_at = EVENT_HEADER_BYTES + usize::from(header[33]);
+        let metadata_at = tags_at + u32_at(header, 40).ok()? as usize;
+        let payload_at = metadata_at + u32_at(header, 44).ok()? as usize;
+        if payload_at > record.len() {
+            return None;
+        }
+        let base = frame.base_version(usize::from(u16_at(header, 24).ok()?))?;
+        Some(Self {
+            record,
+            stream: frame.body.get(stream..stream + stream_len)?,
+            position: frame.header.first.plus(u64::from(index)),
+            version: base.plus(u64::from(u32_at(header, 28).ok()?)),
+            recorded_at: frame.header.recorded_at,
+            content_type: ContentType::from_byte(header[32])?,
+            tags_at: u32::try_from(tags_at).ok()?,
+            metadata_at: u32::try_from(metadata_at).ok()?,
+            payload_at: u32::try_from(payload_at).ok()?,
+        })
+    }
+
     /// Global position.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -252,6 +279,23 @@ impl<'a> EventIter<'a> {
         let body = Body::decode(frame.body)?;
         let streams = StreamList::new(body.streams(), usize::from(frame.header.streams))?;
         Ok(Self { frame, streams, rest: body.events(), index: 0 })
+    }
+
+    /// Where in the body the next event begins.
+    pub(crate) fn offset(&self) -> usize {
+        self.frame.body.len() - self.rest.len()
+    }
+
+    /// Number of the next event's stream in the table.
+    pub(crate) fn next_stream(&self) -> Option<usize> {
+        u16_at(self.rest, 24).ok().map(usize::from)
+    }
+
+    /// Steps over the next event without decoding it.
+    pub(crate) fn skip_one(&mut self) {
+        let len = u32_at(self.rest, 0).unwrap_or_default() as usize;
+        self.rest = self.rest.get(len..).unwrap_or_default();
+        self.index += 1;
     }
 }
 

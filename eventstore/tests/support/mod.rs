@@ -8,6 +8,9 @@
     clippy::print_stdout
 )]
 
+pub mod history;
+pub mod seen;
+
 use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, EventType, ExpectedVersion, Fingerprint, Metadata,
     NewEvent, Outcome, PreparedCommit, Store, StoreOptions, StreamId, Tag,
@@ -59,7 +62,22 @@ pub fn command(name: &str, content: &str, outcome: Outcome) -> Command {
     }
 }
 
+/// Copies a directory with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 /// A small generator (splitmix64) whose seed a failing test prints.
+#[derive(Debug)]
 pub struct Random(pub u64);
 
 impl Random {
