@@ -46,11 +46,13 @@ impl ControlPage {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(OpenError::Io { action: "cannot open", path, source }),
         };
-        // A page that is too short is one that the writer is just making.
-        let Ok(page) = file.shared_page(CONTROL_PAGE_BYTES, false) else {
-            return Ok(None);
+        let page = match file.shared_page(CONTROL_PAGE_BYTES, false) {
+            Ok(page) => Self(page),
+            // A page that is too short is one that the writer is just making. Any other failure says nothing about the
+            // page, and must not be taken for its absence.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Ok(None),
+            Err(source) => return Err(OpenError::Io { action: "cannot map", path, source }),
         };
-        let page = Self(page);
         Ok((page.0.long(0).load(Acquire) == u64::from_le_bytes(CONTROL_MAGIC)).then_some(page))
     }
 
@@ -104,10 +106,11 @@ impl ControlWriter {
         }
         let file = storage.open(&path, Access::Open).map_err(io("cannot open"))?;
         // The same file is used over again, so that readers who have it mapped hear of the new writer.
-        if file.len().map_err(io("cannot look at"))? < CONTROL_PAGE_BYTES as u64 {
-            // Written rather than extended: a hole would need room later, and find it missing by a signal.
-            file.write_all_at(&[0; CONTROL_PAGE_BYTES], 0).map_err(io("cannot make"))?;
-        }
+        // What is there is written once more: a hole in the file would need room when the map is stored into, and would
+        // find it missing by a signal.
+        let mut bytes = [0; CONTROL_PAGE_BYTES];
+        file.read_full_at(&mut bytes, 0).map_err(io("cannot read"))?;
+        file.write_all_at(&bytes, 0).map_err(io("cannot make"))?;
         let page = file.shared_page(CONTROL_PAGE_BYTES, true).map_err(io("cannot map"))?;
         let [low, high] = halves(store);
         if [page.long(STORE_AT).load(Relaxed), page.long(STORE_AT + 8).load(Relaxed)] != [low, high] {

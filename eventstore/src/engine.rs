@@ -381,8 +381,10 @@ impl Engine {
             return None;
         }
         if !self.open.needs_io() {
-            // What was refused or known already rests on groups that are published by now.
-            self.answer_open();
+            // What was refused or known already may rest on a group that is on disk and not shown to anybody yet.
+            if self.sequencer.all_published() {
+                self.answer_open();
+            }
             return None;
         }
         let now = self.environment.clock.now();
@@ -430,7 +432,7 @@ impl Engine {
     ///
     /// A failed write or sync is final: the page cache may now show bytes that the disk does not have, so nothing that
     /// rests on them may ever be published. Trying again would lie.
-    pub(crate) fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
+    pub fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
         self.in_flight = false;
         match done {
             Ok(()) => {
@@ -444,7 +446,7 @@ impl Engine {
     }
 
     /// Shows a settled flush to everybody, then answers, one by one.
-    pub(crate) fn publish(&mut self, mut flush: Flush) {
+    pub fn publish(&mut self, mut flush: Flush) {
         let durable = (self.durable.upto, self.durable.end);
         let published = match &self.poisoned {
             Some(reason) => Err(reason.clone()),
@@ -478,21 +480,26 @@ impl Engine {
     }
 
     fn index(&mut self, flush: &mut Flush) -> Result<(), ReadError> {
+        // What can fail comes first: whoever hears that the outcome is unknown has shown it to nobody.
+        let next =
+            flush.group.next_segment.take().map(|next| self.begun_segment(&next.header)).transpose()?;
         self.shared.append_durable(&mem::take(&mut flush.group.appended))?;
-        if let Some(next) = flush.group.next_segment.take() {
-            let sequence = next.header.sequence;
-            let failed = |reason: String| ReadError::Segment { segment: sequence, reason };
-            let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), sequence);
-            match opened.map_err(|error| failed(error.to_string()))? {
-                SegmentFile::Used(segment) if segment.header == next.header => {
-                    self.shared.add_segment(segment);
-                }
-                _ => return Err(failed("its header is not what was written".to_owned())),
-            }
-            self.preparer.begin(sequence + 1);
+        if let Some(segment) = next {
+            self.preparer.begin(segment.header.sequence + 1);
+            self.shared.add_segment(segment);
         }
         // Only a step into the next segment is left.
         self.shared.advance(flush.reach.end)
+    }
+
+    /// The segment that a flush has begun, as everybody else will find it.
+    fn begun_segment(&self, header: &SegmentHeader) -> Result<Arc<Segment>, ReadError> {
+        let failed = |reason: String| ReadError::Segment { segment: header.sequence, reason };
+        let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), header.sequence);
+        match opened.map_err(|error| failed(error.to_string()))? {
+            SegmentFile::Used(segment) if segment.header == *header => Ok(segment),
+            _ => Err(failed("its header is not what was written".to_owned())),
+        }
     }
 
     /// One unit of work on the index of segments that have ended: a file written, or files merged. True when something

@@ -139,7 +139,8 @@ impl Log {
         let Some(commit) = commits.next().transpose()? else {
             return Ok(None);
         };
-        Ok(RecordedEvent::new(&commit, position.get().saturating_sub(commit.first().get())))
+        let index = u32::try_from(position.get().saturating_sub(commit.first().get())).unwrap_or(u32::MAX);
+        Ok(commit.event(index))
     }
 
     /// Last version of a stream; `None` when it does not exist.

@@ -7,8 +7,7 @@
 use crate::error::ReadError;
 use crate::format::FormatError;
 use crate::format::body::Body;
-use crate::format::bytes::{u16_at, u32_at};
-use crate::format::event::{EventIter, EventView};
+use crate::format::event::EventIter;
 use crate::format::frame::{Frame, Unchecked};
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::index::{Candidate, Found, Part, Rotten, View, hash_command, hash_name};
@@ -22,6 +21,8 @@ use std::sync::Arc;
 
 /// Candidates that are fetched at a time.
 const PAGE: u64 = 128;
+/// Most events that room is made for in advance.
+const RESERVED: usize = 1024;
 
 /// Why a look-up in one view came to nothing.
 #[derive(Debug)]
@@ -61,14 +62,6 @@ impl Key<'_> {
     fn hash(self) -> u64 {
         let (Self::Stream(name) | Self::Tag(name)) = self;
         hash_name(name)
-    }
-
-    /// What the history is ordered by.
-    fn number(self, event: &EventView<'_>) -> u64 {
-        match self {
-            Self::Stream(_) => event.version().get(),
-            Self::Tag(_) => event.position().get(),
-        }
     }
 }
 
@@ -132,7 +125,6 @@ impl Shared {
                 limit,
                 segment: None,
                 events: Vec::new(),
-                of_commit: Vec::new(),
                 taken: None,
             };
             match direction {
@@ -153,9 +145,8 @@ impl Shared {
         let segment = self.segment(found.place.segment())?;
         let unchecked = peek(&segment, found.place)?;
         let last = last_version(&unchecked.frame, stream);
-        let own = Some(Version::new(found.number));
-        if last == Ok(own) {
-            return Ok(own);
+        if last == Some(Version::new(found.number)) {
+            return Ok(last);
         }
         // Two streams with one hash, or rot: the CRC knows.
         unchecked.check().map_err(|error| damaged_at(found.place, error))?;
@@ -221,55 +212,25 @@ fn checked_commit(segment: Arc<Segment>, place: LogOffset) -> Result<RecordedCom
 }
 
 /// Last version that a commit gives a stream. The body need not have been checked.
-fn last_version(frame: &Frame<'_>, stream: &str) -> Result<Option<Version>, FormatError> {
-    let body = Body::decode(frame.body)?;
-    let Some((index, _)) = body.find_stream(stream) else { return Ok(None) };
-    let base = frame.base_version(index).ok_or(FormatError("a stream without a base version"))?;
+fn last_version(frame: &Frame<'_>, stream: &str) -> Option<Version> {
+    let body = Body::decode(frame.body).ok()?;
+    let (index, _) = body.find_stream(stream)?;
+    let events = frame.header.events as usize;
     let count = if frame.header.streams == 1 {
-        u64::from(frame.header.events)
+        events
     } else {
-        let mut count = 0;
-        let mut rest = body.events();
-        for _ in 0..frame.header.events {
-            count += u64::from(usize::from(u16_at(rest, 24)?) == index);
-            rest = after_record(rest)?;
-        }
-        count
+        body.records().take(events).filter(|record| record.stream() == Some(index)).count()
     };
-    Ok(count.checked_sub(1).map(|above| base.plus(above)))
+    Some(frame.base_version(index)?.plus(count.checked_sub(1)? as u64))
 }
 
 /// Whether the commit's event at a position has the tag. The body need not have been checked.
 fn has_tag(frame: &Frame<'_>, position: u64, tag: &str) -> bool {
-    let header = &frame.header;
-    let Some(index) = position.checked_sub(header.first.get()).filter(|at| *at < u64::from(header.events))
-    else {
-        return false;
-    };
-    let found = || -> Result<bool, FormatError> {
-        let mut rest = Body::decode(frame.body)?.events();
-        for _ in 0..index {
-            rest = after_record(rest)?;
-        }
-        let at = crate::format::event::EVENT_HEADER_BYTES
-            + usize::from(*rest.get(33).ok_or(FormatError("the bytes end early"))?);
-        let mut tags = crate::format::bytes::slice(rest, at, u32_at(rest, 40)? as usize)?;
-        while let Some((len, after)) = tags.split_first() {
-            let (name, after) =
-                after.split_at_checked(usize::from(*len)).ok_or(FormatError("the tags end early"))?;
-            if name == tag.as_bytes() {
-                return Ok(true);
-            }
-            tags = after;
-        }
-        Ok(false)
-    };
-    found().unwrap_or(false)
-}
-
-fn after_record(records: &[u8]) -> Result<&[u8], FormatError> {
-    let len = u32_at(records, 0)? as usize;
-    records.get(len.max(1)..).ok_or(FormatError("the bytes end early"))
+    let index = position.checked_sub(frame.header.first.get());
+    let index = index.filter(|index| *index < u64::from(frame.header.events));
+    let record =
+        index.and_then(|index| Body::decode(frame.body).ok()?.records().nth(usize::try_from(index).ok()?));
+    record.is_some_and(|record| record.has_tag(tag))
 }
 
 /// Collects the events of one stream or tag.
@@ -282,8 +243,6 @@ struct History<'a> {
     /// The segment read last: histories stay in one for a while.
     segment: Option<Arc<Segment>>,
     events: Vec<RecordedEvent>,
-    /// Of one commit, before their order and the limit are seen to.
-    of_commit: Vec<RecordedEvent>,
     /// What was taken last.
     taken: Option<Candidate>,
 }
@@ -294,6 +253,9 @@ impl History<'_> {
         for layer in view.layers() {
             let Some(mut found) = layer.find(self.key.part(), self.key.hash())? else { continue };
             let mut at = found.lower_bound(self.from)?;
+            // Commits mostly have one event of a stream.
+            let expected = usize::try_from(found.len() - at).unwrap_or(usize::MAX);
+            self.events.reserve(expected.min(self.limit - self.events.len()).min(RESERVED));
             while at < found.len() {
                 let to = (at + self.page()).min(found.len());
                 page.clear();
@@ -341,9 +303,9 @@ impl History<'_> {
     fn last_wanted(&mut self, found: &mut Found<'_>) -> Result<u64, Failure> {
         let mut at = found.lower_bound(self.from)?;
         while at < found.len() {
-            self.select(found.get(at)?)?;
+            let is_ours = self.select(found.get(at)?, |_| false)?;
             at += 1;
-            if !self.of_commit.is_empty() {
+            if is_ours {
                 break;
             }
         }
@@ -356,43 +318,34 @@ impl History<'_> {
         if self.taken.replace(candidate) == Some(candidate) {
             return Ok(());
         }
-        self.select(candidate)?;
-        let (key, from) = (self.key, self.from);
-        let number = |event: &RecordedEvent| event.get().map(|view| key.number(&view));
-        let room = self.limit - self.events.len();
-        let events = self.of_commit.drain(..);
+        let (before, from) = (self.events.len(), self.from);
         match self.direction {
-            Direction::Forward => {
-                self.events.extend(events.filter(|event| number(event) >= Some(from)).take(room));
-            }
-            Direction::Backward => {
-                self.events.extend(events.rev().filter(|event| number(event) <= Some(from)).take(room));
-            }
+            Direction::Forward => self.select(candidate, |number| number >= from)?,
+            Direction::Backward => self.select(candidate, |number| number <= from)?,
+        };
+        if self.direction == Direction::Backward {
+            self.events[before..].reverse();
         }
+        self.events.truncate(self.limit);
         Ok(())
     }
 
-    /// Puts the events that a candidate stands for into `of_commit`: none, if it is another's with the same hash.
-    fn select(&mut self, candidate: Candidate) -> Result<(), ReadError> {
-        self.of_commit.clear();
+    /// Collects the wanted ones of the events that a candidate stands for. False, and nothing is collected, if it is
+    /// another's with the same hash.
+    fn select(&mut self, candidate: Candidate, wanted: impl Fn(u64) -> bool) -> Result<bool, ReadError> {
         let commit = self.commit(candidate.place)?;
+        let before = self.events.len();
         match self.key {
             Key::Stream(name) => {
-                let body = Body::decode(commit.frame().body);
-                let Some((index, _)) = body.ok().and_then(|body| body.find_stream(name)) else {
-                    return Ok(());
-                };
-                commit.select(Some(index), |_| true, &mut self.of_commit);
-                let last = self.of_commit.last().and_then(RecordedEvent::get);
-                if last.map(|event| event.version().get()) != Some(candidate.number) {
-                    self.of_commit.clear();
+                let last = commit.of_stream(name, |version| wanted(version.get()), &mut self.events);
+                let is_ours = last == Some(Version::new(candidate.number));
+                if !is_ours {
+                    self.events.truncate(before);
                 }
+                Ok(is_ours)
             }
-            Key::Tag(name) => {
-                commit.select(None, |event| event.tags().any(|tag| tag == name), &mut self.of_commit);
-            }
+            Key::Tag(name) => Ok(commit.of_tag(name, |position| wanted(position.get()), &mut self.events)),
         }
-        Ok(())
     }
 
     fn commit(&mut self, place: LogOffset) -> Result<RecordedCommit, ReadError> {

@@ -99,35 +99,71 @@ impl RecordedCommit {
         EventIter::new(self.frame()).into_iter().flatten().map_while(Result::ok)
     }
 
-    /// Its events that are wanted, oldest first, as handles. With `stream`, a number in the stream table, the others are
-    /// stepped over without being decoded.
-    pub(crate) fn select(
+    /// Appends the events of a stream whose versions are wanted to `out`, oldest first; answers with the last version that
+    /// the commit gives the stream. Records are stepped through by their lengths, not decoded.
+    pub(crate) fn of_stream(
         &self,
-        stream: Option<usize>,
-        mut wanted: impl FnMut(&EventView<'_>) -> bool,
+        stream: &str,
+        wanted: impl Fn(Version) -> bool,
         out: &mut Vec<RecordedEvent>,
-    ) {
+    ) -> Option<Version> {
         let frame = self.frame();
-        let (Ok(body), Ok(mut events)) = (Body::decode(frame.body), EventIter::new(frame)) else { return };
-        for index in 0..self.header.events {
-            if stream.is_some() && events.next_stream() != stream {
-                events.skip_one();
+        let body = Body::decode(frame.body).ok()?;
+        let (number, stream_at) = body.find_stream(stream)?;
+        let base = frame.base_version(number)?;
+        let mut last = None;
+        for (index, record) in (0..).zip(body.records().take(self.header.events as usize)) {
+            if record.stream()? != number {
                 continue;
             }
-            let record_at = events.offset();
-            let Some(Ok(view)) = events.next() else { return };
-            if !wanted(&view) {
+            let version = base.plus(u64::from(record.ordinal()?));
+            if wanted(version) {
+                out.push(self.handle(index, record.at, stream_at));
+            }
+            last = Some(version);
+        }
+        last
+    }
+
+    /// Appends the events with a tag whose positions are wanted to `out`, oldest first; answers whether any has the tag.
+    pub(crate) fn of_tag(
+        &self,
+        tag: &str,
+        wanted: impl Fn(Position) -> bool,
+        out: &mut Vec<RecordedEvent>,
+    ) -> bool {
+        let frame = self.frame();
+        let Ok(body) = Body::decode(frame.body) else { return false };
+        let mut any = false;
+        for (index, (event, record)) in (0..).zip(self.events().zip(body.records())) {
+            if !event.tags().any(|found| found == tag) {
                 continue;
             }
-            let Some(stream_at) = body.stream_at(view.stream_index()) else { return };
-            // A body is limited to 16 MiB.
-            let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            out.push(RecordedEvent {
-                commit: self.clone(),
-                index,
-                record_at: narrow(record_at),
-                stream_at: narrow(stream_at),
-            });
+            any = true;
+            if wanted(event.position())
+                && let Some(stream_at) = body.stream_at(event.stream_index())
+            {
+                out.push(self.handle(index, record.at, stream_at));
+            }
+        }
+        any
+    }
+
+    /// One of its events.
+    pub(crate) fn event(&self, index: u32) -> Option<RecordedEvent> {
+        let body = Body::decode(self.frame().body).ok()?;
+        let record = body.records().nth(index as usize).filter(|_| index < self.header.events)?;
+        Some(self.handle(index, record.at, body.stream_at(record.stream()?)?))
+    }
+
+    fn handle(&self, index: u32, record_at: usize, stream_at: usize) -> RecordedEvent {
+        // A body is limited to 16 MiB.
+        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        RecordedEvent {
+            commit: self.clone(),
+            index,
+            record_at: narrow(record_at),
+            stream_at: narrow(stream_at),
         }
     }
 
@@ -182,14 +218,6 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
-    /// The event of a commit by its number.
-    pub(crate) fn new(commit: &RecordedCommit, index: u64) -> Option<Self> {
-        let position = commit.first().plus(index);
-        let mut found = Vec::with_capacity(1);
-        commit.select(None, |event| event.position() == position, &mut found);
-        found.pop()
-    }
-
     /// The commit that it is part of.
     #[must_use]
     pub fn commit(&self) -> &RecordedCommit {

@@ -99,8 +99,9 @@ fn harm(dir: &Path, random: &mut Random) {
             // In place, as a disk does it: whoever has it mapped sees it.
             use std::os::unix::fs::FileExt;
             let file = fs::File::options().read(true).write(true).open(run).unwrap();
-            for _ in 0..random.below(40) {
-                let at = random.below(file.metadata().unwrap().len());
+            let len = file.metadata().unwrap().len();
+            for _ in 0..random.below(40).min(len) {
+                let at = random.below(len);
                 let mut byte = [0];
                 file.read_exact_at(&mut byte, at).unwrap();
                 file.write_all_at(&[byte[0] ^ 1 << random.below(8)], at).unwrap();
@@ -115,7 +116,7 @@ fn harm(dir: &Path, random: &mut Random) {
         3 => {
             let bytes = fs::read(run).unwrap();
             fs::remove_file(run).unwrap();
-            fs::write(run, &bytes[..random.below(bytes.len() as u64) as usize]).unwrap();
+            fs::write(run, &bytes[..random.below(bytes.len() as u64 + 1) as usize]).unwrap();
         }
         4 => fs::write(run.with_extension("idx.tmp"), b"half of a run").unwrap(),
         _ => {}

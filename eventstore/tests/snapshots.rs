@@ -153,7 +153,7 @@ fn commits_of_many_events_and_streams_are_folded_whole() {
             same(&store, &snapshots, &format!("item-{number}"));
         });
     }
-    assert_eq!(snapshots.len(), 4);
+    assert!((1..=4).contains(&snapshots.len()), "one per stream at most");
 }
 
 /// A store with three snapshots, and the bytes of their file.

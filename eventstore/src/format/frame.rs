@@ -91,7 +91,7 @@ impl CrcSeed {
         Self(hasher)
     }
 
-    fn header_crc(&self, offset: u64, header: &[u8]) -> u32 {
+    pub(super) fn header_crc(&self, offset: u64, header: &[u8]) -> u32 {
         let mut hasher = self.0.clone();
         hasher.update(&offset.to_le_bytes());
         hasher.update(&header[CRC_FROM..]);

@@ -2,6 +2,8 @@
 
 pub mod body;
 pub(crate) mod bytes;
+#[doc(hidden)]
+pub mod check;
 pub mod control_page;
 pub mod event;
 pub mod frame;

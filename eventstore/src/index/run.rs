@@ -21,13 +21,13 @@ pub(super) const BLOCK_BYTES: usize = 4096;
 /// Length of an entry, bytes.
 pub(super) const ENTRY_BYTES: usize = 24;
 /// Entries in a full block.
-pub(super) const BLOCK_ENTRIES: u64 = 170;
+pub(super) const BLOCK_ENTRIES: u64 = (BLOCK_BYTES / ENTRY_BYTES) as u64;
 const MAGIC: [u8; 8] = *b"SUNDAYIX";
 const VERSION: u32 = 1;
 const PARTS_AT: usize = 128;
 const PART_BYTES: usize = 48;
 const CRC_AT: usize = BLOCK_BYTES - 4;
-const _: () = assert!(BLOCK_ENTRIES as usize * ENTRY_BYTES + 4 <= BLOCK_BYTES);
+const _: () = assert!(BLOCK_ENTRIES == 170 && BLOCK_BYTES % ENTRY_BYTES >= 4);
 const _: () = assert!(PARTS_AT + 4 * PART_BYTES <= CRC_AT);
 
 /// What a run says of itself.

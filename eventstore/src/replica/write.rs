@@ -28,7 +28,16 @@ impl Replica {
             preparer.take(sequence).map_err(|source| ReplicaError::NoRoom { segment: sequence, source })?;
         let mut group = match &self.open {
             Some(open) => Group::new(Arc::clone(&open.file), sequence - 1, open.cursor.offset),
-            None => Group::new(Arc::clone(&file), sequence, 0),
+            None => {
+                // Before the header, because with it there is a log, and nobody comes here again.
+                let synced = recovery::sync_names(&*storage, &self.data_dir);
+                synced.map_err(|source| OpenError::Io {
+                    action: "cannot sync the directories above",
+                    path: self.log_dir.clone(),
+                    source,
+                })?;
+                Group::new(Arc::clone(&file), sequence, 0)
+            }
         };
         // Empty where the segment before was sealed: that is on disk already.
         group.bytes = std::mem::take(&mut self.tail);
@@ -51,11 +60,6 @@ impl Replica {
     /// The log, now that its first segment is there.
     fn begun(&self, file: Arc<dyn StorageFile>, cursor: Cursor) -> Result<Open, OpenError> {
         let storage = &self.environment.storage;
-        recovery::sync_names(&**storage, &self.data_dir).map_err(|source| OpenError::Io {
-            action: "cannot sync the directories above",
-            path: self.log_dir.clone(),
-            source,
-        })?;
         let segments = used_segments(&**storage, &self.log_dir, Some(0))?;
         let shared = Arc::new(Shared::new(Arc::clone(storage), &self.data_dir, segments, Role::Writer)?);
         let control = ControlWriter::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
