@@ -17,7 +17,7 @@ use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::names::StreamId;
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use crate::verify::{self, Touched};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest as _, Sha256};
 
 /// Zeros that are hashed in one go.
@@ -231,8 +231,13 @@ fn check_versions(
     let unsound = |reason: String| ReplicaError::Unsound { at, reason };
     let malformed = |error: FormatError| unsound(error.0.to_owned());
     let body = Body::decode(frame.body).map_err(malformed)?;
+    let mut names = FxHashSet::default();
     for (touched, name) in touched.iter().zip(body.streams()) {
-        let name = String::from_utf8_lossy(&name.map_err(malformed)?[1..]);
+        let name = name.map_err(malformed)?;
+        if frame.header.streams > 1 && !names.insert(name) {
+            return Err(unsound("a stream stands twice in its table".to_owned()));
+        }
+        let name = String::from_utf8_lossy(&name[1..]);
         let stream = StreamId::new(&*name).map_err(|error| unsound(error.to_string()))?;
         let head = match pending.get(&stream) {
             Some(head) => Some(*head),

@@ -3,8 +3,11 @@
 //! Invariant: it is made before the first segment and removed by a promotion only, so no writer ever opens a log that
 //! has to stay identical to another one.
 
+use crate::control;
 use crate::error::OpenError;
-use crate::storage::{Access, Storage};
+use crate::segment;
+use crate::segments;
+use crate::storage::{Access, Environment, Storage};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -56,4 +59,24 @@ pub(crate) fn refuse(storage: &dyn Storage, log_dir: &Path) -> Result<(), OpenEr
 
 fn failed(action: &'static str, path: PathBuf, source: io::Error) -> OpenError {
     OpenError::Io { action, path, source }
+}
+
+/// Whether something has been written in a directory that is no standby.
+pub(super) fn has_log(environment: &Environment, data_dir: &Path, log_dir: &Path) -> Result<bool, OpenError> {
+    let storage = &*environment.storage;
+    if control::last_published(storage, data_dir)?.is_some() {
+        return Ok(true);
+    }
+    for sequence in segments::list(storage, log_dir)? {
+        let first = segments::first_nonzero_of(storage, log_dir, sequence);
+        let first = first.map_err(|source| OpenError::Io {
+            action: "cannot read",
+            path: segment::path(log_dir, sequence),
+            source,
+        })?;
+        if first.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -17,15 +17,15 @@ mod error;
 pub(crate) mod marker;
 mod piece;
 mod promote;
+mod write;
 
 pub use error::ReplicaError;
 pub use piece::{Kinship, PieceError, SegmentPiece};
 pub use promote::{Promoted, promote};
 
-use crate::control::{self, ControlWriter};
+use crate::control::ControlWriter;
 use crate::engine::lock;
 use crate::error::{IndexError, OpenError};
-use crate::flush::{Flush, Group, NextSegment, Reach};
 use crate::format::bytes::{all_zero, first_nonzero};
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::log::Log;
@@ -33,12 +33,10 @@ use crate::names::StreamId;
 use crate::numbers::{Lineage, LogOffset};
 use crate::recovery::{self, Continue, Recovered};
 use crate::segment;
-use crate::segments::{self, Preparer, used_segments};
 use crate::storage::{Access, Environment, StorageFile};
 use crate::tail::{Role, Shared};
 use check::Cursor;
 use std::any::Any;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -89,7 +87,7 @@ impl Replica {
         })?;
         let lock = lock(environment, &log_dir)?;
         let known = marker::read(storage, &log_dir)?;
-        if known.is_none() && has_log(environment, data_dir, &log_dir)? {
+        if known.is_none() && marker::has_log(environment, data_dir, &log_dir)? {
             return Err(ReplicaError::NotAStandby { path: log_dir });
         }
         if known.as_deref() != Some(follows) {
@@ -309,115 +307,6 @@ impl Replica {
         let syncs = cursor.pass(frames, &heads)?;
         Ok((cursor, syncs))
     }
-
-    /// Writes a checked header, after everything before it.
-    fn begin(&mut self, header: &[u8], entered: Cursor) -> Result<(), ReplicaError> {
-        self.clear_torn()?;
-        let sequence = entered.header.sequence;
-        let storage = Arc::clone(&self.environment.storage);
-        let capacity = entered.header.capacity;
-        let mut preparer = Preparer::new(Arc::clone(&storage), self.log_dir.clone(), capacity, false);
-        let file =
-            preparer.take(sequence).map_err(|source| ReplicaError::NoRoom { segment: sequence, source })?;
-        let mut group = match &self.open {
-            Some(open) => Group::new(Arc::clone(&open.file), sequence - 1, open.cursor.offset),
-            None => Group::new(Arc::clone(&file), sequence, 0),
-        };
-        // Empty where the segment before was sealed: that is on disk already.
-        group.bytes = std::mem::take(&mut self.tail);
-        let syncs = !group.bytes.is_empty();
-        group.next_segment =
-            Some(NextSegment { file: Arc::clone(&file), header: entered.header, after_seal: false });
-        let reach = Reach { upto: entered.next, end: entered.place() };
-        self.run(Flush::new(group, reach, syncs, Some(header.to_vec())))?;
-        self.ended = false;
-        match &mut self.open {
-            Some(open) => (open.file, open.cursor) = (file, entered),
-            None => {
-                let begun = self.begun(file, entered);
-                self.open = Some(begun.map_err(|error| self.fail(&error))?);
-            }
-        }
-        self.publish()
-    }
-
-    /// The log, now that its first segment is there.
-    fn begun(&self, file: Arc<dyn StorageFile>, cursor: Cursor) -> Result<Open, OpenError> {
-        let storage = &self.environment.storage;
-        recovery::sync_names(&**storage, &self.data_dir).map_err(|source| OpenError::Io {
-            action: "cannot sync the directories above",
-            path: self.log_dir.clone(),
-            source,
-        })?;
-        let segments = used_segments(&**storage, &self.log_dir, Some(0))?;
-        let shared = Arc::new(Shared::new(Arc::clone(storage), &self.data_dir, segments, Role::Writer)?);
-        let control = ControlWriter::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
-        Ok(Open { shared, control, file, cursor })
-    }
-
-    /// Writes checked frames, with a sync before each of `syncs` and after the last one.
-    fn append(&mut self, frames: &[u8], passed: Cursor, syncs: &[usize]) -> Result<(), ReplicaError> {
-        if frames.is_empty() {
-            return Ok(());
-        }
-        self.clear_torn()?;
-        let mut written = 0;
-        for end in syncs.iter().copied().chain([frames.len()]).filter(|end| *end > 0) {
-            self.write_behind(written as u64, &frames[written..end])?;
-            written = end;
-        }
-        if let Some(open) = &mut self.open {
-            open.cursor = passed;
-        }
-        self.publish()
-    }
-
-    /// Zeros over what a crash of ours has torn. It comes again from the source, which may be another one by now and go
-    /// another way.
-    fn clear_torn(&mut self) -> Result<(), ReplicaError> {
-        let from = self.open.as_ref().map_or(0, |open| open.cursor.offset);
-        if self.torn_end > from {
-            let len = usize::try_from(self.torn_end - from).unwrap_or(usize::MAX);
-            self.write_behind(0, &vec![0; len])?;
-        }
-        self.torn_end = 0;
-        Ok(())
-    }
-
-    /// Writes and syncs bytes so far behind the cursor.
-    fn write_behind(&mut self, distance: u64, bytes: &[u8]) -> Result<(), ReplicaError> {
-        let Some(open) = &self.open else { return Ok(()) };
-        let (sequence, start) = (open.cursor.header.sequence, open.cursor.offset + distance);
-        let mut group = Group::new(Arc::clone(&open.file), sequence, start);
-        group.bytes = bytes.to_vec();
-        let reach = Reach { upto: open.cursor.next, end: open.cursor.place() };
-        self.run(Flush::new(group, reach, true, None))
-    }
-
-    fn run(&mut self, mut flush: Flush) -> Result<(), ReplicaError> {
-        // As for a writer: after a failed sync the page cache may lie, so nothing is tried again.
-        flush.run().map_err(|error| self.fail(&error))
-    }
-
-    /// Shows everybody what is on disk.
-    fn publish(&mut self) -> Result<(), ReplicaError> {
-        let Some(open) = &self.open else { return Ok(()) };
-        let end = open.cursor.place();
-        if let Err(error) = open.shared.advance(end) {
-            return Err(self.fail(&error));
-        }
-        open.shared.durable_to(end);
-        let reach = (open.cursor.next, end);
-        open.control.publish(reach, reach, self.environment.clock.now());
-        Ok(())
-    }
-
-    fn fail(&mut self, error: &dyn Display) -> ReplicaError {
-        let reason = error.to_string();
-        tracing::error!(%reason, "the standby takes nothing more");
-        self.failed = Some(reason.clone());
-        ReplicaError::Failed { reason }
-    }
 }
 
 impl Drop for Replica {
@@ -426,24 +315,4 @@ impl Drop for Replica {
             open.control.close();
         }
     }
-}
-
-/// Whether something has been written in a directory that is no standby.
-fn has_log(environment: &Environment, data_dir: &Path, log_dir: &Path) -> Result<bool, OpenError> {
-    let storage = &*environment.storage;
-    if control::last_published(storage, data_dir)?.is_some() {
-        return Ok(true);
-    }
-    for sequence in segments::list(storage, log_dir)? {
-        let first = segments::first_nonzero_of(storage, log_dir, sequence);
-        let first = first.map_err(|source| OpenError::Io {
-            action: "cannot read",
-            path: segment::path(log_dir, sequence),
-            source,
-        })?;
-        if first.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -10,7 +10,7 @@ use eventstore::{
     ReplicaError, Store, StoreOptions, Version,
 };
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_standby_is_its_source_byte_for_byte_over_many_segments() {
@@ -148,7 +148,9 @@ fn nothing_is_given_away_that_is_not_durable() {
     assert!(feed(&engine.log(), &mut replica, PIECE));
     assert_eq!(replica.log().unwrap().watermark(), Position::new(1));
     // The other process hears of the sync as well, although no event has come.
+    let began = Instant::now();
     while !durable.has_changed().unwrap() {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody hears of it");
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(reader.durable_end() > LogOffset::new(0, 4096));

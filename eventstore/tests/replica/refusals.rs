@@ -5,9 +5,12 @@ use crate::pair::{
     standby, twin_world,
 };
 use crate::support::{Random, small};
-use eventstore::{Engine, Log, Replica, ReplicaError, SegmentPiece};
+use eventstore::storage::{Clock, Environment};
+use eventstore::{Engine, Log, Replica, ReplicaError, SegmentPiece, Timestamp};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Everything in the log's directory.
 fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
@@ -228,6 +231,48 @@ fn a_frame_that_skips_a_position_or_a_version_is_refused() {
     catch_up(&ours.log(), &mut replica, PIECE);
     let error = replica.take(&next_piece(&theirs.log(), &replica, PIECE)).unwrap_err();
     assert!(matches!(error, ReplicaError::Unsound { .. }) && error.to_string().contains("b-1"), "{error}");
+}
+
+/// The chain does not cover marks; the digest of the segment does.
+#[test]
+fn a_segment_that_differs_in_what_no_chain_covers_is_not_continued() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let clock = Arc::new(AtomicI64::new(1_000));
+    let world = Environment { clock: Arc::new(Set(Arc::clone(&clock))), ..twin_world() };
+    let [mut ours, mut theirs] =
+        [&dirs[0], &dirs[1]].map(|dir| Engine::open(&world, dir.path(), &small()).unwrap());
+    let commit = fixed("a-1", &"x".repeat(5_000));
+    for (engine, marked_at) in [(&mut ours, 2_000), (&mut theirs, 2_001)] {
+        clock.store(1_000, Ordering::Relaxed);
+        group(engine, [commit.clone()]);
+        clock.store(marked_at, Ordering::Relaxed);
+        mark(engine);
+        clock.store(3_000, Ordering::Relaxed);
+    }
+    while ours.log().durable_end().segment() == 0 {
+        let commit = fixed("a-1", &"x".repeat(5_000));
+        group(&mut ours, [commit.clone()]);
+        group(&mut theirs, [commit]);
+    }
+    assert_eq!(ours.log().lineage(), theirs.log().lineage(), "one history");
+    let mut replica = standby(dirs[2].path());
+    while replica.place().segment() == 0 {
+        feed(&ours.log(), &mut replica, PIECE);
+    }
+    let error = replica.take(&next_piece(&theirs.log(), &replica, PIECE)).unwrap_err();
+    assert!(matches!(error, ReplicaError::Unsound { .. }), "{error}");
+    assert!(error.to_string().contains("byte for byte"), "{error}");
+    catch_up(&ours.log(), &mut replica, PIECE);
+}
+
+/// A clock that stands where it is put.
+#[derive(Debug)]
+struct Set(Arc<AtomicI64>);
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        Timestamp::new(self.0.load(Ordering::Relaxed))
+    }
 }
 
 #[test]
