@@ -238,3 +238,29 @@ fn a_log_whose_later_segment_is_lost_is_readable_up_to_there() {
     let shape: Vec<_> = commits.iter().map(|commit| (commit.first().get(), commit.len() as u64)).collect();
     assert_eq!(shape[..], model.commits[..shape.len()]);
 }
+
+#[test]
+fn an_index_that_cannot_be_written_stays_in_memory_until_it_can() {
+    let mut random = Random::seeded();
+    let dir = tempfile::tempdir().unwrap();
+    let mut model = Model::default();
+    // A file in the place of the directory: nothing can be listed, written or opened there.
+    fs::write(dir.path().join("index"), b"").unwrap();
+    let mut writer = engine(dir.path());
+    while segments(dir.path()) < 20 {
+        append(&mut writer, &mut model, &mut random, WORLD, 20);
+        assert_eq!(writer.housekeep().is_err(), segments(dir.path()) > 1);
+    }
+    model.check(&writer.log(), &mut random, WORLD, 50);
+    model.check(&Log::open(dir.path()).unwrap(), &mut random, WORLD, 50);
+    writer.close();
+    let mut writer = engine(dir.path());
+    model.check(&writer.log(), &mut random, WORLD, 50);
+    model.check(&Log::open_offline(dir.path()).unwrap(), &mut random, WORLD, 50);
+    assert!(writer.housekeep().is_err());
+
+    fs::remove_file(dir.path().join("index")).unwrap();
+    keep_house(&mut writer);
+    assert!(runs(dir.path()).len() > 1);
+    model.check(&writer.log(), &mut random, WORLD, 50);
+}
