@@ -60,14 +60,17 @@ impl<'a> EventView<'a> {
         if payload_at.checked_add(u32_at(record, 4)? as usize) != Some(record_len) {
             return Err(FormatError("the parts of an event do not add up to its length"));
         }
-        if std::str::from_utf8(slice(record, EVENT_HEADER_BYTES, tags_at - EVENT_HEADER_BYTES)?).is_err() {
+        // One look at all names: nearly all are ASCII, and so are their lengths.
+        let is_ascii = slice(record, EVENT_HEADER_BYTES, metadata_at - EVENT_HEADER_BYTES)?.is_ascii();
+        let event_type = slice(record, EVENT_HEADER_BYTES, tags_at - EVENT_HEADER_BYTES)?;
+        if !is_ascii && std::str::from_utf8(event_type).is_err() {
             return Err(FormatError("an event type is not UTF-8"));
         }
         let mut tags = slice(record, tags_at, metadata_at - tags_at)?;
         for _ in 0..header[34] {
             let len = usize::from(*tags.first().ok_or(FormatError("the tags end early"))?);
             let (tag, rest) = tags.split_at_checked(len + 1).ok_or(FormatError("the tags end early"))?;
-            if std::str::from_utf8(&tag[1..]).is_err() {
+            if !is_ascii && std::str::from_utf8(&tag[1..]).is_err() {
                 return Err(FormatError("a tag is not UTF-8"));
             }
             tags = rest;

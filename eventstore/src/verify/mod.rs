@@ -20,6 +20,7 @@ mod report;
 mod twice;
 mod walk;
 
+pub(crate) use check::{Touched, check_body, link};
 pub use report::{Class, Finding, Report};
 
 use crate::control;
@@ -287,6 +288,9 @@ impl Run<'_> {
                 None => return,
                 Some((offset, error)) => {
                     let resumed = walker.resume();
+                    if resumed {
+                        self.linker.pass_doubtful(&mut self.report);
+                    }
                     let vouched_for = LogOffset::new(sequence, offset) < self.linker.furthest;
                     let class = if resumed || vouched_for { Class::Bitrot } else { Class::TornTail };
                     if resumed || !self.end_unknown {

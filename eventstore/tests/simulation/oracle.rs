@@ -188,12 +188,15 @@ impl Oracle {
         self.safe = self.history.len();
     }
 
-    /// One bit of a segment has turned while the machine was off. What no later frame vouches for may go with it.
-    pub fn rotted(&mut self, segment: Option<u32>, offset: u64) {
-        let at_the_end = segment == Some(self.vouched.segment()) && offset >= self.vouched.offset()
-            || segment.is_some_and(|segment| segment > self.vouched.segment());
+    /// One bit of a segment has turned while the machine was off. What no later frame vouches for may go with it, unless
+    /// the control page still does: it says that the log is on disk up to `durable`.
+    pub fn rotted(&mut self, segment: Option<u32>, offset: u64, durable: LogOffset) {
+        let vouched = self.vouched.max(durable);
+        let at_the_end = segment.is_some_and(|segment| {
+            segment > vouched.segment() || segment == vouched.segment() && offset >= vouched.offset()
+        });
         let commits = self.history.commits();
-        let vouched = commits.partition_point(|commit| commit.place < self.vouched);
+        let vouched = commits.partition_point(|commit| commit.place < vouched);
         let safe = if at_the_end { vouched } else { self.safe };
         self.safe_from_rot = Some(self.safe_from_rot.map_or(safe, |other| other.min(safe)));
     }
@@ -231,21 +234,27 @@ impl Oracle {
                 let first = self.history.commits()[first].receipt(true, around.durability);
                 if *receipt == first { Ok(()) } else { wrong(&first) }
             }
+            // Not to know is never wrong, once there is a reason for it: not even of a commit that is in the log.
+            Err(AppendError::OutcomeUnknown { .. }) => {
+                if let Some(submission) = self.open.get_mut(&number) {
+                    submission.standing = Standing::Unknown;
+                }
+                if self.poisoned || around.dead { Ok(()) } else { wrong(&"known") }
+            }
             Err(error) => {
                 let Some(submission) = self.open.get_mut(&number) else {
                     return wrong(&"good: it is in the log");
                 };
                 let too_long = submission.frame_len > around.frame_len_max;
-                let (may_be, standing) = match error {
-                    AppendError::OutcomeUnknown { .. } => (self.poisoned || around.dead, Standing::Unknown),
-                    AppendError::ReadOnly { .. } => (around.injected > 0 || around.dead, Standing::Refused),
-                    AppendError::LargerThanSegment { .. } => (too_long, Standing::Refused),
+                let may_be = match error {
+                    AppendError::ReadOnly { .. } => around.injected > 0 || around.dead,
+                    AppendError::LargerThanSegment { .. } => too_long,
                     _ => {
                         let decision = self.history.decide(&submission.wanted, met);
-                        (decision == Decision::Refuse(error.clone()), Standing::Refused)
+                        decision == Decision::Refuse(error.clone())
                     }
                 };
-                submission.standing = standing;
+                submission.standing = Standing::Refused;
                 if may_be { Ok(()) } else { wrong(&self.history.decide(&self.open[&number].wanted, met)) }
             }
         }
@@ -330,6 +339,28 @@ impl Oracle {
             let newest = log.newest_with_tag(&tag).map_err(|error| format!("tag {tag}: {error}"))?;
             if newest != self.history.newest_with_tag(&tag) {
                 return Err(format!("the newest event with tag {tag} is at {newest:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the log for everything with one tag, and compares.
+    pub fn compare_tag(&self, log: &Log, tag: &Tag) -> Result<(), Finding> {
+        let events = self.history.commits().iter().flat_map(|commit| &commit.events);
+        let known: Vec<Position> = events
+            .filter(|event| event.tags.iter().any(|of| of == tag.as_str()))
+            .map(|event| event.position)
+            .collect();
+        for (from, direction) in [(0, Direction::Forward), (u64::MAX, Direction::Backward)] {
+            let found = log.read_tag(tag, Position::new(from), direction, usize::MAX);
+            let found = found.map_err(|error| format!("tag {tag} cannot be read: {error}"))?;
+            let mut found: Vec<Position> =
+                found.iter().filter_map(|event| Some(event.get()?.position())).collect();
+            if direction == Direction::Backward {
+                found.reverse();
+            }
+            if found != known {
+                return Err(format!("tag {tag} read {direction:?} has {} of {}", found.len(), known.len()));
             }
         }
         Ok(())

@@ -57,6 +57,7 @@ pub struct Habits {
     crank: u64,
     whole_turn: u64,
     quiet: u64,
+    housekeep: u64,
     read: u64,
     follow: u64,
     jump: u64,
@@ -71,6 +72,7 @@ impl Habits {
             crank: 10 + often(60),
             whole_turn: often(20),
             quiet: often(8),
+            housekeep: often(8),
             read: often(8),
             follow: often(4),
             jump: often(3),
@@ -129,8 +131,9 @@ impl Process {
         clients: &mut Clients,
         habits: Habits,
     ) -> Result<(), Stop> {
-        let Habits { submit, crank, whole_turn, quiet, read, follow, jump, full } = habits;
-        let mut left = dice.below(submit + crank + whole_turn + quiet + read + follow + jump + full);
+        let Habits { submit, crank, whole_turn, quiet, housekeep, read, follow, jump, full } = habits;
+        let mut left =
+            dice.below(submit + crank + whole_turn + quiet + housekeep + read + follow + jump + full);
         let mut falls = |share: u64| {
             let here = left < share;
             left = left.wrapping_sub(share);
@@ -147,6 +150,8 @@ impl Process {
         } else if falls(quiet) {
             let more = self.engine.quiet();
             world.disk.note(format!("quiet: {more}"));
+        } else if falls(housekeep) {
+            self.housekeep(world)?;
         } else if falls(read) {
             self.read(oracle, dice, clients)?;
         } else if falls(follow) {
@@ -159,6 +164,22 @@ impl Process {
             world.disk.set_full(dice.percent(50));
         }
         self.after(world, oracle)
+    }
+
+    /// Works on the index: some units of work, or all there is.
+    fn housekeep(&mut self, world: &World) -> Result<(), Finding> {
+        for _ in 0..TURNS_MAX {
+            let before = world.disk.injected();
+            let done = self.engine.housekeep();
+            world.disk.note(format!("housekeep: {done:?}"));
+            match done {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(_) if self.faults(world) > before || world.disk.dead().is_some() => return Ok(()),
+                Err(error) => return Err(format!("the index is not written, without a fault: {error}")),
+            }
+        }
+        Err("housekeeping never ends".to_owned())
     }
 
     fn submit(&mut self, world: &World, oracle: &mut Oracle, clients: &mut Clients) -> Result<(), Finding> {
@@ -308,9 +329,10 @@ impl Process {
 
     /// Reads something again.
     fn read(&mut self, oracle: &Oracle, dice: &mut Dice, clients: &mut Clients) -> Result<(), Finding> {
-        match dice.below(3) {
+        match dice.below(4) {
             0 => oracle.compare_stream(&self.log, &clients.stream()),
-            1 => oracle.compare_places(&self.log, dice),
+            1 => oracle.compare_tag(&self.log, &clients.tag()),
+            2 => oracle.compare_places(&self.log, dice),
             _ => match self.readers.is_empty() {
                 true => Ok(()),
                 false => {
@@ -330,6 +352,12 @@ impl Process {
             Err(_) if world.disk.dead().is_some() || world.disk.injected() > before => return Ok(()),
             Err(error) => return Err(Stop::Finding(format!("a reader cannot open the log: {error}"))),
         };
+        if let Some(damage) = log.damage() {
+            if world.disk.dead().is_some() || self.faults(world) > before {
+                return Ok(());
+            }
+            return Err(Stop::Finding(format!("a reader cannot open all of the log: {damage:?}")));
+        }
         let len = oracle.compare(&log)?;
         world.disk.note(format!("a reader sees {len} commits"));
         if len != oracle.history.len() {
@@ -390,12 +418,14 @@ impl Process {
     }
 }
 
-/// What the control page says is published, and durable.
-fn page(world: &World) -> (LogOffset, LogOffset) {
+/// What the control page says is published, and durable; nothing when it is not (yet) a whole page.
+pub fn page(world: &World) -> (LogOffset, LogOffset) {
     let page = world.disk.read(&data_dir().join("control/log")).unwrap_or_default();
     let word = |at: usize| {
         let bytes = page.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         LogOffset::from_bits(u64::from_le_bytes(bytes))
     };
-    (word(72), word(64))
+    let whole = page.starts_with(b"SUNDAYCP\x01\0\0\0");
+    let published = if whole { word(72) } else { LogOffset::default() };
+    (published, word(64).min(published))
 }

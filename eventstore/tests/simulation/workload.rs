@@ -81,7 +81,7 @@ impl Clients {
         StreamId::new(format!("s-{}", self.dice.below(STREAMS))).expect("a name")
     }
 
-    fn tag(&mut self) -> Tag {
+    pub fn tag(&mut self) -> Tag {
         Tag::new(format!("t:{}", self.dice.below(TAGS))).expect("a name")
     }
 
