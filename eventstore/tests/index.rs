@@ -264,3 +264,27 @@ fn an_index_that_cannot_be_written_stays_in_memory_until_it_can() {
     assert!(runs(dir.path()).len() > 1);
     model.check(&writer.log(), &mut random, WORLD, 50);
 }
+
+/// The files of another log's index, names and all: not of these segments, so not believed, in use or at opening.
+#[test]
+fn the_index_of_another_log_is_not_believed() {
+    let mut random = Random::seeded();
+    let (dir, model) = filled(&mut random, 12);
+    let (other, _) = filled(&mut random, 12);
+    let replace = || {
+        fs::remove_dir_all(dir.path().join("index")).unwrap();
+        fs::create_dir(dir.path().join("index")).unwrap();
+        for run in runs(other.path()) {
+            fs::copy(&run, dir.path().join("index").join(run.file_name().unwrap())).unwrap();
+        }
+    };
+    replace();
+    model.check(&Log::open_offline(dir.path()).unwrap(), &mut random, WORLD, 100);
+    let writer = engine(dir.path());
+    model.check(&writer.log(), &mut random, WORLD, 100);
+    replace();
+    model.check(&Log::open(dir.path()).unwrap(), &mut random, WORLD, 100);
+    writer.close();
+    engine(dir.path()).close();
+    model.check(&Log::open_offline(dir.path()).unwrap(), &mut random, WORLD, 100);
+}
