@@ -187,7 +187,7 @@ fn opening_reads_no_ended_segment_and_damage_there_is_told_when_it_is_met() {
             }
             match log.stream_version(&stream(&name)) {
                 Ok(version) => {
-                    assert_eq!(version.map_or(0, |version| version.get() + 1), expected.len() as u64)
+                    assert_eq!(version.map_or(0, |version| version.get() + 1), expected.len() as u64);
                 }
                 Err(ReadError::Damaged { segment: 5, .. }) => {}
                 Err(error) => panic!("{what}: {error}"),
@@ -209,7 +209,7 @@ fn opening_reads_no_ended_segment_and_damage_there_is_told_when_it_is_met() {
     let options = StoreOptions { segment_bytes: 64 << 10, durability: Durability::Os };
     match Engine::open(&Environment::default(), dir.path(), &options) {
         Err(OpenError::Damaged { segment: 5, offset, .. }) => {
-            assert!((19_000..=20_000).contains(&offset) || offset < 20_000)
+            assert!(offset <= 20_000, "{offset}");
         }
         other => panic!("{:?}", other.err()),
     }
