@@ -10,6 +10,7 @@ use crate::world::{World, data_dir};
 use eventstore::{Durability, Log, LogOffset, OpenError};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 /// Openings that may fail in a row before the disk behaves.
 const TRIES_MAX: u32 = 6;
@@ -136,9 +137,11 @@ impl Run {
             let durability =
                 if self.rots || self.dice.percent(70) { Durability::Fsync } else { Durability::Os };
             self.world.disk.note(format!("open, {durability:?}, after {before:?}"));
-            if self.dice.percent(30) {
+            // A log is made only once in a run: that opening is worth more crashes than the others.
+            let (percent, operations) = if *before == Before::Nothing { (80, 35) } else { (30, 70) };
+            if self.dice.percent(percent) {
                 let end = self.draw_end();
-                self.world.disk.arm(self.dice.between(1, 70), end);
+                self.world.disk.arm(self.dice.between(1, operations), end);
             }
             if tries > TRIES_MAX {
                 self.world.disk.set_odds(Odds::default());
@@ -162,6 +165,7 @@ impl Run {
 
     fn try_open(&mut self, durability: Durability, before: Before) -> Result<Opening, Finding> {
         let injected = self.world.disk.injected();
+        let segments = self.segments();
         let opened = Process::open(&self.world, durability, self.rotten);
         let error = match opened {
             // It dies with its last operation, or has died and not noticed.
@@ -191,6 +195,9 @@ impl Run {
             return Ok(Opening::Died);
         }
         if self.rotten {
+            if matches!(error, OpenError::Damaged { .. }) && self.segments() != segments {
+                return Err(format!("refused, but not left as it was: {error}"));
+            }
             return self.excuse(format!("the log cannot be read: {error}")).map(|()| Opening::Refused);
         }
         if matches!(error, OpenError::Io { .. }) && self.world.disk.injected() > injected {
@@ -198,6 +205,13 @@ impl Run {
             return Ok(Opening::Died);
         }
         Err(format!("the log is refused after {before:?}: {error}"))
+    }
+
+    /// What the segments hold, once it matters that nobody touches them.
+    fn segments(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = if self.rotten { self.world.disk.files() } else { Vec::new() };
+        files.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "seg"));
+        files
     }
 
     /// A process at work, until it ends by itself or has done enough.

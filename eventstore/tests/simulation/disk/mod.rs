@@ -29,6 +29,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How much of the end of the last segment rots more often than the rest, bytes.
+const ROT_AT_THE_END: usize = 1500;
+
 /// How a process ends without being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -184,28 +187,36 @@ impl Disk {
         files.collect()
     }
 
-    /// Turns one bit of a file that is not empty, as rot does while the machine is off. Which file, and where.
+    /// Turns one bit of a file, as rot does while the machine is off. Which file, and where.
     pub fn rot(&self) -> Option<(PathBuf, u64)> {
         let mut state = self.state();
         let state = &mut *state;
         let mut files = Vec::new();
         for (dir, directory) in &state.directories {
             for (name, node) in directory.names() {
-                if let Node::File(number) = node
-                    && state.inodes[number].len() > 0
-                {
-                    files.push((dir.join(name), *number));
+                let Node::File(number) = node else { continue };
+                let content = state.inodes[number].content();
+                let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                if !content.is_empty() {
+                    files.push((dir.join(name), *number, content.len(), used));
                 }
             }
         }
-        let (path, number) = files.get(state.dice.index(files.len()))?.clone();
-        let inode = state.inodes.get_mut(&number)?;
-        // Mostly where something has been written: rot among the zeros is found too, but teaches less.
-        let content = inode.content();
-        let used = content.iter().rposition(|byte| *byte != 0).map_or(content.len(), |last| last + 1);
-        let bytes = if state.dice.percent(90) { used } else { content.len() };
-        let bit = state.dice.below(bytes as u64 * 8);
-        inode.rot(bit);
+        // The end of the last segment is where it is hardest to tell rot from a torn group.
+        let is_used = |(path, _, _, used): &&(PathBuf, u64, usize, usize)| {
+            path.extension().is_some_and(|extension| extension == "seg") && *used > ROT_AT_THE_END
+        };
+        let last = files.iter().rfind(is_used).filter(|_| state.dice.percent(40));
+        let (path, number, bytes) = if let Some((path, number, _, used)) = last {
+            (path.clone(), *number, used - ROT_AT_THE_END..*used)
+        } else {
+            let (path, number, len, used) = files.get(state.dice.index(files.len()))?;
+            // Rot among the zeros is found too, but teaches less.
+            let written = *used > 0 && state.dice.percent(90);
+            (path.clone(), *number, 0..if written { *used } else { *len })
+        };
+        let bit = state.dice.between(bytes.start as u64 * 8, bytes.end as u64 * 8 - 1);
+        state.inode(number).rot(bit);
         state.trace.note(format!("rot: bit {bit} (byte {}) of {}", bit / 8, path.display()));
         state.tally.count("fault rot");
         Some((path, bit / 8))
