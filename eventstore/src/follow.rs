@@ -1,8 +1,9 @@
 //! Following a writer in another process: catch-up and live are one loop over the published end.
 
-use crate::control::{self, ControlPage};
+use crate::control;
 use crate::error::OpenError;
 use crate::numbers::LogOffset;
+use crate::page::ControlPage;
 use crate::scan;
 use crate::segment::Segment;
 use crate::segments::used_segments;
@@ -37,7 +38,7 @@ impl Drop for Follower {
 /// Opens a log behind a live (or past) writer and catches up with what it has published.
 pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Shared>, Follower), OpenError> {
     let no_log = || OpenError::NoLog { path: data_dir.to_owned() };
-    let page = ControlPage::open_reader(&*environment.storage, data_dir)?.ok_or_else(no_log)?;
+    let page = control::open_reader(&*environment.storage, data_dir)?.ok_or_else(no_log)?;
     let published = page.published().ok_or_else(no_log)?;
     // Beyond what is published a live writer may be in the middle of a header.
     let segments =
@@ -68,22 +69,19 @@ pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Sh
 fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
     let mut failed: Option<String> = None;
     while !stop.load(Ordering::Acquire) {
-        // The ticket is read before the end: whatever is published in between makes the wait return at once.
-        let ticket = page.ticket();
-        if let Some(published) = page.published().filter(|published| published.store == shared.store)
-            && published.end > shared.tail().end
-            && let Err(error) = shared.advance(published.end)
-        {
-            // Damage does not heal by looking again; say it once and stay where the log is sound.
-            let error = error.to_string();
-            if failed.as_ref() != Some(&error) {
-                tracing::error!(%error, "the log cannot be followed");
-                failed = Some(error);
+        match page.beyond(shared.store, shared.tail().end).map(|published| shared.advance(published.end)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                // Damage does not heal by looking again; say it once and stay where the log is sound.
+                let error = error.to_string();
+                if failed.as_ref() != Some(&error) {
+                    tracing::error!(%error, "the log cannot be followed");
+                    failed = Some(error);
+                }
+                std::thread::sleep(LOOK_AGAIN);
             }
-            std::thread::sleep(LOOK_AGAIN);
-            continue;
+            Err(ticket) => page.wait(ticket, LOOK_AGAIN),
         }
-        page.wait(ticket, LOOK_AGAIN);
     }
 }
 
