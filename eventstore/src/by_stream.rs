@@ -1,9 +1,9 @@
-//! The commits of one stream, through what [`Log`] offers to everybody.
+//! The commits of one stream or tag, through what [`Log`] offers to everybody.
 
 use crate::error::ReadError;
 use crate::log::{Direction, Log};
-use crate::names::StreamId;
-use crate::numbers::Version;
+use crate::names::{StreamId, Tag};
+use crate::numbers::{Position, Version};
 use crate::recorded::{RecordedCommit, RecordedEvent};
 
 /// The commits that hold the up to `limit` versions of a stream from `from` on; whole, so the last may hold more.
@@ -13,13 +13,27 @@ pub(crate) fn commits_from(
     from: Version,
     limit: usize,
 ) -> Result<Vec<RecordedCommit>, ReadError> {
+    Ok(commits_of(log.read_stream(stream, from, Direction::Forward, limit)?))
+}
+
+/// The commits that hold the up to `limit` events with a tag from `from` on; whole.
+pub(crate) fn tagged_from(
+    log: &Log,
+    tag: &Tag,
+    from: Position,
+    limit: usize,
+) -> Result<Vec<RecordedCommit>, ReadError> {
+    Ok(commits_of(log.read_tag(tag, from, Direction::Forward, limit)?))
+}
+
+fn commits_of(events: Vec<RecordedEvent>) -> Vec<RecordedCommit> {
     let mut commits: Vec<RecordedCommit> = Vec::new();
-    for event in log.read_stream(stream, from, Direction::Forward, limit)? {
+    for event in events {
         if commits.last().is_none_or(|last| last.place() != event.commit().place()) {
             commits.push(event.commit().clone());
         }
     }
-    Ok(commits)
+    commits
 }
 
 /// The event at a version of a stream; `None` beyond its head. Reads its commit and no other, so damage elsewhere

@@ -9,6 +9,7 @@ use crate::format::body::{BODY_HEADER_BYTES, Body, CommandRecord};
 use crate::format::event::{EVENT_HEADER_BYTES, EventIter};
 use crate::format::frame::{Frame, FrameHeader, FrameKind, frame_len};
 use crate::format::metadata::presence;
+use crate::index::CommitSummary;
 use crate::limits::{
     COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, COMMIT_EVENTS_MAX, COMMIT_STREAMS_MAX, EVENT_BYTES_MAX, TAGS_MAX,
 };
@@ -169,7 +170,7 @@ impl CommitBuilder {
         if body.len() > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge { bytes: body.len(), max: COMMIT_BYTES_MAX });
         }
-        let tags = (0..)
+        let tags: Vec<_> = (0..)
             .zip(events)
             .flat_map(|(index, event)| event.tags.into_iter().map(move |tag| (tag, index)))
             .collect();
@@ -178,6 +179,14 @@ impl CommitBuilder {
             body,
             body_digest: Digest::default(),
             events: places.len(),
+            summary: CommitSummary::of_parts(
+                streams.iter().map(|touched| (touched.id.as_str(), touched.events)),
+                tags.iter().map(|(tag, index)| {
+                    // The number of events is limited.
+                    (tag.as_str(), u32::try_from(*index).unwrap_or(u32::MAX))
+                }),
+                commands.iter().map(|command| &command.id),
+            ),
             streams,
             guards,
             commands,
@@ -295,6 +304,8 @@ pub struct PreparedCommit {
     pub(crate) commands: Vec<CommandRecord>,
     /// Of all events, with the event's number in the commit: for the checks of guards within a group.
     pub(crate) tags: Vec<(Tag, u64)>,
+    /// What the index will need of it.
+    pub(crate) summary: CommitSummary,
 }
 
 impl PreparedCommit {

@@ -21,8 +21,13 @@ pub(crate) fn open_reader(storage: &dyn Storage, data_dir: &Path) -> Result<Opti
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(OpenError::Io { action: "cannot open", path, source }),
     };
-    // A page that is too short is one that the writer is just making.
-    Ok(file.shared_page(CONTROL_PAGE_BYTES, false).ok().and_then(ControlPage::new))
+    match file.shared_page(CONTROL_PAGE_BYTES, false) {
+        Ok(page) => Ok(ControlPage::new(page)),
+        // A page that is too short is one that the writer is just making. Any other failure says nothing about the
+        // page, and must not be taken for its absence.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
+        Err(source) => Err(OpenError::Io { action: "cannot map", path, source }),
+    }
 }
 
 /// Maps the page for the writer, making it if it is not there or not a page of this version.

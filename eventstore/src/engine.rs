@@ -1,4 +1,4 @@
-//! The writer without threads: the caller turns the crank. [`crate::Store`] is this and three threads; a simulation
+//! The writer without threads: the caller turns the crank. [`crate::Store`] is this and its threads; a simulation
 //! turns it by hand.
 //!
 //! ```text
@@ -16,7 +16,7 @@
 use crate::commit::PreparedCommit;
 use crate::control;
 use crate::digest::SegmentDigest;
-use crate::error::{AppendError, OpenError, ReadError};
+use crate::error::{AppendError, IndexError, OpenError, ReadError};
 use crate::flush::{Flush, Group, NextSegment, Reach};
 use crate::format::frame::{CrcSeed, FRAME_HEADER_BYTES, FrameKind};
 use crate::format::segment_header::{Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -32,10 +32,10 @@ use crate::recorded::FoundCommand;
 use crate::recovery::{self, Continue, Recovered, previous_of};
 use crate::segment::{self, Segment, SegmentFile};
 use crate::segments::Preparer;
-use crate::sequencer::{Published, Sequencer, Verdict};
+use crate::sequencer::{Published, Sequencer, Stamped, Verdict};
 use crate::storage::{Access, Environment, StorageFile};
 use crate::store::StoreOptions;
-use crate::tail::Shared;
+use crate::tail::{Role, Shared};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -136,7 +136,8 @@ impl Engine {
         })?;
         let lock = lock(environment, &log_dir)?;
         let recovered = recovery::recover(environment, data_dir, options.segment_bytes)?;
-        let shared = Arc::new(Shared::new(Arc::clone(storage), log_dir.clone(), recovered.segments.clone())?);
+        let shared =
+            Arc::new(Shared::new(Arc::clone(storage), data_dir, recovered.segments.clone(), Role::Writer)?);
         recovered.index(&shared)?;
         // Only a log that is sound as a whole takes over the page.
         let control = control::open_writer(&**storage, data_dir, recovered.store, recovered.epoch)?;
@@ -272,9 +273,10 @@ impl Engine {
         } else {
             match self.sequencer.sequence(&commit, &*self.shared, now) {
                 Verdict::Append(stamped) => {
-                    self.open.push(&stamped.header, &stamped.base_versions, &commit.body);
+                    let Stamped { header, base_versions, receipt } = *stamped;
+                    self.open.push_commit(&header, base_versions, &commit.body, commit.summary);
                     self.open.has_commits = true;
-                    Ok(stamped.receipt)
+                    Ok(receipt)
                 }
                 Verdict::Duplicate(receipt) => Ok(receipt),
                 Verdict::Refuse(error) => Err(error),
@@ -303,7 +305,7 @@ impl Engine {
         let previous = self.successor_of.take();
         if previous.is_none() {
             let seal = self.sequencer.vouch(FrameKind::Seal, now);
-            self.open.push(&seal, &[], &[]);
+            self.open.push(&seal);
         }
         let header = SegmentHeader {
             store: self.shared.store,
@@ -335,8 +337,10 @@ impl Engine {
             return None;
         }
         if !self.open.needs_io() {
-            // What was refused or known already rests on groups that are published by now.
-            self.answer_open();
+            // What was refused or known already may rest on a group that is on disk and not shown to anybody yet.
+            if self.sequencer.all_published() {
+                self.answer_open();
+            }
             return None;
         }
         let now = self.environment.clock.now();
@@ -384,7 +388,7 @@ impl Engine {
     ///
     /// A failed write or sync is final: the page cache may now show bytes that the disk does not have, so nothing that
     /// rests on them may ever be published. Trying again would lie.
-    pub(crate) fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
+    pub fn settle(&mut self, flush: &Flush, done: io::Result<()>) {
         self.in_flight = false;
         match done {
             Ok(()) => {
@@ -398,7 +402,7 @@ impl Engine {
     }
 
     /// Shows a settled flush to everybody, then answers, one by one.
-    pub(crate) fn publish(&mut self, mut flush: Flush) {
+    pub fn publish(&mut self, mut flush: Flush) {
         let durable = (self.durable.upto, self.durable.end);
         let published = match &self.poisoned {
             Some(reason) => Err(reason.clone()),
@@ -431,19 +435,40 @@ impl Engine {
     }
 
     fn index(&mut self, flush: &mut Flush) -> Result<(), ReadError> {
-        if let Some(next) = flush.group.next_segment.take() {
-            let sequence = next.header.sequence;
-            let failed = |reason: String| ReadError::Segment { segment: sequence, reason };
-            let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), sequence);
-            match opened.map_err(|error| failed(error.to_string()))? {
-                SegmentFile::Used(segment) if segment.header == next.header => {
-                    self.shared.add_segment(segment);
-                }
-                _ => return Err(failed("its header is not what was written".to_owned())),
-            }
-            self.preparer.begin(sequence + 1);
+        // What can fail comes first: whoever hears that the outcome is unknown has shown it to nobody.
+        let next =
+            flush.group.next_segment.take().map(|next| self.begun_segment(&next.header)).transpose()?;
+        self.shared.append_durable(&mem::take(&mut flush.group.appended))?;
+        if let Some(segment) = next {
+            self.preparer.begin(segment.header.sequence + 1);
+            self.shared.add_segment(segment);
         }
+        // Only a step into the next segment is left.
         self.shared.advance(flush.reach.end)
+    }
+
+    /// The segment that a flush has begun, as everybody else will find it.
+    fn begun_segment(&self, header: &SegmentHeader) -> Result<Arc<Segment>, ReadError> {
+        let failed = |reason: String| ReadError::Segment { segment: header.sequence, reason };
+        let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), header.sequence);
+        match opened.map_err(|error| failed(error.to_string()))? {
+            SegmentFile::Used(segment) if segment.header == *header => Ok(segment),
+            _ => Err(failed("its header is not what was written".to_owned())),
+        }
+    }
+
+    /// One unit of work on the index of segments that have ended: a file written, or files merged. True when something
+    /// was done, so that there may be more. Best done while nobody waits for the engine.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or a segment cannot be read. Nothing is lost by it, and it may be tried again.
+    pub fn housekeep(&mut self) -> Result<bool, IndexError> {
+        self.shared.housekeep()
+    }
+
+    /// What `housekeep` works on, for a thread that does it without holding the engine.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     fn answer_open(&mut self) {
@@ -486,7 +511,7 @@ impl Engine {
         }
         if self.fits(FRAME_HEADER_BYTES as u64) {
             let mark = self.sequencer.vouch(FrameKind::Mark, now);
-            self.open.push(&mark, &[], &[]);
+            self.open.push(&mark);
             self.open.sync = true;
         } else if let Err(error) = self.end_segment(now) {
             // No room for a mark: the seal and the next header vouch instead. Without room for those, the next quiet

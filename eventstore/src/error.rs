@@ -232,3 +232,40 @@ pub enum ReadError {
         found: Uuid,
     },
 }
+
+/// Why an index of ended segments could not be written. The log itself lacks nothing: lookups go on without the file,
+/// and it is tried again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The operating system refused.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The segments that it is made of could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Where a log that was opened for reading only ends too early, because what follows cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the log is damaged at segment {segment} offset {offset} (position {position}): {reason}; run `sunday verify` for \
+     the whole picture"
+)]
+pub struct Damage {
+    /// Number of the segment.
+    pub segment: u32,
+    /// Offset of the first bad frame; 0 if the segment as a whole cannot be used.
+    pub offset: u64,
+    /// Position of the event that should begin there.
+    pub position: Position,
+    /// What is wrong there.
+    pub reason: String,
+}

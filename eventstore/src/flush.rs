@@ -6,9 +6,11 @@
 use crate::error::AppendError;
 use crate::format::frame::{self, CrcSeed, FrameHeader};
 use crate::format::segment_header::SegmentHeader;
+use crate::index::CommitSummary;
 use crate::numbers::{LogOffset, Position, Version};
 use crate::receipt::Receipt;
 use crate::storage::StorageFile;
+use crate::tail::Appended;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -33,6 +35,8 @@ pub(crate) struct Group {
     pub(crate) bytes: Vec<u8>,
     /// Where in `bytes` each frame begins, with the length of its header.
     frames: Vec<(usize, usize)>,
+    /// The same frames, as the index will need them.
+    pub(crate) appended: Vec<Appended>,
     pub(crate) answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// Set when the segment ends with this group: the segment that comes after it.
     pub(crate) next_segment: Option<NextSegment>,
@@ -59,6 +63,7 @@ impl Group {
             start,
             bytes: Vec::new(),
             frames: Vec::new(),
+            appended: Vec::new(),
             answers: Vec::new(),
             next_segment: None,
             sync: false,
@@ -66,10 +71,40 @@ impl Group {
         }
     }
 
-    /// Appends a frame.
-    pub(crate) fn push(&mut self, header: &FrameHeader, base_versions: &[Version], body: &[u8]) {
+    /// Appends a frame without a body.
+    pub(crate) fn push(&mut self, header: &FrameHeader) {
+        self.push_frame(header, &[], &[]);
+        self.note(header, None);
+    }
+
+    /// Appends a commit.
+    pub(crate) fn push_commit(
+        &mut self,
+        header: &FrameHeader,
+        base_versions: Vec<Version>,
+        body: &[u8],
+        summary: CommitSummary,
+    ) {
+        self.push_frame(header, &base_versions, body);
+        self.note(header, Some((summary, base_versions)));
+    }
+
+    fn push_frame(&mut self, header: &FrameHeader, base_versions: &[Version], body: &[u8]) {
         self.frames.push((self.bytes.len(), header.header_len()));
         frame::encode(&mut self.bytes, header, base_versions, body);
+    }
+
+    /// Keeps for the index what is known of the frame that was pushed last.
+    fn note(&mut self, header: &FrameHeader, commit: Option<(CommitSummary, Vec<Version>)>) {
+        let end = self.end();
+        self.appended.push(Appended {
+            place: LogOffset::new(self.segment, end - header.frame_len() as u64),
+            end: LogOffset::new(self.segment, end),
+            next: header.next(),
+            chain: header.chain,
+            recorded_at: header.recorded_at,
+            commit,
+        });
     }
 
     /// Where in the segment the next frame will stand.

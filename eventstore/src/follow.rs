@@ -1,22 +1,24 @@
 //! Following a writer in another process: catch-up and live are one loop over the published end.
 
 use crate::control;
-use crate::error::OpenError;
-use crate::numbers::LogOffset;
+use crate::error::{Damage, OpenError, ReadError};
+use crate::numbers::{LogOffset, Position};
 use crate::page::ControlPage;
 use crate::scan;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentFile};
 use crate::segments::used_segments;
-use crate::storage::Environment;
-use crate::tail::Shared;
+use crate::storage::{Environment, Storage};
+use crate::tail::{Role, Shared};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a follower sleeps at most: a wake that was lost costs no more than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How often a follower that keeps an index in memory looks whether the writer's file has appeared.
+const LOOK_FOR_RUNS: Duration = Duration::from_secs(1);
 
 /// The thread that follows. Dropping it ends the thread.
 #[derive(Debug)]
@@ -41,15 +43,17 @@ pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Sh
     let page = control::open_reader(&*environment.storage, data_dir)?.ok_or_else(no_log)?;
     let published = page.published().ok_or_else(no_log)?;
     // Beyond what is published a live writer may be in the middle of a header.
-    let segments =
-        used_segments(&*environment.storage, &data_dir.join("log"), Some(published.end.segment()))?;
-    of_one_store(&segments)?;
-    let shared = Arc::new(Shared::new(Arc::clone(&environment.storage), data_dir.join("log"), segments)?);
+    let last = published.end.segment();
+    let segments = used_segments(&*environment.storage, &data_dir.join("log"), Some(last))?;
+    let shared = shared(environment, data_dir, segments)?;
     if published.store != shared.store {
         // The page is of a store that is not here (any more): nothing has been published of this one.
         return Err(no_log());
     }
-    catch_up(&shared, published.end)?;
+    shared.catch_up(published.end).map_err(|error| {
+        let Damage { segment, offset, position, reason } = damage(&shared, &error);
+        OpenError::Damaged { segment, offset, position, durable_end: published.end, reason }
+    })?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let thread = {
@@ -68,6 +72,7 @@ pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Sh
 
 fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
     let mut failed: Option<String> = None;
+    let mut looked_for_runs = Instant::now();
     while !stop.load(Ordering::Acquire) {
         match page.beyond(shared.store, shared.tail().end).map(|published| shared.advance(published.end)) {
             Ok(Ok(())) => {}
@@ -80,52 +85,79 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
                 }
                 std::thread::sleep(LOOK_AGAIN);
             }
-            Err(ticket) => page.wait(ticket, LOOK_AGAIN),
+            Err(ticket) => {
+                if looked_for_runs.elapsed() >= LOOK_FOR_RUNS && shared.wants_runs() {
+                    shared.adopt();
+                    looked_for_runs = Instant::now();
+                }
+                page.wait(ticket, LOOK_AGAIN);
+            }
         }
     }
 }
 
-/// Opens a log as it is, up to the first thing that is not sound.
-pub(crate) fn open_offline(environment: &Environment, data_dir: &Path) -> Result<Arc<Shared>, OpenError> {
-    let segments = used_segments(&*environment.storage, &data_dir.join("log"), None)?;
-    of_one_store(&segments)?;
+/// Opens a log as it is, up to the first thing that is not sound; that is told beside it. Only a log whose beginning
+/// cannot be used is an error.
+pub(crate) fn open_offline(
+    environment: &Environment,
+    data_dir: &Path,
+) -> Result<(Arc<Shared>, Option<Damage>), OpenError> {
+    let (segments, mut damaged) = sound_segments(&*environment.storage, &data_dir.join("log"))?;
     let Some(last) = segments.last().cloned() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
-    let shared = Arc::new(Shared::new(Arc::clone(&environment.storage), data_dir.join("log"), segments)?);
-    let end = match control::last_published(&*environment.storage, data_dir)? {
-        // A live writer may be in the middle of a frame; what it has published is what there is.
-        Some(published) if published.store == last.header.store => published.end,
+    let shared = shared(environment, data_dir, segments)?;
+    let published = control::last_published(&*environment.storage, data_dir)?;
+    let published = published.filter(|page| page.store == last.header.store);
+    let end = match published {
+        // A live writer may be in the middle of a frame or a header; what it has published is what there is.
+        Some(published) if damaged.is_none() || published.end.segment() <= last.header.sequence => {
+            damaged = None;
+            published.end
+        }
         _ => LogOffset::new(last.header.sequence, scan::walk(&last, |_, _| {}).offset),
     };
-    catch_up(&shared, end)?;
-    Ok(shared)
+    if let Err(error) = shared.catch_up(end) {
+        damaged = Some(damage(&shared, &error));
+    } else if let Some(damage) = &mut damaged {
+        damage.position = shared.tail().next;
+    }
+    Ok((shared, damaged))
 }
 
-/// A segment of another store is named itself, not the one before it that it does not continue.
-fn of_one_store(segments: &[Arc<Segment>]) -> Result<(), OpenError> {
-    let Some(store) = segments.first().map(|first| first.header.store) else {
-        return Ok(());
+/// The segments that have been begun, up to the first one that cannot be used.
+fn sound_segments(
+    storage: &dyn Storage,
+    log_dir: &Path,
+) -> Result<(Vec<Arc<Segment>>, Option<Damage>), OpenError> {
+    let (bad, reason) = match used_segments(storage, log_dir, None) {
+        Ok(segments) => return Ok((segments, None)),
+        Err(OpenError::BadSegment { segment, reason }) if segment > 0 => (segment, reason),
+        Err(error) => return Err(error),
     };
-    match segments.iter().find(|segment| segment.header.store != store) {
-        Some(foreign) => {
-            let reason = format!("it belongs to store {}, the log to store {store}", foreign.header.store);
-            Err(OpenError::BadSegment { segment: foreign.header.sequence, reason })
-        }
-        None => Ok(()),
+    let mut segments = Vec::new();
+    for sequence in 0..bad {
+        let SegmentFile::Used(segment) = Segment::open(storage, log_dir, sequence)? else { break };
+        segments.push(segment);
     }
+    Ok((segments, Some(Damage { segment: bad, offset: 0, position: Position::ZERO, reason })))
 }
 
-fn catch_up(shared: &Shared, end: LogOffset) -> Result<(), OpenError> {
-    if let Err(error) = shared.advance(end) {
-        let tail = shared.tail();
-        return Err(OpenError::Damaged {
-            segment: tail.end.segment(),
-            offset: tail.end.offset(),
-            position: tail.next,
-            durable_end: end,
-            reason: error.to_string(),
-        });
-    }
-    Ok(())
+fn shared(
+    environment: &Environment,
+    data_dir: &Path,
+    segments: Vec<Arc<Segment>>,
+) -> Result<Arc<Shared>, OpenError> {
+    Shared::new(Arc::clone(&environment.storage), data_dir, segments, Role::Reader).map(Arc::new)
+}
+
+/// Where a log that cannot be read on ends.
+fn damage(shared: &Shared, error: &ReadError) -> Damage {
+    let tail = shared.tail();
+    let (segment, offset) = match error {
+        ReadError::Damaged { segment, offset, .. } => (*segment, *offset),
+        ReadError::Segment { segment, .. } => (*segment, 0),
+        ReadError::OtherStore { .. } => (tail.end.segment() + 1, 0),
+    };
+    Damage { segment, offset, position: tail.next, reason: error.to_string() }
 }

@@ -23,6 +23,10 @@
     allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+// Unit tests share the support of the tests outside, which knows this crate by its name.
+#[cfg(test)]
+extern crate self as eventstore;
+
 mod by_stream;
 pub mod codec;
 mod commit;
@@ -35,9 +39,11 @@ mod event;
 mod flush;
 mod follow;
 pub mod format;
+mod housekeeping;
 mod index;
 pub mod limits;
 mod log;
+mod lookup;
 mod mapped;
 mod names;
 mod numbers;
@@ -63,7 +69,7 @@ mod writer;
 pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, PreparedCommit};
 pub use commits::Commits;
 pub use engine::Engine;
-pub use error::{AppendError, CommitError, OpenError, ReadError};
+pub use error::{AppendError, CommitError, Damage, IndexError, OpenError, ReadError};
 pub use event::{ContentType, Metadata, NewEvent, TraceParent};
 pub use flush::Flush;
 pub use format::event::EventView;

@@ -4,11 +4,12 @@
 //! nothing beyond. Whole commits only.
 
 use crate::commits::Commits;
-use crate::error::{OpenError, ReadError};
+use crate::error::{Damage, OpenError, ReadError};
 use crate::follow::{self, Follower};
+use crate::lookup::Key;
 use crate::names::{CommandId, StreamId, Tag};
 use crate::numbers::{Digest, Lineage, Position, Version};
-use crate::recorded::{FoundCommand, RecordedEvent};
+use crate::recorded::{FoundCommand, RecordedCommit, RecordedEvent};
 use crate::storage::Environment;
 use crate::tail::Shared;
 use std::path::Path;
@@ -23,20 +24,22 @@ pub struct Log {
     pub(crate) shared: Arc<Shared>,
     /// Follows the writer of another process; dropped with the last handle.
     _follower: Option<Arc<Follower>>,
+    /// What a log that was opened offline ends before.
+    damage: Option<Arc<Damage>>,
 }
 
-/// Which way to read a stream.
+/// Which way to read a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// Towards newer versions.
+    /// Towards newer events.
     Forward,
-    /// Towards older versions.
+    /// Towards older events.
     Backward,
 }
 
 impl Log {
     pub(crate) fn of_writer(shared: Arc<Shared>) -> Self {
-        Self { shared, _follower: None }
+        Self { shared, _follower: None, damage: None }
     }
 
     /// Opens the log of a data directory whose writer is another process, and follows that writer.
@@ -53,13 +56,15 @@ impl Log {
     /// As [`Log::open`].
     pub fn open_in(environment: &Environment, data_dir: &Path) -> Result<Self, OpenError> {
         let (shared, follower) = follow::open(environment, data_dir)?;
-        Ok(Self { shared, _follower: Some(Arc::new(follower)) })
+        Ok(Self { shared, _follower: Some(Arc::new(follower)), damage: None })
     }
 
-    /// Opens the log of a data directory as it is now, without a writer and without following one.
+    /// Opens the log of a data directory as it is now, without a writer and without following one. A log that is damaged
+    /// ends before the damage: ask [`Log::damage`]. Segments whose index is on disk are not read for this; what is
+    /// damaged in them shows when it is read.
     ///
     /// # Errors
-    /// When there is no log, or it cannot be read, or it is damaged.
+    /// When there is no log, or its beginning cannot be read.
     pub fn open_offline(data_dir: &Path) -> Result<Self, OpenError> {
         Self::open_offline_in(&Environment::default(), data_dir)
     }
@@ -69,7 +74,14 @@ impl Log {
     /// # Errors
     /// As [`Log::open_offline`].
     pub fn open_offline_in(environment: &Environment, data_dir: &Path) -> Result<Self, OpenError> {
-        follow::open_offline(environment, data_dir).map(|shared| Self { shared, _follower: None })
+        let (shared, damage) = follow::open_offline(environment, data_dir)?;
+        Ok(Self { shared, _follower: None, damage: damage.map(Arc::new) })
+    }
+
+    /// Why a log that was opened offline ends where it does, if there is more of it that cannot be read.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_deref()
     }
 
     /// The store that this log belongs to.
@@ -107,11 +119,10 @@ impl Log {
     }
 
     /// Whole commits in order of position; the first is the one that holds `from`. Ends at the watermark, and goes on
-    /// when asked again after the watermark has moved.
+    /// when asked again after the watermark has moved. An error ends it for good.
     #[must_use]
     pub fn commits(&self, from: Position) -> Commits {
-        let next_commit = self.shared.index.read().commit_from(from);
-        Commits::new(Arc::clone(&self.shared), next_commit, from)
+        Commits::new(Arc::clone(&self.shared), from)
     }
 
     /// The event at a position; `None` beyond the watermark.
@@ -122,18 +133,20 @@ impl Log {
         if position >= self.watermark() {
             return Ok(None);
         }
-        let Some(commit) = self.commits(position).next().transpose()? else {
+        // Commits without events may stand at the position, too.
+        let mut commits =
+            self.commits(position).skip_while(|commit| commit.as_ref().is_ok_and(RecordedCommit::is_empty));
+        let Some(commit) = commits.next().transpose()? else {
             return Ok(None);
         };
-        let index =
-            usize::try_from(position.get().saturating_sub(commit.first().get())).unwrap_or(usize::MAX);
-        Ok(RecordedEvent::new(commit, index))
+        let index = u32::try_from(position.get().saturating_sub(commit.first().get())).unwrap_or(u32::MAX);
+        Ok(commit.event(index))
     }
 
     /// Last version of a stream; `None` when it does not exist.
     ///
     /// # Errors
-    /// None today; sealed indexes will need I/O.
+    /// When the log is damaged where the stream was written last.
     pub fn stream_version(&self, stream: &StreamId) -> Result<Option<Version>, ReadError> {
         self.shared.stream_version(stream)
     }
@@ -149,36 +162,21 @@ impl Log {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let places = match direction {
-            Direction::Forward => {
-                self.shared.index.read().stream_forward(stream.as_str(), from, limit.saturating_add(1))
-            }
-            Direction::Backward => self.shared.index.read().stream_backward(stream.as_str(), from, limit),
-        };
-        let mut events = Vec::new();
-        for place in places {
-            let commit = self.shared.commit_at(place)?;
-            let mut indexes: Vec<usize> = commit
-                .events()
-                .enumerate()
-                .filter(|(_, event)| event.stream() == stream.as_str())
-                .filter(|(_, event)| match direction {
-                    Direction::Forward => event.version() >= from,
-                    Direction::Backward => event.version() <= from,
-                })
-                .map(|(index, _)| index)
-                .collect();
-            if direction == Direction::Backward {
-                indexes.reverse();
-            }
-            for index in indexes {
-                if events.len() == limit {
-                    return Ok(events);
-                }
-                events.extend(RecordedEvent::new(commit.clone(), index));
-            }
-        }
-        Ok(events)
+        self.shared.history(Key::Stream(stream.as_str()), from.get(), direction, limit)
+    }
+
+    /// Up to `limit` events with a tag, in order of position, from position `from` (included) on, forward or backward.
+    ///
+    /// # Errors
+    /// When the log is damaged there.
+    pub fn read_tag(
+        &self,
+        tag: &Tag,
+        from: Position,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.shared.history(Key::Tag(tag.as_str()), from.get(), direction, limit)
     }
 
     /// What the log remembers of a command.
@@ -192,7 +190,7 @@ impl Log {
     /// Position of the newest event with the tag.
     ///
     /// # Errors
-    /// When the index needs the log to decide, and the log is damaged there.
+    /// When the log is damaged where that event is.
     pub fn newest_with_tag(&self, tag: &Tag) -> Result<Option<Position>, ReadError> {
         self.shared.newest_with_tag(tag)
     }

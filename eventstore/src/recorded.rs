@@ -33,6 +33,7 @@ pub struct RecordedCommit {
 }
 
 impl RecordedCommit {
+    /// The commit at `place`, whose header and CRCs the caller has just checked.
     pub(crate) fn new(segment: Arc<Segment>, place: LogOffset, header: FrameHeader) -> Self {
         Self { segment, place, header }
     }
@@ -85,7 +86,7 @@ impl RecordedCommit {
         self.place
     }
 
-    fn frame(&self) -> Frame<'_> {
+    pub(crate) fn frame(&self) -> Frame<'_> {
         let at = usize::try_from(self.place.offset()).unwrap_or(usize::MAX);
         let body_at = at + self.header.header_len();
         let bytes = self.segment.bytes();
@@ -93,11 +94,80 @@ impl RecordedCommit {
         Frame::around(self.header, versions, &bytes[body_at..body_at + self.header.body_len as usize])
     }
 
-    /// Its events in order. All of them: their form was checked when the commit was indexed, their CRC when it was read.
+    /// Its events in order. All of them: their CRC was checked when the commit was read, their form when it was indexed.
     pub fn events(&self) -> impl Iterator<Item = EventView<'_>> {
         EventIter::new(self.frame()).into_iter().flatten().map_while(Result::ok)
     }
 
+    /// Appends the events of a stream whose versions are wanted to `out`, oldest first; answers with the last version that
+    /// the commit gives the stream. Records are stepped through by their lengths, not decoded.
+    pub(crate) fn of_stream(
+        &self,
+        stream: &str,
+        wanted: impl Fn(Version) -> bool,
+        out: &mut Vec<RecordedEvent>,
+    ) -> Option<Version> {
+        let frame = self.frame();
+        let body = Body::decode(frame.body).ok()?;
+        let (number, stream_at) = body.find_stream(stream)?;
+        let base = frame.base_version(number)?;
+        let mut last = None;
+        for (index, record) in (0..).zip(body.records().take(self.header.events as usize)) {
+            if record.stream()? != number {
+                continue;
+            }
+            let version = base.plus(u64::from(record.ordinal()?));
+            if wanted(version) {
+                out.push(self.handle(index, record.at, stream_at));
+            }
+            last = Some(version);
+        }
+        last
+    }
+
+    /// Appends the events with a tag whose positions are wanted to `out`, oldest first; answers whether any has the tag.
+    pub(crate) fn of_tag(
+        &self,
+        tag: &str,
+        wanted: impl Fn(Position) -> bool,
+        out: &mut Vec<RecordedEvent>,
+    ) -> bool {
+        let frame = self.frame();
+        let Ok(body) = Body::decode(frame.body) else { return false };
+        let mut any = false;
+        for (index, (event, record)) in (0..).zip(self.events().zip(body.records())) {
+            if !event.tags().any(|found| found == tag) {
+                continue;
+            }
+            any = true;
+            if wanted(event.position())
+                && let Some(stream_at) = body.stream_at(event.stream_index())
+            {
+                out.push(self.handle(index, record.at, stream_at));
+            }
+        }
+        any
+    }
+
+    /// One of its events.
+    pub(crate) fn event(&self, index: u32) -> Option<RecordedEvent> {
+        let body = Body::decode(self.frame().body).ok()?;
+        let record = body.records().nth(index as usize).filter(|_| index < self.header.events)?;
+        Some(self.handle(index, record.at, body.stream_at(record.stream()?)?))
+    }
+
+    fn handle(&self, index: u32, record_at: usize, stream_at: usize) -> RecordedEvent {
+        // A body is limited to 16 MiB.
+        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        RecordedEvent {
+            commit: self.clone(),
+            index,
+            record_at: narrow(record_at),
+            stream_at: narrow(stream_at),
+        }
+    }
+
+    /// What it says of a command; `None` if it is another command's.
     pub(crate) fn found_command(&self, command: &CommandId) -> Result<Option<FoundCommand>, ReadError> {
         let damaged = |reason: String| ReadError::Damaged {
             segment: self.place.segment(),
@@ -108,15 +178,18 @@ impl RecordedCommit {
             .and_then(|body| body.commands())
             .map_err(|error| damaged(error.0.to_owned()))?;
         let Some(record) = commands.iter().find(|record| record.id == *command) else {
-            return Err(damaged(format!("the commit does not hold command {command}")));
+            return Ok(None);
         };
         let mut versions: Vec<(StreamId, Version)> = Vec::new();
         for event in self.events() {
-            let id = StreamId::new(event.stream()).map_err(|error| damaged(error.to_string()))?;
-            match versions.iter_mut().find(|(stream, _)| *stream == id) {
-                Some((_, version)) => *version = event.version(),
-                None => versions.push((id, event.version())),
+            if let Some((_, version)) =
+                versions.iter_mut().find(|(stream, _)| stream.as_str() == event.stream())
+            {
+                *version = event.version();
+                continue;
             }
+            let id = StreamId::new(event.stream()).map_err(|error| damaged(error.to_string()))?;
+            versions.push((id, event.version()));
         }
         let receipt = Receipt {
             first: self.first(),
@@ -137,14 +210,14 @@ impl RecordedCommit {
 #[derive(Debug, Clone)]
 pub struct RecordedEvent {
     commit: RecordedCommit,
-    index: usize,
+    /// Number of the event in its commit.
+    index: u32,
+    /// Where in the commit's body its record and its stream's name are.
+    record_at: u32,
+    stream_at: u32,
 }
 
 impl RecordedEvent {
-    pub(crate) fn new(commit: RecordedCommit, index: usize) -> Option<Self> {
-        (index < commit.len()).then_some(Self { commit, index })
-    }
-
     /// The commit that it is part of.
     #[must_use]
     pub fn commit(&self) -> &RecordedCommit {
@@ -154,6 +227,7 @@ impl RecordedEvent {
     /// The event. `None` cannot happen for events that were indexed; it stands for memory that rots under us.
     #[must_use]
     pub fn get(&self) -> Option<EventView<'_>> {
-        self.commit.events().nth(self.index)
+        let frame = self.commit.frame();
+        EventView::again(&frame, self.record_at as usize, self.index, self.stream_at as usize)
     }
 }

@@ -84,11 +84,6 @@ pub(crate) fn recover(
     };
     // The first one says whose log this is: a foreign segment at the end is the foreign one, not all the others.
     let store = segments.first().map_or(last.header.store, |first| first.header.store);
-    if let Some(foreign) = segments.iter().find(|segment| segment.header.store != store) {
-        let reason = format!("it belongs to store {}, the log to store {store}", foreign.header.store);
-        return Err(OpenError::BadSegment { segment: foreign.header.sequence, reason });
-    }
-
     // All of it is read before any of it is believed or doubted: a bad sector is neither torn nor damaged.
     last.fault_in(0, last.len()).map_err(|error| OpenError::BadSegment {
         segment: last.header.sequence,
@@ -249,6 +244,8 @@ fn create(
     let io = |source| OpenError::Io { action: "cannot create a log in", path: log_dir.to_owned(), source };
     let mut preparer = Preparer::new(Arc::clone(storage), log_dir.to_owned(), segment_bytes, false);
     let file = preparer.take(0).map_err(io)?;
+    // Before the header, because with it there is a log, and nobody comes here again.
+    sync_names(&**storage, data_dir).map_err(io)?;
     let header = SegmentHeader {
         store: new_store_id(environment),
         sequence: 0,
@@ -262,7 +259,6 @@ fn create(
     let encoded = header.encode();
     file.write_all_at(&encoded, 0).map_err(io)?;
     file.sync().map_err(io)?;
-    sync_names(&**storage, data_dir).map_err(io)?;
     let segments = used_segments(&**storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
@@ -316,9 +312,9 @@ impl Recovered {
         CrcSeed::new(&self.segments.last().map(|last| last.header.salt).unwrap_or_default())
     }
 
-    /// Indexes all of it; every frame's CRC is checked on the way.
+    /// Indexes all of it: what no run covers is read, and every frame's CRC checked on the way.
     pub(crate) fn index(&self, shared: &Shared) -> Result<(), OpenError> {
-        shared.advance(self.end).map_err(|error| {
+        shared.catch_up(self.end).map_err(|error| {
             let tail = shared.tail();
             OpenError::Damaged {
                 segment: tail.end.segment(),

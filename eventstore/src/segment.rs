@@ -7,7 +7,7 @@
 use crate::error::OpenError;
 use crate::format::FormatError;
 use crate::format::bytes::all_zero;
-use crate::format::frame::{self, CrcSeed, Frame};
+use crate::format::frame::{self, CrcSeed, Frame, Unchecked};
 use crate::format::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mapped::Map;
 use crate::storage::{Access, Storage};
@@ -89,9 +89,14 @@ impl Segment {
 
     /// The frame at `offset`, checked; `None` where nothing has been written.
     pub(crate) fn frame(&self, offset: u64) -> Result<Option<Frame<'_>>, FormatError> {
+        self.peek(offset)?.map(Unchecked::check).transpose()
+    }
+
+    /// The frame at `offset` with its header checked, its body not yet.
+    pub(crate) fn peek(&self, offset: u64) -> Result<Option<Unchecked<'_>>, FormatError> {
         self.fault_in(offset, frame::FRAME_HEADER_BYTES as u64)?;
         self.fault_in(offset, frame::claimed_len(self.bytes(), offset))?;
-        frame::decode(self.bytes(), &self.seed, offset)
+        frame::peek(self.bytes(), &self.seed, offset)
     }
 
     /// The whole file. Whoever looks at more than frames calls `fault_in` before.

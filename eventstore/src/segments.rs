@@ -53,7 +53,15 @@ pub(crate) fn used_segments(
             break;
         }
         match Segment::open(storage, log_dir, sequence)? {
-            SegmentFile::Used(segment) => used.push(segment),
+            SegmentFile::Used(segment) => {
+                // It is named itself, not the one before it that it does not continue.
+                if let Some(first) = used.first().filter(|first| first.header.store != segment.header.store) {
+                    let (store, ours) = (segment.header.store, first.header.store);
+                    let reason = format!("it belongs to store {store}, the log to store {ours}");
+                    return Err(OpenError::BadSegment { segment: sequence, reason });
+                }
+                used.push(segment);
+            }
             SegmentFile::Prepared => break,
             SegmentFile::Broken(error) => {
                 return Err(OpenError::BadSegment { segment: sequence, reason: error.to_string() });

@@ -170,6 +170,11 @@ impl Sequencer {
         self.closed.pop_front();
     }
 
+    /// Whether no group is on its way.
+    pub(crate) fn all_published(&self) -> bool {
+        self.closed.is_empty()
+    }
+
     /// What the newest group says that says anything.
     fn pending<T>(&self, look: impl Fn(&Pending) -> Option<T>) -> Option<T> {
         std::iter::once(&self.open).chain(self.closed.iter().rev()).find_map(look)

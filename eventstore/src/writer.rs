@@ -1,4 +1,5 @@
-//! The threads around the engine: one that sequences, stamps, publishes and answers, and one that waits for the disk.
+//! The threads around the engine: one that sequences, stamps, publishes and answers, one that waits for the
+//! disk, and one that indexes what has ended.
 //!
 //! Group commit without a timer: while one group is being synced, the next one collects. A small group with nothing
 //! behind it is flushed by the writer itself, which saves two changes of thread; a caller that may block and finds the
@@ -8,7 +9,9 @@ use crate::engine::Engine;
 use crate::flush::Flush;
 use crate::limits::MARK_AFTER_MS;
 use crate::queue::{Queue, Woken};
+use crate::tail::Shared;
 use parking_lot::Mutex;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,11 +22,19 @@ const FLUSH_ASIDE_BYTES: usize = 32 << 10;
 /// While the disk is busy the writer is not woken for fewer commits.
 const WORTH_WAKING: usize = 16;
 
+/// How often it is looked whether a segment has ended.
+const INDEX_AFTER: Duration = Duration::from_millis(200);
+/// When an index that could not be written is tried again.
+const INDEX_AGAIN: Duration = Duration::from_secs(10);
+
 /// The threads of a store.
 #[derive(Debug)]
 pub(crate) struct Threads {
     writer: JoinHandle<()>,
     flusher: JoinHandle<()>,
+    indexer: JoinHandle<()>,
+    /// Dropped to end the indexer.
+    indexing: mpsc::Sender<()>,
 }
 
 impl Threads {
@@ -46,7 +57,12 @@ impl Threads {
                 Writer { engine, queue, to_flusher, flying: false, seen: 0 }.run();
             }
         })?;
-        Ok(Self { writer, flusher })
+        let (indexing, ended) = mpsc::channel();
+        let shared = engine.lock().shared();
+        let indexer = std::thread::Builder::new()
+            .name("log-index".to_owned())
+            .spawn(move || keep_house(&shared, &ended))?;
+        Ok(Self { writer, flusher, indexer, indexing })
     }
 
     /// Waits until everything submitted is durable and vouched for. The queue has been closed.
@@ -54,6 +70,23 @@ impl Threads {
         // A panic of a thread was reported when it happened; its callers hear `OutcomeUnknown`.
         let _ = self.writer.join();
         let _ = self.flusher.join();
+        drop(self.indexing);
+        let _ = self.indexer.join();
+    }
+}
+
+/// Indexes segments that have ended and merges indexes, until the store is closed. Nobody waits for it.
+fn keep_house(shared: &Shared, ended: &mpsc::Receiver<()>) {
+    let mut pause = INDEX_AFTER;
+    while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        pause = match shared.housekeep() {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => INDEX_AFTER,
+            Err(error) => {
+                tracing::warn!(%error, "an index stays in memory for now");
+                INDEX_AGAIN
+            }
+        };
     }
 }
 

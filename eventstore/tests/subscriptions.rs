@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use support::seen::{Seen, everything};
-use support::{copy, event, one, open, stream};
+use support::{copy, event, one, open, stream, tag};
 
 /// Longer than anything here takes; nothing is asserted of it.
 const LONG: Duration = Duration::from_secs(60);
@@ -71,7 +71,7 @@ fn a_position_within_a_commit_and_one_beyond_the_end() {
         commit.event(event("item-1", "{}"));
     });
     store.append(commit.prepare().unwrap()).unwrap();
-    for filter in [Filter::All, Filter::Stream(stream("item-1"))] {
+    for filter in [Filter::All, Filter::Stream(stream("item-1")), Filter::Tag(tag("of:item-1"))] {
         let mut within = store.subscribe(filter.clone(), Position::new(3));
         let delivery = next(&mut within);
         assert_eq!(delivery.events().map(|event| event.position().get()).collect::<Vec<_>>(), [3, 4]);
@@ -146,7 +146,8 @@ fn flip(dir: &Path, log: &Log, position: u64) {
 
 #[test]
 fn damage_is_told_once_and_never_passed() {
-    for filter in [Filter::All, Filter::Stream(stream("item-1")), Filter::Types(Vec::new())] {
+    let tagged = Filter::Tag(tag("of:item-1"));
+    for filter in [Filter::All, Filter::Stream(stream("item-1")), tagged, Filter::Types(Vec::new())] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         append(&store, "item-1", 20);
@@ -178,7 +179,7 @@ fn damage_is_told_once_and_never_passed() {
 
 #[test]
 fn damage_before_the_beginning_does_not_matter() {
-    for filter in [Filter::All, Filter::Stream(stream("item-1"))] {
+    for filter in [Filter::All, Filter::Stream(stream("item-1")), Filter::Tag(tag("of:item-1"))] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         append(&store, "item-1", 20);

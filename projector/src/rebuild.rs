@@ -10,7 +10,7 @@ use crate::models::{Models, SharedModels};
 use crate::projection::{Projection, ProjectionError};
 use crate::search::{DocumentKey, Effort, INDEX_DIR, IndexStore, SearchError, SearchProjection};
 use crate::tail;
-use eventstore::{Digest, Log, OpenError, Position};
+use eventstore::{Damage, Digest, Log, OpenError, Position};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -106,6 +106,9 @@ pub enum RebuildError {
     /// The log cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The log can only be read in part; what is live knows more than a rebuild would.
+    #[error(transparent)]
+    Damage(#[from] Damage),
     /// The log cannot be replayed.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
@@ -132,6 +135,9 @@ pub fn rebuild(
 ) -> Result<RebuildReport, RebuildError> {
     let _lock = ProjectorLock::acquire(data_dir)?;
     let log = Log::open_offline(data_dir)?;
+    if let Some(damage) = log.damage() {
+        return Err(damage.clone().into());
+    }
     let wanted = |name| names.is_empty() || names.contains(&name);
 
     // Documents are made of the models, so these are replayed in any case.

@@ -3,7 +3,7 @@
 //! Invariant: 0 done, 1 failed (`verify`: tampering), 2 usage, 3 input or output, 4 damaged data.
 
 use crate::import::ImportError;
-use eventstore::{OpenError, ReadError};
+use eventstore::{Damage, OpenError, ReadError};
 use std::io;
 
 /// Why a command failed.
@@ -16,6 +16,9 @@ pub enum Failure {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The log can only be read in part.
+    #[error(transparent)]
+    Damage(#[from] Damage),
     /// The import ended early.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -45,7 +48,8 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Open(OpenError::Damaged { .. } | OpenError::BadSegment { .. })
-            | Self::Read(ReadError::Damaged { .. }) => 4,
+            | Self::Read(ReadError::Damaged { .. })
+            | Self::Damage(_) => 4,
             Self::Open(_) | Self::Read(_) | Self::Output(_) | Self::Io { .. } => 3,
             Self::Import(ImportError::File { .. }) => 3,
             Self::Import(_) | Self::Part(_) => 1,

@@ -56,6 +56,7 @@ pub fn rebuild(
     })
     .map_err(|error| match error {
         RebuildError::Open(error) => Failure::Open(error),
+        RebuildError::Damage(damage) => Failure::Damage(damage),
         error => Failure::Part(error.to_string()),
     })?;
     bar.finish_and_clear();

@@ -39,8 +39,13 @@ pub fn replay(data_dir: &Path, selection: &Selection, out: &mut dyn Write) -> Re
         None => lines.everything(&log),
     };
     match written.and_then(|()| lines.flush()) {
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(lines.count),
-        result => result.map(|()| lines.count),
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(lines.count),
+        result => result?,
+    }
+    // What can be read has been written; that there is more is no success.
+    match log.damage() {
+        Some(damage) => Err(damage.clone().into()),
+        None => Ok(lines.count),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The body of a commit, split into stream table, command table and events.
 
 use super::FormatError;
-use super::bytes::{slice, u32_at, u64_at};
+use super::bytes::{slice, u16_at, u32_at, u64_at};
+use super::event::EVENT_HEADER_BYTES;
 use crate::codec;
 use crate::names::{CommandId, Fingerprint};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub(crate) struct Body<'a> {
     stream_table: &'a [u8],
     pub(crate) command_table: &'a [u8],
     events: &'a [u8],
+    /// Where in the body the events begin.
+    events_at: usize,
 }
 
 impl<'a> Body<'a> {
@@ -39,14 +42,36 @@ impl<'a> Body<'a> {
         let commands = u32_at(bytes, 4)? as usize;
         let stream_table = slice(bytes, BODY_HEADER_BYTES, streams)?;
         let command_table = slice(bytes, BODY_HEADER_BYTES + streams, commands)?;
-        let events =
-            bytes.get(BODY_HEADER_BYTES + streams + commands..).ok_or(FormatError("the bytes end early"))?;
-        Ok(Self { stream_table, command_table, events })
+        let events_at = BODY_HEADER_BYTES + streams + commands;
+        let events = bytes.get(events_at..).ok_or(FormatError("the bytes end early"))?;
+        Ok(Self { stream_table, command_table, events, events_at })
     }
 
     /// The streams touched, each with its one-byte length prefix.
     pub(crate) fn streams(&self) -> StreamTable<'a> {
         StreamTable { rest: self.stream_table }
+    }
+
+    /// Number of a stream in the table, and where in the body its entry is; the bytes need not have been checked.
+    pub(crate) fn find_stream(&self, name: &str) -> Option<(usize, usize)> {
+        self.stream_entries()
+            .enumerate()
+            .find_map(|(index, (at, entry))| (entry == name.as_bytes()).then_some((index, at)))
+    }
+
+    /// Where in the body the entry of a stream is.
+    pub(crate) fn stream_at(&self, index: usize) -> Option<usize> {
+        self.stream_entries().nth(index).map(|(at, _)| at)
+    }
+
+    fn stream_entries(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let (mut rest, mut at) = (self.stream_table, BODY_HEADER_BYTES);
+        std::iter::from_fn(move || {
+            let (entry, after) = rest.split_at_checked(usize::from(*rest.first()?) + 1)?;
+            let found = (at, &entry[1..]);
+            (rest, at) = (after, at + entry.len());
+            Some(found)
+        })
     }
 
     pub(crate) fn commands(&self) -> Result<Vec<CommandRecord>, FormatError> {
@@ -94,6 +119,54 @@ impl<'a> Body<'a> {
 
     pub(crate) fn events(&self) -> &'a [u8] {
         self.events
+    }
+
+    /// The records of the events one after the other, by their lengths only: nothing in them has been checked.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
+        let (mut rest, mut at) = (self.events, self.events_at);
+        std::iter::from_fn(move || {
+            let len = u32_at(rest, 0).ok()? as usize;
+            let (bytes, after) = rest.split_at_checked(len).filter(|_| len > 0)?;
+            let record = Record { at, bytes };
+            (rest, at) = (after, at + len);
+            Some(record)
+        })
+    }
+}
+
+/// An event's record of which nothing but the length has been looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    /// Where in the body it begins.
+    pub(crate) at: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// Number of its stream in the table.
+    pub(crate) fn stream(&self) -> Option<usize> {
+        u16_at(self.bytes, 24).ok().map(usize::from)
+    }
+
+    /// Its number among the commit's events of the same stream.
+    pub(crate) fn ordinal(&self) -> Option<u32> {
+        u32_at(self.bytes, 28).ok()
+    }
+
+    /// Whether it has a tag.
+    pub(crate) fn has_tag(&self, tag: &str) -> bool {
+        self.tags().is_some_and(|mut tags| tags.any(|found| found == tag.as_bytes()))
+    }
+
+    fn tags(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
+        let at = EVENT_HEADER_BYTES + usize::from(*self.bytes.get(33)?);
+        let mut rest = slice(self.bytes, at, u32_at(self.bytes, 40).ok()? as usize).ok()?;
+        Some(std::iter::from_fn(move || {
+            let (len, after) = rest.split_first()?;
+            let (tag, after) = after.split_at_checked(usize::from(*len))?;
+            rest = after;
+            Some(tag)
+        }))
     }
 }
 

@@ -60,14 +60,17 @@ impl<'a> EventView<'a> {
         if payload_at.checked_add(u32_at(record, 4)? as usize) != Some(record_len) {
             return Err(FormatError("the parts of an event do not add up to its length"));
         }
-        if std::str::from_utf8(slice(record, EVENT_HEADER_BYTES, tags_at - EVENT_HEADER_BYTES)?).is_err() {
+        // One look at all names: nearly all are ASCII, and so are their lengths.
+        let is_ascii = slice(record, EVENT_HEADER_BYTES, metadata_at - EVENT_HEADER_BYTES)?.is_ascii();
+        let event_type = slice(record, EVENT_HEADER_BYTES, tags_at - EVENT_HEADER_BYTES)?;
+        if !is_ascii && std::str::from_utf8(event_type).is_err() {
             return Err(FormatError("an event type is not UTF-8"));
         }
         let mut tags = slice(record, tags_at, metadata_at - tags_at)?;
         for _ in 0..header[34] {
             let len = usize::from(*tags.first().ok_or(FormatError("the tags end early"))?);
             let (tag, rest) = tags.split_at_checked(len + 1).ok_or(FormatError("the tags end early"))?;
-            if std::str::from_utf8(&tag[1..]).is_err() {
+            if !is_ascii && std::str::from_utf8(&tag[1..]).is_err() {
                 return Err(FormatError("a tag is not UTF-8"));
             }
             tags = rest;
@@ -90,6 +93,33 @@ impl<'a> EventView<'a> {
             payload_at: narrow(payload_at)?,
         };
         Ok((view, &bytes[record_len..]))
+    }
+
+    /// The record at `at` of a body that was checked before, without checking everything again. `stream` is where its
+    /// stream's entry is.
+    pub(crate) fn again(frame: &Frame<'a>, at: usize, index: u32, stream: usize) -> Option<Self> {
+        let record = frame.body.get(at..)?;
+        let header = record.first_chunk::<EVENT_HEADER_BYTES>()?;
+        let record = record.get(..u32_at(header, 0).ok()? as usize)?;
+        let stream_len = usize::from(*frame.body.get(stream)?) + 1;
+        let tags_at = EVENT_HEADER_BYTES + usize::from(header[33]);
+        let metadata_at = tags_at + u32_at(header, 40).ok()? as usize;
+        let payload_at = metadata_at + u32_at(header, 44).ok()? as usize;
+        if payload_at > record.len() {
+            return None;
+        }
+        let base = frame.base_version(usize::from(u16_at(header, 24).ok()?))?;
+        Some(Self {
+            record,
+            stream: frame.body.get(stream..stream + stream_len)?,
+            position: frame.header.first.plus(u64::from(index)),
+            version: base.plus(u64::from(u32_at(header, 28).ok()?)),
+            recorded_at: frame.header.recorded_at,
+            content_type: ContentType::from_byte(header[32])?,
+            tags_at: u32::try_from(tags_at).ok()?,
+            metadata_at: u32::try_from(metadata_at).ok()?,
+            payload_at: u32::try_from(payload_at).ok()?,
+        })
     }
 
     /// Global position.

@@ -186,9 +186,39 @@ impl<'a> Frame<'a> {
 /// # Errors
 /// When there is something other than a sound frame.
 pub fn decode<'a>(segment: &'a [u8], seed: &CrcSeed, offset: u64) -> Result<Option<Frame<'a>>, FormatError> {
+    peek(segment, seed, offset)?.map(Unchecked::check).transpose()
+}
+
+/// A frame whose header is sound, and whose body has not been looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unchecked<'a> {
+    /// The header is sound, the body is what is there.
+    pub(crate) frame: Frame<'a>,
+    padding: &'a [u8],
+}
+
+impl<'a> Unchecked<'a> {
+    /// Checks the body's CRC and the padding.
+    pub(crate) fn check(self) -> Result<Frame<'a>, FormatError> {
+        if crc32fast::hash(self.frame.body) != self.frame.header.body_crc {
+            return Err(FormatError("the frame's body fails its CRC"));
+        }
+        if !all_zero(self.padding) {
+            return Err(FormatError("the frame's padding is not zero"));
+        }
+        Ok(self.frame)
+    }
+}
+
+/// As [`decode`], without a look at the body: enough to step over it, or to find out whether it is worth a look.
+pub(crate) fn peek<'a>(
+    segment: &'a [u8],
+    seed: &CrcSeed,
+    offset: u64,
+) -> Result<Option<Unchecked<'a>>, FormatError> {
     let at = usize::try_from(offset).map_err(|_| FormatError("the offset is too large"))?;
     let bytes = segment.get(at..).ok_or(ENDS_INSIDE)?;
-    decode_header(bytes, seed, offset)?.map(|header| decode_rest(bytes, header)).transpose()
+    decode_header(bytes, seed, offset)?.map(|header| around(bytes, header)).transpose()
 }
 
 const ENDS_INSIDE: FormatError = FormatError("the segment ends inside a frame");
@@ -251,14 +281,13 @@ pub(crate) fn decode_header(
 
 /// The frame that `bytes` begin with, whose header is sound: checks its body's CRC and its padding.
 pub(crate) fn decode_rest(bytes: &[u8], header: FrameHeader) -> Result<Frame<'_>, FormatError> {
+    around(bytes, header)?.check()
+}
+
+fn around(bytes: &[u8], header: FrameHeader) -> Result<Unchecked<'_>, FormatError> {
     let whole = slice(bytes, 0, header.frame_len()).map_err(|_| ENDS_INSIDE)?;
     let (header_bytes, rest) = whole.split_at(header.header_len());
     let (body, padding) = rest.split_at(header.body_len as usize);
-    if crc32fast::hash(body) != header.body_crc {
-        return Err(FormatError("the frame's body fails its CRC"));
-    }
-    if !all_zero(padding) {
-        return Err(FormatError("the frame's padding is not zero"));
-    }
-    Ok(Frame { header, base_versions: &header_bytes[FRAME_HEADER_BYTES..], body })
+    let frame = Frame { header, base_versions: &header_bytes[FRAME_HEADER_BYTES..], body };
+    Ok(Unchecked { frame, padding })
 }

@@ -18,6 +18,24 @@ pub(crate) mod presence {
     pub(crate) const ALL: u8 = (1 << 6) - 1;
 }
 
+/// Bytes that the fixed-width fields take, by the presence bits of all of them.
+const FIXED_BYTES: [u8; 32] = {
+    let widths = [16, 16, 16, 25, 8];
+    let mut bytes = [0; 32];
+    let mut bits = 0;
+    while bits < 32 {
+        let mut field = 0;
+        while field < widths.len() {
+            if bits >> field & 1 == 1 {
+                bytes[bits] += widths[field];
+            }
+            field += 1;
+        }
+        bits += 1;
+    }
+    bytes
+};
+
 /// An event's metadata, as a view of the mapped log.
 #[derive(Debug, Clone, Copy)]
 pub struct MetadataView<'a> {
@@ -31,20 +49,12 @@ impl<'a> MetadataView<'a> {
     }
 
     fn offset_of(&self, bit: u8) -> Option<usize> {
-        if self.presence & bit == 0 {
-            return None;
-        }
-        let widths = [16, 16, 16, 25, 8];
-        let before = (0..5).filter(|index| (1 << index) < bit && self.presence & (1 << index) != 0);
-        Some(before.map(|index| widths[index]).sum())
+        (self.presence & bit != 0)
+            .then(|| usize::from(FIXED_BYTES[usize::from(self.presence & (bit - 1) & 31)]))
     }
 
     pub(crate) fn check(&self) -> Result<(), FormatError> {
-        let fixed = self.offset_of(presence::EXTRAS).unwrap_or_else(|| {
-            Self { presence: self.presence | presence::EXTRAS, ..*self }
-                .offset_of(presence::EXTRAS)
-                .unwrap_or(0)
-        });
+        let fixed = usize::from(FIXED_BYTES[usize::from(self.presence & 31)]);
         let has_extras = self.presence & presence::EXTRAS != 0;
         match self.bytes.len() {
             len if len == fixed && !has_extras => Ok(()),

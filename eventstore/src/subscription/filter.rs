@@ -64,4 +64,13 @@ impl Filter {
             _ => None,
         }
     }
+
+    /// A tag that all the events it wants have, if it names one.
+    pub(crate) fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Tag(tag) => Some(tag),
+            Self::Every(parts) => parts.iter().find_map(Self::tag),
+            _ => None,
+        }
+    }
 }

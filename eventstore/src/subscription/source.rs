@@ -4,17 +4,17 @@
 //! filter is applied to what it gives. So the index changes what a subscription costs, not what it delivers.
 
 use super::filter::Filter;
-use crate::by_stream::{commits_from, event_at, version_after};
+use crate::by_stream::{commits_from, event_at, tagged_from, version_after};
 use crate::commits::Commits;
 use crate::error::ReadError;
 use crate::log::Log;
-use crate::names::StreamId;
+use crate::names::{StreamId, Tag};
 use crate::numbers::{Position, Version};
 use crate::recorded::{RecordedCommit, RecordedEvent};
 use std::collections::VecDeque;
 
-/// Events of a stream that are asked for at a time.
-const STREAM_EVENTS: usize = 64;
+/// Events that are asked for at a time.
+const EVENTS_AT_A_TIME: usize = 64;
 
 /// Gives commits in order of position.
 #[derive(Debug)]
@@ -31,14 +31,17 @@ enum Way {
     Scan(Commits),
     /// By the index of a stream, from a version on; `None` until it has been looked for.
     Stream { stream: StreamId, from: Position, next: Option<Version> },
+    /// By the index of a tag, from a position on.
+    Tag { tag: Tag, next: Position },
 }
 
 impl Source {
     /// What may hold events at or after `from` that `filter` wants.
     pub(super) fn new(log: &Log, filter: &Filter, from: Position) -> Self {
-        let way = match filter.stream() {
-            Some(stream) => Way::Stream { stream: stream.clone(), from, next: None },
-            None => Way::Scan(log.commits(from)),
+        let way = match (filter.stream(), filter.tag()) {
+            (Some(stream), _) => Way::Stream { stream: stream.clone(), from, next: None },
+            (None, Some(tag)) => Way::Tag { tag: tag.clone(), next: from },
+            (None, None) => Way::Scan(log.commits(from)),
         };
         Self { way, held: VecDeque::new() }
     }
@@ -74,7 +77,7 @@ impl Source {
                 if log.stream_version(stream).is_ok_and(|head| head.is_none_or(|head| head < at)) {
                     return Ok(());
                 }
-                match commits_from(log, stream, at, STREAM_EVENTS) {
+                match commits_from(log, stream, at, EVENTS_AT_A_TIME) {
                     Ok(commits) => self.held.extend(commits),
                     // One of them is damaged; those before it still count.
                     Err(_) => {
@@ -85,6 +88,17 @@ impl Source {
                     *next = Some(after);
                 }
             }
+            Way::Tag { tag, next } => match tagged_from(log, tag, *next, EVENTS_AT_A_TIME) {
+                Ok(commits) => {
+                    self.held.extend(commits);
+                    *next = self.held.back().map_or(*next, RecordedCommit::next);
+                }
+                Err(_) => {
+                    // One of them is damaged. The scan gives those before it, and comes to the same end.
+                    self.way = Way::Scan(log.commits(*next));
+                    return self.fetch(log);
+                }
+            },
         }
         Ok(())
     }

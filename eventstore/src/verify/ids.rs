@@ -15,8 +15,7 @@ pub(super) enum Kind {
 
 /// 64 bits of an id. Ids of one fingerprint are compared whole afterwards, so it need not resist anybody.
 pub(super) fn fingerprint(kind: Kind, id: &[u8; 16]) -> u64 {
-    let id = u128::from_le_bytes(*id);
-    let (low, high) = (id as u64, (id >> 64) as u64);
+    let [low, high] = [0, 8].map(|at| id[at..].first_chunk().copied().map_or(0, u64::from_le_bytes));
     let salt = match kind {
         Kind::Event => 0x9e37_79b9_7f4a_7c15,
         Kind::Command => 0xd1b5_4a32_d192_ed03,

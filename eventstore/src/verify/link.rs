@@ -26,10 +26,17 @@ pub(super) struct Linker {
     pub(super) furthest: LogOffset,
     /// Whether frames were lost: streams may then be ahead of what was seen.
     lost: bool,
-    /// The next version, by stream id with its length prefix, as stored.
-    heads: FxHashMap<Box<[u8]>, Version>,
+    /// By stream id with its length prefix, as stored.
+    heads: FxHashMap<Box<[u8]>, Head>,
     pub(super) ids: Ids,
     segment: SegmentState,
+}
+
+/// Where a stream is.
+struct Head {
+    next: Version,
+    /// Number of the frame that touched it last.
+    frame: u64,
 }
 
 /// The state between the frames of one segment.
@@ -122,9 +129,7 @@ impl Linker {
                 self.segment.doubtful.push((frame.offset, frame.header, error));
                 continue;
             }
-            if !self.segment.doubtful.is_empty() {
-                self.pass_doubtful(report);
-            }
+            self.pass_doubtful(report);
             self.frame(&checked.block, frame, report);
             for touched in &checked.touched[frame.touched.clone()] {
                 self.version(&checked.block, frame, touched, report);
@@ -134,7 +139,7 @@ impl Linker {
     }
 
     /// Something sound follows: what was doubtful is damaged, and its headers say how much was there.
-    fn pass_doubtful(&mut self, report: &mut Report) {
+    pub(super) fn pass_doubtful(&mut self, report: &mut Report) {
         for (offset, header, error) in std::mem::take(&mut self.segment.doubtful) {
             let finding = Finding::new(Class::Bitrot, self.segment.sequence, offset, header.first, error.0);
             report.findings.push(finding);
@@ -206,14 +211,18 @@ impl Linker {
     fn version(&mut self, block: &Block, frame: &CheckedFrame, touched: &Touched, report: &mut Report) {
         let name = touched.name(block);
         let next = touched.base.plus(u64::from(touched.events));
-        let expected = match self.heads.get_mut(name) {
-            Some(head) => std::mem::replace(head, next),
+        let head = Head { next, frame: self.frames };
+        let before = match self.heads.get_mut(name) {
+            Some(known) => std::mem::replace(known, head),
             None => {
-                self.heads.insert(name.into(), next);
-                Version::ZERO
+                self.heads.insert(name.into(), head);
+                Head { next: Version::ZERO, frame: 0 }
             }
         };
-        let (class, message) = if touched.base < expected {
+        let expected = before.next;
+        let (class, message) = if before.frame == self.frames {
+            (Class::Tampered, "the CRC is good, but the stream stands twice in the stream table")
+        } else if touched.base < expected {
             (Class::Duplicate, "the stream already has this version")
         } else if touched.base > expected && !self.lost {
             (Class::Gap, "the stream misses a version")

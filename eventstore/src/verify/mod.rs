@@ -287,6 +287,9 @@ impl Run<'_> {
                 None => return,
                 Some((offset, error)) => {
                     let resumed = walker.resume();
+                    if resumed {
+                        self.linker.pass_doubtful(&mut self.report);
+                    }
                     let vouched_for = LogOffset::new(sequence, offset) < self.linker.furthest;
                     let class = if resumed || vouched_for { Class::Bitrot } else { Class::TornTail };
                     if resumed || !self.end_unknown {

@@ -8,6 +8,7 @@
     clippy::print_stdout
 )]
 
+pub mod history;
 pub mod seen;
 
 use eventstore::{
@@ -76,6 +77,7 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 /// A small generator (splitmix64) whose seed a failing test prints.
+#[derive(Debug)]
 pub struct Random(pub u64);
 
 impl Random {
