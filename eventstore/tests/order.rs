@@ -305,3 +305,30 @@ fn a_log_that_ends_where_it_is_vouched_for_is_whole() {
         Position::new(3)
     );
 }
+
+/// Each writer has an epoch of its own, above all before it, whatever the control page says: a frame tells who wrote it.
+#[test]
+fn every_opening_has_a_higher_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        if round == 2 {
+            fs::remove_dir_all(dir.path().join("control")).unwrap();
+        }
+        let mut engine = Engine::open(&Environment::default(), dir.path(), &small()).unwrap();
+        let _ = engine.submit(one("s-1", ExpectedVersion::Any, "{}")).unwrap();
+        turn(&mut engine);
+        engine.close();
+    }
+    let bytes = fs::read(dir.path().join("log/0000000000.seg")).unwrap();
+    let (mut at, mut epochs) = (4096, Vec::new());
+    while &bytes[at..at + 4] == b"SFRM" {
+        epochs.push(u32::from_le_bytes(bytes[at + 24..at + 28].try_into().unwrap()));
+        at += frame_len(&bytes[at..]);
+    }
+    // A commit and the mark of its writer's end.
+    let expected: Vec<_> = epochs.iter().step_by(2).flat_map(|epoch| [*epoch, *epoch]).collect();
+    assert_eq!(epochs, expected);
+    epochs.dedup();
+    assert_eq!(epochs.len(), 4);
+    assert!(epochs.is_sorted());
+}
