@@ -30,6 +30,7 @@ use crate::queue::{Job, Queue};
 use crate::receipt::{Durability, Receipt};
 use crate::recorded::FoundCommand;
 use crate::recovery::{self, Continue, Recovered, previous_of};
+use crate::replica::marker;
 use crate::segment::{self, Segment, SegmentFile};
 use crate::segments::Preparer;
 use crate::sequencer::{Published, Sequencer, Stamped, Verdict};
@@ -56,6 +57,14 @@ struct Active {
 struct Stamping {
     seed: CrcSeed,
     digest: SegmentDigest,
+}
+
+/// What a log is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Write,
+    /// It has been a standby.
+    Promote,
 }
 
 /// The one writer of a log, without threads.
@@ -126,6 +135,28 @@ impl Engine {
         options: &StoreOptions,
         ahead: bool,
     ) -> Result<Self, OpenError> {
+        Self::open_as(environment, data_dir, options, ahead, Purpose::Write)
+    }
+
+    /// Opens the log of a standby for writing: from then on it is a writer's log.
+    pub(crate) fn promote(
+        environment: &Environment,
+        data_dir: &Path,
+        options: &StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let mut engine = Self::open_as(environment, data_dir, options, false, Purpose::Promote)?;
+        // Nothing needs to be vouched for, but the new epoch has to be on disk.
+        engine.unmarked = true;
+        Ok(engine)
+    }
+
+    fn open_as(
+        environment: &Environment,
+        data_dir: &Path,
+        options: &StoreOptions,
+        ahead: bool,
+        purpose: Purpose,
+    ) -> Result<Self, OpenError> {
         options.check()?;
         let storage = &environment.storage;
         let log_dir = data_dir.join("log");
@@ -134,16 +165,25 @@ impl Engine {
             path: log_dir.clone(),
             source,
         })?;
-        let lock = lock(environment, &log_dir)?;
+        let lock = lock(environment, &log_dir);
+        if purpose == Purpose::Write {
+            // More to the point than who has the lock.
+            marker::refuse(&**storage, &log_dir)?;
+        }
+        let lock = lock?;
         let recovered = recovery::recover(environment, data_dir, options.segment_bytes)?;
         let shared =
             Arc::new(Shared::new(Arc::clone(storage), data_dir, recovered.segments.clone(), Role::Writer)?);
         recovered.index(&shared)?;
+        if purpose == Purpose::Promote {
+            marker::remove(&**storage, &log_dir)?;
+        }
         // Only a log that is sound as a whole takes over the page.
         let control = control::open_writer(&**storage, data_dir, recovered.store, recovered.epoch)?;
         let reach = Reach { upto: recovered.next, end: recovered.end };
         let now = environment.clock.now();
         control.publish((reach.upto, reach.end), (reach.upto, reach.end), now);
+        shared.durable_to(reach.end);
 
         let active = active_of(&recovered, environment, &log_dir)?;
         let (file, sequence) = (Arc::clone(&active.file), active.sequence);
@@ -197,6 +237,11 @@ impl Engine {
     /// When the queue is full or the store takes no more; nothing was written then.
     pub fn submit(&self, commit: PreparedCommit) -> Result<Pending, AppendError> {
         self.queue.push(commit)
+    }
+
+    /// What its frames are stamped with.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.sequencer.epoch()
     }
 
     /// Flushes begun so far.
@@ -420,6 +465,7 @@ impl Engine {
                 // A later flush may have been settled meanwhile, never one that is not published in turn.
                 let durable = (durable.0.min(reach.0), durable.1.min(reach.1));
                 self.control.publish(durable, reach, self.environment.clock.now());
+                self.shared.durable_to(durable.1);
                 for (waiter, answer) in answers {
                     // A caller that has gone away needs no answer; its commit is durable all the same.
                     let _ = waiter.send(answer);

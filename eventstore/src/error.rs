@@ -153,6 +153,17 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// The log is a standby: it holds what another log holds, and takes nothing else.
+    #[error(
+        "the log in {path} is a standby that follows {follows}; nothing can be appended to it. If that is gone for \
+         good, `sunday promote` makes this log the one that is written"
+    )]
+    Standby {
+        /// Its directory.
+        path: PathBuf,
+        /// What it follows.
+        follows: String,
+    },
     /// Another process writes this log.
     #[error("another writer has {path} locked{}", holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default())]
     Locked {

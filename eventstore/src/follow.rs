@@ -54,6 +54,7 @@ pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Sh
         let Damage { segment, offset, position, reason } = damage(&shared, &error);
         OpenError::Damaged { segment, offset, position, durable_end: published.end, reason }
     })?;
+    shared.durable_to(published.durable_end);
 
     let stop = Arc::new(AtomicBool::new(false));
     let thread = {
@@ -74,25 +75,27 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
     let mut failed: Option<String> = None;
     let mut looked_for_runs = Instant::now();
     while !stop.load(Ordering::Acquire) {
-        match page.beyond(shared.store, shared.tail().end).map(|published| shared.advance(published.end)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                // Damage does not heal by looking again; say it once and stay where the log is sound.
-                let error = error.to_string();
-                if failed.as_ref() != Some(&error) {
-                    tracing::error!(%error, "the log cannot be followed");
-                    failed = Some(error);
-                }
-                std::thread::sleep(LOOK_AGAIN);
-            }
-            Err(ticket) => {
-                if looked_for_runs.elapsed() >= LOOK_FOR_RUNS && shared.wants_runs() {
-                    shared.adopt();
-                    looked_for_runs = Instant::now();
-                }
-                page.wait(ticket, LOOK_AGAIN);
+        let (ticket, published) = page.look();
+        let published = published.filter(|published| published.store == shared.store);
+        if let Some(published) = published
+            && published.end > shared.tail().end
+            && let Err(error) = shared.advance(published.end)
+        {
+            // Damage does not heal by looking again; say it once and stay where the log is sound.
+            let error = error.to_string();
+            if failed.as_ref() != Some(&error) {
+                tracing::error!(%error, "the log cannot be followed");
+                failed = Some(error);
             }
         }
+        if let Some(published) = published {
+            shared.durable_to(published.durable_end);
+        }
+        if looked_for_runs.elapsed() >= LOOK_FOR_RUNS && shared.wants_runs() {
+            shared.adopt();
+            looked_for_runs = Instant::now();
+        }
+        page.wait(ticket, LOOK_AGAIN);
     }
 }
 
@@ -109,19 +112,23 @@ pub(crate) fn open_offline(
     let shared = shared(environment, data_dir, segments)?;
     let published = control::last_published(&*environment.storage, data_dir)?;
     let published = published.filter(|page| page.store == last.header.store);
-    let end = match published {
+    let (end, durable_end) = match published {
         // A live writer may be in the middle of a frame or a header; what it has published is what there is.
         Some(published) if damaged.is_none() || published.end.segment() <= last.header.sequence => {
             damaged = None;
-            published.end
+            (published.end, published.durable_end)
         }
-        _ => LogOffset::new(last.header.sequence, scan::walk(&last, |_, _| {}).offset),
+        _ => {
+            let walked = scan::walk(&last, |_, _| {});
+            (LogOffset::new(last.header.sequence, walked.offset), walked.durable_end)
+        }
     };
     if let Err(error) = shared.catch_up(end) {
         damaged = Some(damage(&shared, &error));
     } else if let Some(damage) = &mut damaged {
         damage.position = shared.tail().next;
     }
+    shared.durable_to(durable_end);
     Ok((shared, damaged))
 }
 

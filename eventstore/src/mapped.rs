@@ -38,6 +38,18 @@ impl Map {
         }
     }
 
+    /// Tells the kernel not to read ahead by itself. Advice: it may be ignored.
+    pub(crate) fn expect_random_reads(&self) {
+        let _ = self.0.advise(Advice::Random);
+    }
+
+    /// Tells the kernel what will be read next, so that it asks the disk once and not page by page. Advice.
+    pub(crate) fn will_need(&self, offset: u64, len: u64) {
+        if let (Ok(offset), Ok(len)) = (usize::try_from(offset), usize::try_from(len)) {
+            let _ = self.0.advise_range(Advice::WillNeed, offset, len);
+        }
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

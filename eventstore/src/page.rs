@@ -58,11 +58,11 @@ impl ControlPage {
         }
     }
 
-    /// What is published of `store` beyond `end`; otherwise the ticket to [`ControlPage::wait`] with.
-    pub(crate) fn beyond(&self, store: Uuid, end: LogOffset) -> Result<Published, u32> {
+    /// The ticket to [`ControlPage::wait`] with, and how far the log is.
+    pub(crate) fn look(&self) -> (u32, Option<Published>) {
         // The ticket is read before the end: whatever is published in between makes the wait return at once.
         let ticket = self.0.word(FUTEX_AT).load(Acquire);
-        self.published().filter(|published| published.store == store && published.end > end).ok_or(ticket)
+        (ticket, self.published())
     }
 
     /// Sleeps until something is published after `ticket` was read, or `timeout` has passed.

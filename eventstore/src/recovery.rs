@@ -49,6 +49,8 @@ pub(crate) struct Recovered {
     pub(crate) continues: Continue,
     /// Over what counts of the last segment.
     pub(crate) digest: SegmentDigest,
+    /// Epoch of the last frame, or of the last segment's header.
+    pub(crate) last_epoch: u32,
 }
 
 /// Looks at the log of a data directory, makes it if there is none, and syncs what was whole but not known durable.
@@ -57,6 +59,17 @@ pub(crate) fn recover(
     data_dir: &Path,
     segment_bytes: u64,
 ) -> Result<Recovered, OpenError> {
+    match recover_existing(environment, data_dir)? {
+        Some(recovered) => Ok(recovered),
+        None => create(environment, data_dir, &data_dir.join("log"), segment_bytes),
+    }
+}
+
+/// As [`recover`]; `None` when there is no log.
+pub(crate) fn recover_existing(
+    environment: &Environment,
+    data_dir: &Path,
+) -> Result<Option<Recovered>, OpenError> {
     let storage = &*environment.storage;
     let log_dir = data_dir.join("log");
     let published = control::last_published(storage, data_dir)?;
@@ -80,7 +93,7 @@ pub(crate) fn recover(
                 reason: "the segments are gone, but the control page knows of a log".to_owned(),
             });
         }
-        return create(environment, data_dir, &log_dir, segment_bytes);
+        return Ok(None);
     };
     // The first one says whose log this is: a foreign segment at the end is the foreign one, not all the others.
     let store = segments.first().map_or(last.header.store, |first| first.header.store);
@@ -131,7 +144,7 @@ pub(crate) fn recover(
                 offset = walked.offset,
                 torn_at = torn,
                 position = walked.next.get(),
-                "a torn group that nobody was told of is set aside; the log goes on in a new segment"
+                "a torn group that nobody was told of is set aside"
             );
             // What the next header vouches for must be what the disk holds, not only what the page cache shows.
             let tail = slice_of(&last, walked.offset, u64::MAX);
@@ -140,8 +153,9 @@ pub(crate) fn recover(
             Continue::AfterTear(sha256(tail))
         }
     };
-    Ok(Recovered {
+    Ok(Some(Recovered {
         store,
+        last_epoch: walked.epoch,
         epoch: next_epoch(walked.epoch, published.map(|published| published.epoch))?,
         end,
         next: walked.next,
@@ -149,7 +163,7 @@ pub(crate) fn recover(
         continues,
         segments,
         digest,
-    })
+    }))
 }
 
 /// The control page has no CRC: an epoch far beyond the log's own is rot, not a writer.
@@ -262,6 +276,7 @@ fn create(
     let segments = used_segments(&**storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
+        last_epoch: 1,
         epoch: 1,
         segments,
         end: LogOffset::new(0, SEGMENT_HEADER_BYTES as u64),
@@ -273,7 +288,7 @@ fn create(
 }
 
 /// Makes the names on the way to a new log durable: a log in a directory that a power cut takes away is gone as well.
-fn sync_names(storage: &dyn Storage, data_dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_names(storage: &dyn Storage, data_dir: &Path) -> io::Result<()> {
     storage.sync_dir(data_dir)?;
     for above in data_dir.ancestors().skip(1) {
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     /// The tail's end, for readers.
     end: AtomicU64,
     pub(crate) watermark: watch::Sender<Position>,
+    /// Everything below it is on disk, and below it copies may be taken. Never ahead of what is indexed.
+    pub(crate) durable_end: watch::Sender<LogOffset>,
 }
 
 /// How far the log has been indexed.
@@ -107,7 +109,18 @@ impl Shared {
             distrusted: Mutex::default(),
             end: AtomicU64::new(end.bits()),
             watermark: watch::Sender::new(Position::ZERO),
+            durable_end: watch::Sender::new(LogOffset::default()),
         })
+    }
+
+    /// What is below `end` is on disk, as far as it is indexed.
+    pub(crate) fn durable_to(&self, end: LogOffset) {
+        let end = end.min(self.tail().end);
+        self.durable_end.send_if_modified(|durable| {
+            let moved = *durable < end;
+            *durable = end.max(*durable);
+            moved
+        });
     }
 
     pub(crate) fn log_dir(&self) -> &Path {

@@ -3,7 +3,7 @@
 //! Invariant: 0 done, 1 failed (`verify`: tampering), 2 usage, 3 input or output, 4 damaged data.
 
 use crate::import::ImportError;
-use eventstore::{Damage, OpenError, ReadError};
+use eventstore::{Damage, OpenError, ReadError, ReplicaError};
 use std::io;
 
 /// Why a command failed.
@@ -22,6 +22,9 @@ pub enum Failure {
     /// The import ended early.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The standby does not take what the source gives, or cannot be promoted.
+    #[error(transparent)]
+    Replica(ReplicaError),
     /// The results cannot be written.
     #[error("cannot write the results: {0}")]
     Output(io::Error),
@@ -41,6 +44,17 @@ pub enum Failure {
     Part(String),
 }
 
+impl From<ReplicaError> for Failure {
+    /// What is wrong with a directory is told as for every other command.
+    fn from(error: ReplicaError) -> Self {
+        match error {
+            ReplicaError::Open(error) => Self::Open(error),
+            ReplicaError::Read(error) => Self::Read(error),
+            error => Self::Replica(error),
+        }
+    }
+}
+
 impl Failure {
     /// The process's exit code.
     #[must_use]
@@ -52,7 +66,9 @@ impl Failure {
             | Self::Damage(_) => 4,
             Self::Open(_) | Self::Read(_) | Self::Output(_) | Self::Io { .. } => 3,
             Self::Import(ImportError::File { .. }) => 3,
-            Self::Import(_) | Self::Part(_) => 1,
+            Self::Replica(ReplicaError::Damaged { .. } | ReplicaError::Unsound { .. }) => 4,
+            Self::Replica(ReplicaError::NoRoom { .. } | ReplicaError::Failed { .. }) => 3,
+            Self::Import(_) | Self::Part(_) | Self::Replica(_) => 1,
         }
     }
 }

@@ -6,6 +6,7 @@
 //!  sunday replay  ─▶ the log's events as JSON lines
 //!  sunday rebuild ─▶ read models and search index anew
 //!  sunday verify  ─▶ every byte of the log checked
+//!  sunday follow  ─▶ a warm standby of a log elsewhere; sunday promote makes it the log that is written
 //! ```
 //!
 //! Invariant: stdout carries results only; progress and logs go to stderr.
@@ -13,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod failure;
+pub mod follow;
 pub mod import;
 pub mod progress;
 pub mod rebuild;

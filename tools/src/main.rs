@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tools::failure::Failure;
 use tools::replay::Selection;
-use tools::{import, rebuild, replay, serve, summary, verify};
+use tools::{follow, import, rebuild, replay, serve, summary, verify};
 
 /// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
@@ -104,6 +104,24 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Keep a warm standby: copy the log of a query API, and go on copying, until Ctrl-C
+    Follow {
+        /// Where the query API is, such as http://127.0.0.1:7401
+        source: String,
+        #[command(flatten)]
+        data: Data,
+        /// Print one JSON object at the end
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a standby the log that is written, once the one that it followed is gone for good
+    Promote {
+        #[command(flatten)]
+        data: Data,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +195,8 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             let names = projection.as_slice();
             return rebuild::rebuild(&data.or(settings), names, json, &mut out);
         }
+        Task::Follow { source, data, json } => follow::follow(&source, &data.or(settings), json, &mut out)?,
+        Task::Promote { data, json } => follow::promote(&data.or(settings), json, &mut out)?,
         Task::Verify { data, json } => return verify::verify(&data.or(settings), json, &mut out),
     }
     Ok(0)

@@ -44,11 +44,11 @@ pub(super) struct CheckedFrame {
 }
 
 /// A stream that a commit touches.
-pub(super) struct Touched {
+pub(crate) struct Touched {
     /// Where its name with the length prefix is in the file.
     name: Range<u64>,
-    pub(super) base: Version,
-    pub(super) events: u32,
+    pub(crate) base: Version,
+    pub(crate) events: u32,
     /// Number of its first event in the commit.
     pub(super) first: u32,
 }
@@ -151,7 +151,7 @@ impl<'b> Hasher<'b> {
 }
 
 /// What the chain covers of a commit.
-pub(super) fn link<'b>(header: &FrameHeader, base_versions: &'b [u8], body: Digest) -> Link<'b> {
+pub(crate) fn link<'b>(header: &FrameHeader, base_versions: &'b [u8], body: Digest) -> Link<'b> {
     Link {
         first: header.first,
         events: header.events,
@@ -165,7 +165,7 @@ pub(super) fn link<'b>(header: &FrameHeader, base_versions: &'b [u8], body: Dige
 /// Checks that a body is what its encoder makes of its content, to the last byte: no digest covers lengths, indices and
 /// the order of tables, so nothing of them may be free. Whether a name stands twice is left to whoever looks the names up
 /// anyway. Appends the streams to `touched`, shows `visit` every event.
-pub(super) fn check_body<'b>(
+pub(crate) fn check_body<'b>(
     frame: &Frame<'b>,
     offset: u64,
     touched: &mut Vec<Touched>,

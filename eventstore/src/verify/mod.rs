@@ -20,6 +20,7 @@ mod report;
 mod twice;
 mod walk;
 
+pub(crate) use check::{Touched, check_body, link};
 pub use report::{Class, Finding, Report};
 
 use crate::control;

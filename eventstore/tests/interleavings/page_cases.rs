@@ -46,9 +46,10 @@ fn a_reader_sees_all_that_is_published_and_nothing_else() {
         });
         let mut seen = LogOffset::default();
         while seen < end(16) {
-            match reader.beyond(OURS, seen) {
-                Ok(published) => {
-                    assert!(published.end > seen);
+            let (ticket, published) = reader.look();
+            let published = published.filter(|published| published.store == OURS);
+            match published.filter(|published| published.end > seen) {
+                Some(published) => {
                     assert!(published.durable_end <= published.end);
                     assert!(
                         bytes.load(Ordering::Relaxed) >= published.end.offset(),
@@ -56,7 +57,7 @@ fn a_reader_sees_all_that_is_published_and_nothing_else() {
                     );
                     seen = published.end;
                 }
-                Err(ticket) => reader.wait(ticket, Duration::MAX),
+                None => reader.wait(ticket, Duration::MAX),
             }
         }
         writing.join().unwrap();

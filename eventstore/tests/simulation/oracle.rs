@@ -188,12 +188,15 @@ impl Oracle {
         self.safe = self.history.len();
     }
 
-    /// One bit of a segment has turned while the machine was off. What no later frame vouches for may go with it.
-    pub fn rotted(&mut self, segment: Option<u32>, offset: u64) {
-        let at_the_end = segment == Some(self.vouched.segment()) && offset >= self.vouched.offset()
-            || segment.is_some_and(|segment| segment > self.vouched.segment());
+    /// One bit of a segment has turned while the machine was off. What no later frame vouches for may go with it, unless
+    /// the control page still does: it says that the log is on disk up to `durable`.
+    pub fn rotted(&mut self, segment: Option<u32>, offset: u64, durable: LogOffset) {
+        let vouched = self.vouched.max(durable);
+        let at_the_end = segment.is_some_and(|segment| {
+            segment > vouched.segment() || segment == vouched.segment() && offset >= vouched.offset()
+        });
         let commits = self.history.commits();
-        let vouched = commits.partition_point(|commit| commit.place < self.vouched);
+        let vouched = commits.partition_point(|commit| commit.place < vouched);
         let safe = if at_the_end { vouched } else { self.safe };
         self.safe_from_rot = Some(self.safe_from_rot.map_or(safe, |other| other.min(safe)));
     }

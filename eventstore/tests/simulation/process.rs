@@ -418,12 +418,14 @@ impl Process {
     }
 }
 
-/// What the control page says is published, and durable.
-fn page(world: &World) -> (LogOffset, LogOffset) {
+/// What the control page says is published, and durable; nothing when it is not (yet) a whole page.
+pub fn page(world: &World) -> (LogOffset, LogOffset) {
     let page = world.disk.read(&data_dir().join("control/log")).unwrap_or_default();
     let word = |at: usize| {
         let bytes = page.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         LogOffset::from_bits(u64::from_le_bytes(bytes))
     };
-    (word(72), word(64))
+    let whole = page.starts_with(b"SUNDAYCP\x01\0\0\0");
+    let published = if whole { word(72) } else { LogOffset::default() };
+    (published, word(64).min(published))
 }

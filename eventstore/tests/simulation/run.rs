@@ -4,10 +4,10 @@ use crate::dice::Dice;
 use crate::disk::End;
 use crate::faults::{Odds, Tally};
 use crate::oracle::{Finding, Oracle};
-use crate::process::{Habits, Process, Stop};
+use crate::process::{Habits, Process, Stop, page};
 use crate::workload::Clients;
 use crate::world::{World, data_dir};
-use eventstore::{Durability, Log, OpenError};
+use eventstore::{Durability, Log, LogOffset, OpenError};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -261,7 +261,8 @@ impl Run {
         let Some((path, byte)) = self.world.disk.rot() else { return };
         self.rotten = true;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".seg")?.parse().ok());
-        self.oracle.rotted(number, byte);
+        let durable = if path.ends_with("control/log") { LogOffset::default() } else { page(&self.world).1 };
+        self.oracle.rotted(number, byte, durable);
     }
 
     /// A last process on a disk that behaves, and a look from outside at all that is left.

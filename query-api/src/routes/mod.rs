@@ -7,6 +7,7 @@ mod boards;
 mod events;
 mod items;
 mod list;
+mod log;
 mod projections;
 mod projects;
 mod search;
@@ -37,6 +38,7 @@ pub(crate) fn router() -> Router<QueryService> {
         .merge(workspaces::router())
         .merge(search::router())
         .merge(events::router())
+        .merge(log::router())
         .merge(streams::router())
         .merge(projections::router());
     Router::new().nest("/api/v1", resources)

@@ -11,5 +11,6 @@ mod history;
 mod hostile;
 mod items;
 mod process;
+mod replication;
 mod search;
 mod streams;

@@ -1,0 +1,59 @@
+//! The file that makes a log a standby: `log/STANDBY`, a line of text for people that says what the log follows.
+//!
+//! Invariant: it is made before the first segment and removed by a promotion only, so no writer ever opens a log that
+//! has to stay identical to another one.
+
+use crate::error::OpenError;
+use crate::storage::{Access, Storage};
+use std::io;
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "STANDBY";
+const UNFINISHED: &str = "STANDBY.writing";
+/// More of it is not shown to anybody.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// What the log of a directory follows; `None` when it is no standby.
+pub(crate) fn read(storage: &dyn Storage, log_dir: &Path) -> Result<Option<String>, OpenError> {
+    let path = log_dir.join(NAME);
+    let mut text = [0; TEXT_BYTES_MAX];
+    let read = storage.open(&path, Access::Read).and_then(|file| file.read_full_at(&mut text, 0));
+    match read {
+        Ok(len) => Ok(Some(String::from_utf8_lossy(&text[..len]).trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpenError::Io { action: "cannot read", path, source }),
+    }
+}
+
+/// Makes the log of a directory a standby, or says anew what it follows.
+pub(crate) fn write(storage: &dyn Storage, log_dir: &Path, follows: &str) -> Result<(), OpenError> {
+    let path = log_dir.join(UNFINISHED);
+    write_to(storage, &path, log_dir, follows).map_err(|source| failed("cannot write", path, source))
+}
+
+fn write_to(storage: &dyn Storage, path: &Path, log_dir: &Path, follows: &str) -> io::Result<()> {
+    let file = storage.open(path, Access::Create)?;
+    file.write_all_at(format!("{follows}\n").as_bytes(), 0)?;
+    file.sync()?;
+    storage.rename(path, &log_dir.join(NAME))?;
+    storage.sync_dir(log_dir)
+}
+
+/// Makes a standby a writer's log.
+pub(crate) fn remove(storage: &dyn Storage, log_dir: &Path) -> Result<(), OpenError> {
+    let path = log_dir.join(NAME);
+    let removed = storage.remove(&path).and_then(|()| storage.sync_dir(log_dir));
+    removed.map_err(|source| failed("cannot remove", path, source))
+}
+
+/// An error when the log is a standby.
+pub(crate) fn refuse(storage: &dyn Storage, log_dir: &Path) -> Result<(), OpenError> {
+    match read(storage, log_dir)? {
+        None => Ok(()),
+        Some(follows) => Err(OpenError::Standby { path: log_dir.to_owned(), follows }),
+    }
+}
+
+fn failed(action: &'static str, path: PathBuf, source: io::Error) -> OpenError {
+    OpenError::Io { action, path, source }
+}
