@@ -2,7 +2,7 @@
 //! What is left is a standby that goes on, and one that can be promoted.
 
 use crate::pair::{
-    PIECE, assert_identical, assert_intact, catch_up, group, history, mark, segment, source, standby,
+    PIECE, assert_identical, assert_intact, catch_up, history, mark, segment, source, standby,
 };
 use crate::support::{Random, one, small};
 use eventstore::storage::{Access, Environment, Storage, StorageFile};
