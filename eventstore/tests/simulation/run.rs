@@ -92,7 +92,7 @@ impl Run {
         let world = World::new(&mut dice, verbose);
         let clients = Clients::new(dice.child());
         let odds = if dice.percent(70) { Odds::draw(&mut dice) } else { Odds::default() };
-        let rots = dice.percent(15);
+        let rots = dice.percent(25);
         world.disk.note(format!("seed {seed}: {odds:?}, rot {rots}"));
         Self { world, dice, oracle: Oracle::default(), clients, odds, rots, rotten: false }
     }
@@ -265,7 +265,7 @@ impl Run {
     fn end(&mut self, end: End) -> Before {
         let all_is_left = self.world.disk.end(end);
         self.oracle.ended();
-        if end == End::PowerCut && self.rots && self.dice.percent(25) {
+        if end == End::PowerCut && self.rots && self.dice.percent(30) {
             self.rot();
         }
         if all_is_left { Before::Killed } else { Before::Lost }

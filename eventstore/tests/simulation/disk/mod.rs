@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How much of the end of the last segment rots more often than the rest, bytes.
-const ROT_AT_THE_END: usize = 1500;
+const ROT_AT_THE_END: [usize; 2] = [200, 1500];
 
 /// How a process ends without being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,18 +202,22 @@ impl Disk {
                 }
             }
         }
-        // The end of the last segment is where it is hardest to tell rot from a torn group.
-        let is_used = |(path, _, _, used): &&(PathBuf, u64, usize, usize)| {
-            path.extension().is_some_and(|extension| extension == "seg") && *used > ROT_AT_THE_END
-        };
-        let last = files.iter().rfind(is_used).filter(|_| state.dice.percent(40));
-        let (path, number, bytes) = if let Some((path, number, _, used)) = last {
-            (path.clone(), *number, used - ROT_AT_THE_END..*used)
-        } else {
-            let (path, number, len, used) = files.get(state.dice.index(files.len()))?;
-            // Rot among the zeros is found too, but teaches less.
-            let written = *used > 0 && state.dice.percent(90);
-            (path.clone(), *number, 0..if written { *used } else { *len })
+        // The end of the last segment is where it is hardest to tell rot from a torn group; an index must never be
+        // believed; and rot among zeros is found too, but teaches less.
+        let is = |path: &Path, kind| path.extension().is_some_and(|extension| extension == kind);
+        let (kind, zeros) = (state.dice.below(100), state.dice.percent(10));
+        let last = files.iter().rfind(|(path, _, _, used)| is(path, "seg") && *used > 0);
+        let index = files.iter().find(|(path, _, _, used)| is(path, "idx") && *used > 0);
+        let (path, number, bytes) = match (last, index) {
+            (Some((path, number, _, used)), _) if kind < 50 => {
+                let end = *state.dice.pick(&ROT_AT_THE_END);
+                (path.clone(), *number, used.saturating_sub(end)..*used)
+            }
+            (_, Some((path, number, _, used))) if kind < 70 => (path.clone(), *number, 0..*used),
+            _ => {
+                let (path, number, len, used) = files.get(state.dice.index(files.len()))?;
+                (path.clone(), *number, 0..if zeros || *used == 0 { *len } else { *used })
+            }
         };
         let bit = state.dice.between(bytes.start as u64 * 8, bytes.end as u64 * 8 - 1);
         state.inode(number).rot(bit);
