@@ -317,8 +317,8 @@ impl Oracle {
     /// Asks the log for single things, and compares.
     pub fn compare_places(&self, log: &Log, dice: &mut Dice) -> Result<(), Finding> {
         let position = Position::new(dice.below(self.history.next().get() + 2));
-        let known = self.history.commits().iter().flat_map(|commit| &commit.events);
-        let known = known.filter(|event| event.position == position).next();
+        let mut known = self.history.commits().iter().flat_map(|commit| &commit.events);
+        let known = known.find(|event| event.position == position);
         let found =
             log.event(position).map_err(|error| format!("event {position} cannot be read: {error}"))?;
         let found = found.as_ref().and_then(RecordedEvent::get).map(|event| SeenEvent::of(&event));
