@@ -10,7 +10,6 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss
 )]
