@@ -432,7 +432,8 @@ pub fn page(world: &World, store: Uuid) -> (LogOffset, LogOffset) {
         let bytes = page.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         LogOffset::from_bits(u64::from_le_bytes(bytes))
     };
-    let whole = page.starts_with(b"SUNDAYCP\x01\0\0\0") && page[16..32] == *store.as_bytes();
+    let whole =
+        page.len() == 4096 && page.starts_with(b"SUNDAYCP\x01\0\0\0") && page[16..32] == *store.as_bytes();
     let published = if whole { word(72) } else { LogOffset::default() };
     (published, word(64).min(published))
 }
