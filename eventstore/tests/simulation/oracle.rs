@@ -98,7 +98,11 @@ impl Oracle {
                 || commit.recorded_at() < last.recorded_at
                 || commit.place() <= last.place)
         {
-            return Err(format!("commit {number} does not follow commit {}", last.number));
+            let (place, time) = (commit.place(), commit.recorded_at());
+            return Err(format!(
+                "commit {number} at {place}, {time} does not follow commit {} at {}, {}",
+                last.number, last.place, last.recorded_at
+            ));
         }
         if commit.first() != self.history.next() || commit.next() != commit.first().plus(commit.len() as u64)
         {
