@@ -14,7 +14,7 @@
 //! all groups before its own are there; and nobody is answered, shown or told anything before its group is.
 
 use crate::commit::PreparedCommit;
-use crate::control::ControlWriter;
+use crate::control;
 use crate::digest::SegmentDigest;
 use crate::error::{AppendError, IndexError, OpenError, ReadError};
 use crate::flush::{Flush, Group, NextSegment, Reach};
@@ -24,6 +24,7 @@ use crate::limits::{GROUP_BYTES_MAX, SYNC_AFTER_MS};
 use crate::log::Log;
 use crate::names::{CommandId, StreamId, Tag};
 use crate::numbers::{LogOffset, Position, Timestamp, Version};
+use crate::page::ControlWriter;
 use crate::pending::Pending;
 use crate::queue::{Job, Queue};
 use crate::receipt::{Durability, Receipt};
@@ -178,7 +179,7 @@ impl Engine {
             marker::remove(&**storage, &log_dir)?;
         }
         // Only a log that is sound as a whole takes over the page.
-        let control = ControlWriter::open_writer(&**storage, data_dir, recovered.store, recovered.epoch)?;
+        let control = control::open_writer(&**storage, data_dir, recovered.store, recovered.epoch)?;
         let reach = Reach { upto: recovered.next, end: recovered.end };
         let now = environment.clock.now();
         control.publish((reach.upto, reach.end), (reach.upto, reach.end), now);

@@ -1,8 +1,9 @@
 //! Following a writer in another process: catch-up and live are one loop over the published end.
 
-use crate::control::{self, ControlPage};
+use crate::control;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::numbers::{LogOffset, Position};
+use crate::page::ControlPage;
 use crate::scan;
 use crate::segment::{Segment, SegmentFile};
 use crate::segments::used_segments;
@@ -39,7 +40,7 @@ impl Drop for Follower {
 /// Opens a log behind a live (or past) writer and catches up with what it has published.
 pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Shared>, Follower), OpenError> {
     let no_log = || OpenError::NoLog { path: data_dir.to_owned() };
-    let page = ControlPage::open_reader(&*environment.storage, data_dir)?.ok_or_else(no_log)?;
+    let page = control::open_reader(&*environment.storage, data_dir)?.ok_or_else(no_log)?;
     let published = page.published().ok_or_else(no_log)?;
     // Beyond what is published a live writer may be in the middle of a header.
     let last = published.end.segment();
@@ -74,9 +75,8 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
     let mut failed: Option<String> = None;
     let mut looked_for_runs = Instant::now();
     while !stop.load(Ordering::Acquire) {
-        // The ticket is read before the end: whatever is published in between makes the wait return at once.
-        let ticket = page.ticket();
-        let published = page.published().filter(|published| published.store == shared.store);
+        let (ticket, published) = page.look();
+        let published = published.filter(|published| published.store == shared.store);
         if let Some(published) = published
             && published.end > shared.tail().end
             && let Err(error) = shared.advance(published.end)
@@ -87,8 +87,6 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
                 tracing::error!(%error, "the log cannot be followed");
                 failed = Some(error);
             }
-            std::thread::sleep(LOOK_AGAIN);
-            continue;
         }
         if let Some(published) = published {
             shared.durable_to(published.durable_end);

@@ -5,9 +5,11 @@
 #![expect(unsafe_code, reason = "mapping files is what this file is for")]
 
 use memmap2::{Advice, Mmap, MmapOptions, MmapRaw};
+use rustix::thread::futex;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
 
 /// A file mapped for reading.
 #[derive(Debug)]
@@ -33,6 +35,18 @@ impl Map {
             // A kernel before 5.14 does not know the call: then a bad sector is a signal, as it is everywhere else.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             other => other,
+        }
+    }
+
+    /// Tells the kernel not to read ahead by itself. Advice: it may be ignored.
+    pub(crate) fn expect_random_reads(&self) {
+        let _ = self.0.advise(Advice::Random);
+    }
+
+    /// Tells the kernel what will be read next, so that it asks the disk once and not page by page. Advice.
+    pub(crate) fn will_need(&self, offset: u64, len: u64) {
+        if let (Ok(offset), Ok(len)) = (usize::try_from(offset), usize::try_from(len)) {
+            let _ = self.0.advise_range(Advice::WillNeed, offset, len);
         }
     }
 
@@ -84,5 +98,21 @@ impl SharedPage {
     pub(crate) fn long(&self, at: usize) -> &AtomicU64 {
         // SAFETY: as above.
         unsafe { AtomicU64::from_ptr(self.pointer(at, 8).cast()) }
+    }
+
+    /// Sleeps while the word at `at` is `value`, until it is woken, or for `timeout` at most.
+    pub(crate) fn wait(&self, at: usize, value: u32, timeout: Duration) {
+        let timeout = rustix::fs::Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // Every return means the same: look again.
+        let _ = futex::wait(self.word(at), futex::Flags::empty(), value, Some(&timeout));
+    }
+
+    /// Wakes everybody, in any process, who waits for the word at `at`.
+    pub(crate) fn wake(&self, at: usize) {
+        // Waking can only fail for a bad address, and who waits looks again after a while anyway.
+        let _ = futex::wake(self.word(at), futex::Flags::empty(), u32::MAX >> 1);
     }
 }

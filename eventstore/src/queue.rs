@@ -8,7 +8,7 @@ use crate::error::AppendError;
 use crate::flush::{Answer, Flush};
 use crate::limits::{GROUP_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
 use crate::pending::Pending;
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};

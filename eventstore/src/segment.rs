@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that are faulted in at a time.
-const CHUNK: u64 = 256 << 10;
+/// Bytes that are faulted in at a time: little enough for a look-up to be cheap on a cold log.
+const CHUNK: u64 = 32 << 10;
+/// Bytes that are asked of the disk beyond what is needed, when the reading goes forward.
+const READ_AHEAD: u64 = 2 << 20;
 const CANNOT_BE_READ: FormatError = FormatError("the disk cannot read it");
 
 /// Where a segment's file is.
@@ -82,6 +84,7 @@ impl Segment {
             return Ok(SegmentFile::Broken(error));
         }
         let map = file.map().map_err(io("cannot map"))?;
+        map.expect_random_reads();
         let chunks = usize::try_from(len.div_ceil(CHUNK)).unwrap_or(0);
         let faulted = (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Ok(SegmentFile::Used(Arc::new(Self { header, seed: CrcSeed::new(&header.salt), map, faulted })))
@@ -112,22 +115,29 @@ impl Segment {
     /// Makes sure that the disk can read `len` bytes from `from` on.
     pub(crate) fn fault_in(&self, from: u64, len: u64) -> Result<(), FormatError> {
         let end = from.saturating_add(len).min(self.len());
-        let mut chunk = from / CHUNK;
-        while chunk * CHUNK < end {
-            let Some(word) = self.faulted.get(usize::try_from(chunk / 64).unwrap_or(usize::MAX)) else {
-                break;
-            };
-            let bit = 1 << (chunk % 64);
-            if word.load(Ordering::Relaxed) & bit == 0 {
-                let at = chunk * CHUNK;
-                self.map.fault_in(at, CHUNK.min(self.len() - at)).map_err(|error| {
-                    tracing::error!(segment = self.header.sequence, offset = at, %error, "the disk cannot read a segment");
-                    CANNOT_BE_READ
-                })?;
-                word.fetch_or(bit, Ordering::Relaxed);
+        for chunk in from / CHUNK..end.div_ceil(CHUNK) {
+            if self.is_faulted(chunk) {
+                continue;
             }
-            chunk += 1;
+            let at = chunk * CHUNK;
+            // The kernel reads ahead by megabytes for every look-up, if it is left to guess; so it is told.
+            let goes_forward = chunk > 0 && self.is_faulted(chunk - 1);
+            let ahead = if goes_forward && at.is_multiple_of(READ_AHEAD) { READ_AHEAD } else { CHUNK };
+            self.map.will_need(at, ahead.min(self.len() - at));
+            self.map.fault_in(at, CHUNK.min(self.len() - at)).map_err(|error| {
+                let segment = self.header.sequence;
+                tracing::error!(segment, offset = at, %error, "the disk cannot read a segment");
+                CANNOT_BE_READ
+            })?;
+            if let Some(word) = self.faulted.get(usize::try_from(chunk / 64).unwrap_or(usize::MAX)) {
+                word.fetch_or(1 << (chunk % 64), Ordering::Relaxed);
+            }
         }
         Ok(())
+    }
+
+    fn is_faulted(&self, chunk: u64) -> bool {
+        let word = self.faulted.get(usize::try_from(chunk / 64).unwrap_or(usize::MAX));
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (chunk % 64)) != 0)
     }
 }

@@ -7,6 +7,7 @@
 #![allow(
     missing_docs,
     unreachable_pub,
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_possible_truncation,

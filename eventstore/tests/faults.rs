@@ -313,7 +313,7 @@ fn bytes_that_cannot_be_read_any_more_are_an_error_of_every_read() {
         assert!(log.read_stream(&name, Version::ZERO, Direction::Forward, 10).is_err());
         assert!(log.event(Position::new(50)).is_err());
         // A handle that was given out before: it may show nothing, it must not kill.
-        assert!(kept.iter().flat_map(|commit| commit.events()).count() <= 3);
+        assert!(kept.iter().flat_map(eventstore::RecordedCommit::events).count() <= 3);
     });
 }
 

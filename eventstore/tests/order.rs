@@ -272,7 +272,7 @@ fn recorded_at_never_goes_back_whatever_the_clock_does() {
     }
     let log = Log::open_offline(dir.path()).unwrap();
     let times: Vec<_> = log.commits(Position::ZERO).map(|commit| commit.unwrap().recorded_at()).collect();
-    assert_eq!(times.len(), count as usize);
+    assert_eq!(times.len(), 5 * 60);
     assert!(times.is_sorted());
     let report = verify(dir.path(), &mut |_| {}).unwrap();
     assert!(report.is_intact(), "{:?}", report.findings);
@@ -284,7 +284,7 @@ fn a_log_that_ends_where_it_is_vouched_for_is_whole() {
     let dir = tempfile::tempdir().unwrap();
     let mut engine = Engine::open(&Environment::default(), dir.path(), &small()).unwrap();
     for _ in 0..3 {
-        let _ = engine.submit(one("s-1", ExpectedVersion::Any, "{}")).unwrap();
+        drop(engine.submit(one("s-1", ExpectedVersion::Any, "{}")).unwrap());
         turn(&mut engine);
     }
     // Without a mark: the page alone vouches for the last commit.
@@ -299,9 +299,45 @@ fn a_log_that_ends_where_it_is_vouched_for_is_whole() {
     fs::write(&path, &harmed).unwrap();
     let refused = Engine::open(&Environment::default(), dir.path(), &options);
     assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{refused:?}");
+    // Nor may the last frame be gone as if it had never been written.
+    let mut last_frame = 4096;
+    while sound[last_frame + frame_len(&sound[last_frame..])] != 0 {
+        last_frame += frame_len(&sound[last_frame..]);
+    }
+    harmed[last_frame..].fill(0);
+    fs::write(&path, &harmed).unwrap();
+    let refused = Engine::open(&Environment::default(), dir.path(), &options);
+    assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{refused:?}");
     fs::write(&path, &sound).unwrap();
     assert_eq!(
         Engine::open(&Environment::default(), dir.path(), &options).unwrap().log().watermark(),
         Position::new(3)
     );
+}
+
+/// Each writer has an epoch of its own, above all before it, whatever the control page says: a frame tells who wrote it.
+#[test]
+fn every_opening_has_a_higher_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        if round == 2 {
+            fs::remove_dir_all(dir.path().join("control")).unwrap();
+        }
+        let mut engine = Engine::open(&Environment::default(), dir.path(), &small()).unwrap();
+        drop(engine.submit(one("s-1", ExpectedVersion::Any, "{}")).unwrap());
+        turn(&mut engine);
+        engine.close();
+    }
+    let bytes = fs::read(dir.path().join("log/0000000000.seg")).unwrap();
+    let (mut at, mut epochs) = (4096, Vec::new());
+    while &bytes[at..at + 4] == b"SFRM" {
+        epochs.push(u32::from_le_bytes(bytes[at + 24..at + 28].try_into().unwrap()));
+        at += frame_len(&bytes[at..]);
+    }
+    // A commit and the mark of its writer's end.
+    let expected: Vec<_> = epochs.iter().step_by(2).flat_map(|epoch| [*epoch, *epoch]).collect();
+    assert_eq!(epochs, expected);
+    epochs.dedup();
+    assert_eq!(epochs.len(), 4);
+    assert!(epochs.is_sorted());
 }

@@ -177,11 +177,11 @@ fn put_event(out: &mut Vec<u8>, event: &EventView<'_>) {
 /// # Errors
 /// What does not hold.
 pub fn segment_header(bytes: &[u8]) -> Result<bool, String> {
-    twice(bytes, right_segment_header, segment_header_as_is)
+    twice(bytes, |bytes| right_segment_header(bytes), segment_header_as_is)
 }
 
 /// Puts the CRC of a segment header right.
-pub fn right_segment_header(bytes: &mut Vec<u8>) {
+pub fn right_segment_header(bytes: &mut [u8]) {
     if let Some(header) = bytes.get_mut(..SEGMENT_HEADER_BYTES) {
         let crc_at = SEGMENT_HEADER_BYTES - 4;
         let crc = crc32fast::hash(&header[..crc_at]);

@@ -23,7 +23,7 @@ pub use error::ReplicaError;
 pub use piece::{Kinship, PieceError, SegmentPiece};
 pub use promote::{Promoted, promote};
 
-use crate::control::ControlWriter;
+use crate::control;
 use crate::engine::lock;
 use crate::error::{IndexError, OpenError};
 use crate::format::bytes::{all_zero, first_nonzero};
@@ -31,6 +31,7 @@ use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::log::Log;
 use crate::names::StreamId;
 use crate::numbers::{Lineage, LogOffset};
+use crate::page::ControlWriter;
 use crate::recovery::{self, Continue, Recovered};
 use crate::segment;
 use crate::storage::{Access, Environment, StorageFile};
@@ -147,7 +148,7 @@ impl Replica {
             source,
         })?;
         // Only a log that is sound as a whole takes over the page.
-        let control = ControlWriter::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
+        let control = control::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
         self.open = Some(Open { shared, control, file, cursor });
         self.publish()
     }

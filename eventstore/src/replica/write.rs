@@ -6,7 +6,7 @@
 use super::check::Cursor;
 use super::error::ReplicaError;
 use super::{Open, Replica};
-use crate::control::ControlWriter;
+use crate::control;
 use crate::error::OpenError;
 use crate::flush::{Flush, Group, NextSegment, Reach};
 use crate::recovery;
@@ -62,7 +62,7 @@ impl Replica {
         let storage = &self.environment.storage;
         let segments = used_segments(&**storage, &self.log_dir, Some(0))?;
         let shared = Arc::new(Shared::new(Arc::clone(storage), &self.data_dir, segments, Role::Writer)?);
-        let control = ControlWriter::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
+        let control = control::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
         Ok(Open { shared, control, file, cursor })
     }
 

@@ -202,7 +202,8 @@ fn a_place_is_known_beyond_or_of_another_history() {
     assert_eq!(log.kinship(&lineage).unwrap(), Kinship::Same);
     let mut forged = lineage;
     forged.chain.0[0] ^= 1;
-    assert_eq!(log.kinship(&forged).unwrap(), Kinship::Diverged(lineage.chain));
+    // Commits without events share a position, so it may name another chain head that stands there.
+    assert!(matches!(log.kinship(&forged).unwrap(), Kinship::Diverged(_)));
     let beyond = Lineage { next: Position::new(1 << 40), ..lineage };
     assert_eq!(log.kinship(&beyond).unwrap(), Kinship::Beyond);
     assert_eq!(source(other.path()).log().kinship(&lineage).unwrap(), Kinship::OtherStore);

@@ -2,7 +2,7 @@
 //! What is left is a standby that goes on, and one that can be promoted.
 
 use crate::pair::{
-    PIECE, assert_identical, assert_intact, catch_up, group, history, mark, segment, source, standby,
+    PIECE, assert_identical, assert_intact, catch_up, history, mark, segment, source, standby,
 };
 use crate::support::{Random, one, small};
 use eventstore::storage::{Access, Environment, Storage, StorageFile};
@@ -227,7 +227,9 @@ fn lay_out(steps: &[Step], count: usize, random: &mut Random, from: &Path, to: &
     }
     fs::create_dir_all(to.join("log")).unwrap();
     for (path, file) in &files {
-        fs::write(to.join(path.strip_prefix(from).unwrap()), file.after_a_crash(random)).unwrap();
+        let path = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file.after_a_crash(random)).unwrap();
     }
     // The control page is in memory: a disk has none, or any older one.
     if count > 0 && random.below(3) > 0 {
@@ -277,6 +279,10 @@ fn torn_source(dir: &Path, random: &mut Random) -> eventstore::Engine {
     fs::write(&path, bytes).unwrap();
     let mut engine = source(dir);
     history(&mut engine, random, 12);
+    while engine.log().durable_end().segment() < 2 {
+        history(&mut engine, random, 4);
+        mark(&mut engine);
+    }
     mark(&mut engine);
     engine
 }

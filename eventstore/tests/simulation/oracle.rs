@@ -188,12 +188,15 @@ impl Oracle {
         self.safe = self.history.len();
     }
 
-    /// One bit of a segment has turned while the machine was off. What no later frame vouches for may go with it.
-    pub fn rotted(&mut self, segment: Option<u32>, offset: u64) {
-        let at_the_end = segment == Some(self.vouched.segment()) && offset >= self.vouched.offset()
-            || segment.is_some_and(|segment| segment > self.vouched.segment());
+    /// One bit of a segment has turned while the machine was off. What no later frame vouches for may go with it, unless
+    /// the control page still does: it says that the log is on disk up to `durable`.
+    pub fn rotted(&mut self, segment: Option<u32>, offset: u64, durable: LogOffset) {
+        let vouched = self.vouched.max(durable);
+        let at_the_end = segment.is_some_and(|segment| {
+            segment > vouched.segment() || segment == vouched.segment() && offset >= vouched.offset()
+        });
         let commits = self.history.commits();
-        let vouched = commits.partition_point(|commit| commit.place < self.vouched);
+        let vouched = commits.partition_point(|commit| commit.place < vouched);
         let safe = if at_the_end { vouched } else { self.safe };
         self.safe_from_rot = Some(self.safe_from_rot.map_or(safe, |other| other.min(safe)));
     }
@@ -314,8 +317,8 @@ impl Oracle {
     /// Asks the log for single things, and compares.
     pub fn compare_places(&self, log: &Log, dice: &mut Dice) -> Result<(), Finding> {
         let position = Position::new(dice.below(self.history.next().get() + 2));
-        let known = self.history.commits().iter().flat_map(|commit| &commit.events);
-        let known = known.filter(|event| event.position == position).next();
+        let mut known = self.history.commits().iter().flat_map(|commit| &commit.events);
+        let known = known.find(|event| event.position == position);
         let found =
             log.event(position).map_err(|error| format!("event {position} cannot be read: {error}"))?;
         let found = found.as_ref().and_then(RecordedEvent::get).map(|event| SeenEvent::of(&event));

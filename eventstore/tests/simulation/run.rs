@@ -4,12 +4,13 @@ use crate::dice::Dice;
 use crate::disk::End;
 use crate::faults::{Odds, Tally};
 use crate::oracle::{Finding, Oracle};
-use crate::process::{Habits, Process, Stop};
+use crate::process::{Habits, Process, Stop, page};
 use crate::workload::Clients;
 use crate::world::{World, data_dir};
-use eventstore::{Durability, Log, OpenError};
+use eventstore::{Durability, Log, LogOffset, OpenError};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 /// Openings that may fail in a row before the disk behaves.
 const TRIES_MAX: u32 = 6;
@@ -91,7 +92,7 @@ impl Run {
         let world = World::new(&mut dice, verbose);
         let clients = Clients::new(dice.child());
         let odds = if dice.percent(70) { Odds::draw(&mut dice) } else { Odds::default() };
-        let rots = dice.percent(15);
+        let rots = dice.percent(25);
         world.disk.note(format!("seed {seed}: {odds:?}, rot {rots}"));
         Self { world, dice, oracle: Oracle::default(), clients, odds, rots, rotten: false }
     }
@@ -136,9 +137,11 @@ impl Run {
             let durability =
                 if self.rots || self.dice.percent(70) { Durability::Fsync } else { Durability::Os };
             self.world.disk.note(format!("open, {durability:?}, after {before:?}"));
-            if self.dice.percent(30) {
+            // A log is made only once in a run: that opening is worth more crashes than the others.
+            let (percent, operations) = if *before == Before::Nothing { (80, 35) } else { (30, 70) };
+            if self.dice.percent(percent) {
                 let end = self.draw_end();
-                self.world.disk.arm(self.dice.between(1, 70), end);
+                self.world.disk.arm(self.dice.between(1, operations), end);
             }
             if tries > TRIES_MAX {
                 self.world.disk.set_odds(Odds::default());
@@ -162,6 +165,7 @@ impl Run {
 
     fn try_open(&mut self, durability: Durability, before: Before) -> Result<Opening, Finding> {
         let injected = self.world.disk.injected();
+        let segments = self.segments();
         let opened = Process::open(&self.world, durability, self.rotten);
         let error = match opened {
             // It dies with its last operation, or has died and not noticed.
@@ -191,6 +195,9 @@ impl Run {
             return Ok(Opening::Died);
         }
         if self.rotten {
+            if matches!(error, OpenError::Damaged { .. }) && self.segments() != segments {
+                return Err(format!("refused, but not left as it was: {error}"));
+            }
             return self.excuse(format!("the log cannot be read: {error}")).map(|()| Opening::Refused);
         }
         if matches!(error, OpenError::Io { .. }) && self.world.disk.injected() > injected {
@@ -198,6 +205,13 @@ impl Run {
             return Ok(Opening::Died);
         }
         Err(format!("the log is refused after {before:?}: {error}"))
+    }
+
+    /// What the segments hold, once it matters that nobody touches them.
+    fn segments(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = if self.rotten { self.world.disk.files() } else { Vec::new() };
+        files.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "seg"));
+        files
     }
 
     /// A process at work, until it ends by itself or has done enough.
@@ -251,7 +265,7 @@ impl Run {
     fn end(&mut self, end: End) -> Before {
         let all_is_left = self.world.disk.end(end);
         self.oracle.ended();
-        if end == End::PowerCut && self.rots && self.dice.percent(25) {
+        if end == End::PowerCut && self.rots && self.dice.percent(30) {
             self.rot();
         }
         if all_is_left { Before::Killed } else { Before::Lost }
@@ -261,7 +275,8 @@ impl Run {
         let Some((path, byte)) = self.world.disk.rot() else { return };
         self.rotten = true;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".seg")?.parse().ok());
-        self.oracle.rotted(number, byte);
+        let durable = if path.ends_with("control/log") { LogOffset::default() } else { page(&self.world).1 };
+        self.oracle.rotted(number, byte, durable);
     }
 
     /// A last process on a disk that behaves, and a look from outside at all that is left.
