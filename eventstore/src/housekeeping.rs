@@ -253,7 +253,9 @@ impl Shared {
 fn merged_info(runs: &[Arc<Run>]) -> RunInfo {
     // Never called without runs.
     let (first, last) = (&runs[0].info, &runs[runs.len() - 1].info);
-    RunInfo { first_segment: first.first_segment, first: first.first, ..*last }
+    // Not the last one's: a segment without frames knows of no time, and recorded-at would go back behind it.
+    let recorded_at = runs.iter().map(|run| run.info.recorded_at).max().unwrap_or(last.recorded_at);
+    RunInfo { first_segment: first.first_segment, first: first.first, recorded_at, ..*last }
 }
 
 /// Merges runs in memory as far as tiers want it.

@@ -53,6 +53,11 @@ fn note(steps: &Mutex<Vec<Step>>, root: &Path, what: What) {
     steps.lock().push(Step { what, page: fs::read(root.join("control/log")).ok() });
 }
 
+/// Indexes are no part of it: they are built anew when they are gone.
+fn is_of_log(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent.ends_with("log"))
+}
+
 impl Storage for Spied {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         self.real.create_dir(dir)
@@ -64,8 +69,7 @@ impl Storage for Spied {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn StorageFile>> {
         let real = self.real.open(path, access)?;
-        let is_log = path.parent().is_some_and(|parent| parent.ends_with("log"));
-        if !is_log || access == Access::Read {
+        if !is_of_log(path) || access == Access::Read {
             return Ok(real);
         }
         if access != Access::Write {
@@ -78,12 +82,16 @@ impl Storage for Spied {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.note(What::Rename(from.to_owned(), to.to_owned()));
+        if is_of_log(from) {
+            self.note(What::Rename(from.to_owned(), to.to_owned()));
+        }
         self.real.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.note(What::Remove(path.to_owned()));
+        if is_of_log(path) {
+            self.note(What::Remove(path.to_owned()));
+        }
         self.real.remove(path)
     }
 

@@ -12,6 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use std::error::Error;
+use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
@@ -112,7 +113,7 @@ impl Source {
         let answer = self.get(&path).await?;
         if answer.status == StatusCode::OK {
             let place: Place =
-                serde_json::from_slice(&answer.body).map_err(|error| self.unexpected(error))?;
+                serde_json::from_slice(&answer.body).map_err(|error| self.unexpected(&error))?;
             return match own {
                 Some(own) if own.store != place.store => {
                     Err(ReplicaError::OtherStore { expected: own.store, found: place.store }.into())
@@ -158,7 +159,7 @@ impl Source {
     }
 
     async fn get(&self, path: &str) -> Result<Answer, SourceError> {
-        let uri = format!("{}{path}", self.url).parse::<Uri>().map_err(|error| self.unexpected(error))?;
+        let uri = format!("{}{path}", self.url).parse::<Uri>().map_err(|error| self.unexpected(&error))?;
         let asked = async {
             let response = self.http.get(uri).await?;
             let (parts, body) = response.into_parts();
@@ -181,7 +182,7 @@ impl Source {
 
     fn header<T: FromStr>(&self, answer: &Answer, name: &str) -> Result<T, SourceError> {
         let value = answer.headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok());
-        value.ok_or_else(|| self.unexpected(format!("it has no usable header {name}")))
+        value.ok_or_else(|| self.unexpected(&format_args!("it has no usable header {name}")))
     }
 
     fn failed(&self, answer: &Answer, problem: &Problem) -> SourceError {
@@ -193,11 +194,11 @@ impl Source {
         if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {
             SourceError::Passing(format!("{}: {reason}", self.url))
         } else {
-            self.unexpected(reason)
+            self.unexpected(&reason)
         }
     }
 
-    fn unexpected(&self, reason: impl ToString) -> SourceError {
+    fn unexpected(&self, reason: &dyn Display) -> SourceError {
         SourceError::Unexpected { url: self.url.clone(), reason: reason.to_string() }
     }
 }
