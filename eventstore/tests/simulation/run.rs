@@ -293,7 +293,8 @@ impl Run {
         } else {
             page(&self.world, self.store).1
         };
-        self.oracle.rotted(number, byte, durable);
+        // What vouched for the rest may have gone with it, so a second one could take more unnoticed.
+        self.rots = !self.oracle.rotted(number, byte, durable);
     }
 
     /// A last process on a disk that behaves, and a look from outside at all that is left.
