@@ -7,7 +7,7 @@
 //!                        oracle ◀──────────── what was recovered ◀──────────── another engine
 //! ```
 //!
-//! `SUNDAY_SIM_SEED=n` runs one seed and prints its trace. `SUNDAY_SIM_SECONDS=n` lets `soak` run that long, on all
+//! `SUNDAY_SIM_SEED=n` with `-- --nocapture` runs that seed alone and prints its trace. `SUNDAY_SIM_SECONDS=n` lets `soak` run that long, on all
 //! cores, from the seed in `SUNDAY_SIM_FROM` on (or one drawn by chance).
 #![allow(
     missing_docs,
@@ -20,6 +20,7 @@
     clippy::cast_sign_loss
 )]
 
+mod compare;
 mod dice;
 mod disk;
 mod faults;
@@ -39,21 +40,20 @@ use soak::{number, soak_through};
 use std::time::Duration;
 
 /// Seeds that every test run goes through.
-const FIXED: u64 = 120;
+const FIXED: u64 = 200;
 
-/// The seed that was asked for, with everything that happens in it.
-fn asked_for() -> bool {
-    let Some(seed) = number("SUNDAY_SIM_SEED") else { return false };
-    match run(seed, true) {
-        Ok(outcome) => eprintln!("seed {seed}: kept all promises; hash {:016x}", outcome.hash),
-        Err(failure) => panic!("{failure}"),
-    }
-    true
+/// The one seed that was asked for: then nothing else is run.
+fn asked_for() -> Option<u64> {
+    number("SUNDAY_SIM_SEED")
 }
 
 #[test]
 fn fixed_seeds_keep_all_promises() {
-    if asked_for() {
+    if let Some(seed) = asked_for() {
+        match run(seed, true) {
+            Ok(outcome) => eprintln!("seed {seed}: kept all promises; hash {:016x}", outcome.hash),
+            Err(failure) => panic!("{failure}"),
+        }
         return;
     }
     let tally = soak_through(0, Some(FIXED), Duration::MAX);
@@ -65,6 +65,9 @@ fn fixed_seeds_keep_all_promises() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
+    if asked_for().is_some() {
+        return;
+    }
     for seed in [3, 14, 159, 2_653] {
         let hashes = [run(seed, false), run(seed, false)].map(|outcome| match outcome {
             Ok(outcome) => outcome.hash,
@@ -77,6 +80,9 @@ fn the_same_seed_is_the_same_run() {
 /// New seeds with every run; an hour of them when `SUNDAY_SIM_SECONDS=3600`.
 #[test]
 fn soak() {
+    if asked_for().is_some() {
+        return;
+    }
     let from = number("SUNDAY_SIM_FROM").unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0));
     let seconds = number("SUNDAY_SIM_SECONDS").unwrap_or(2);
     eprintln!("seeds from {from} on, for {seconds} s");

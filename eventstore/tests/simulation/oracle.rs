@@ -4,12 +4,10 @@
 //! commit follows from the log itself: it met exactly the commits with smaller numbers. Every answer is checked against
 //! that, and nothing that may still be lost counts: only what a reader has already seen.
 
-use crate::dice::Dice;
 use crate::history::{Decision, History, Seen, SeenEvent};
 use crate::workload::{Wanted, number_of};
 use eventstore::{
-    AppendError, Direction, Durability, Log, LogOffset, Position, Receipt, RecordedCommit, RecordedEvent,
-    StreamId, Tag, Version,
+    AppendError, Durability, Log, LogOffset, Position, Receipt, RecordedCommit, StreamId, Version,
 };
 use std::collections::BTreeMap;
 
@@ -79,7 +77,7 @@ impl Oracle {
     /// A reader shows this commit as the one with this index.
     pub fn shown(&mut self, log: &Log, index: usize, commit: &RecordedCommit) -> Result<(), Finding> {
         if let Some(known) = self.history.commits().get(index) {
-            return same(known, commit);
+            return known.check(commit);
         }
         if index != self.history.len() {
             return Err(format!("a reader shows commit {index}, but there are {}", self.history.len()));
@@ -304,120 +302,4 @@ impl Oracle {
         self.published = published;
         self.vouched = self.vouched.min(published);
     }
-
-    /// Compares a log with the history, as far as it goes; how many commits it has.
-    pub fn compare(&self, log: &Log) -> Result<usize, Finding> {
-        let mut len = 0;
-        for commit in log.commits(Position::ZERO) {
-            let commit = commit.map_err(|error| format!("a log cannot be read: {error}"))?;
-            let Some(known) = self.history.commits().get(len) else {
-                return Err(format!("a reader shows more than the {len} commits that were published"));
-            };
-            same(known, &commit)?;
-            len += 1;
-        }
-        Ok(len)
-    }
-
-    /// Asks the log for single things, and compares.
-    pub fn compare_places(&self, log: &Log, dice: &mut Dice) -> Result<(), Finding> {
-        let position = Position::new(dice.below(self.history.next().get() + 2));
-        let mut known = self.history.commits().iter().flat_map(|commit| &commit.events);
-        let known = known.find(|event| event.position == position);
-        let found =
-            log.event(position).map_err(|error| format!("event {position} cannot be read: {error}"))?;
-        let found = found.as_ref().and_then(RecordedEvent::get).map(|event| SeenEvent::of(&event));
-        if found.as_ref() != known {
-            return Err(format!("the event at {position} is {:?}", found.map(|event| event.id)));
-        }
-        let Some(commit) = self.history.commits().get(dice.index(self.history.len().max(1))) else {
-            return Ok(());
-        };
-        for (command, fingerprint) in &commit.commands {
-            let found = log.find_command(command).map_err(|error| format!("command {command}: {error}"))?;
-            if !found.is_some_and(|found| found.chain == commit.chain && found.fingerprint == *fingerprint) {
-                return Err(format!("command {command} of commit {} is not remembered", commit.number));
-            }
-        }
-        for tag in commit.events.iter().flat_map(|event| &event.tags) {
-            let tag = Tag::new(tag).expect("a name");
-            let newest = log.newest_with_tag(&tag).map_err(|error| format!("tag {tag}: {error}"))?;
-            if newest != self.history.newest_with_tag(&tag) {
-                return Err(format!("the newest event with tag {tag} is at {newest:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks the log for everything with one tag, and compares.
-    pub fn compare_tag(&self, log: &Log, tag: &Tag) -> Result<(), Finding> {
-        let events = self.history.commits().iter().flat_map(|commit| &commit.events);
-        let known: Vec<Position> = events
-            .filter(|event| event.tags.iter().any(|of| of == tag.as_str()))
-            .map(|event| event.position)
-            .collect();
-        for (from, direction) in [(0, Direction::Forward), (u64::MAX, Direction::Backward)] {
-            let found = log.read_tag(tag, Position::new(from), direction, usize::MAX);
-            let found = found.map_err(|error| format!("tag {tag} cannot be read: {error}"))?;
-            let mut found: Vec<Position> =
-                found.iter().filter_map(|event| Some(event.get()?.position())).collect();
-            if direction == Direction::Backward {
-                found.reverse();
-            }
-            if found != known {
-                return Err(format!("tag {tag} read {direction:?} has {} of {}", found.len(), known.len()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks the log for one stream, in both directions, and compares.
-    pub fn compare_stream(&self, log: &Log, stream: &StreamId) -> Result<(), Finding> {
-        let events = self.history.commits().iter().flat_map(|commit| &commit.events);
-        let known: Vec<&SeenEvent> = events.filter(|event| event.stream == stream.as_str()).collect();
-        let unreadable = |error| format!("stream {stream} cannot be read: {error}");
-        let head = log.stream_version(stream).map_err(unreadable)?;
-        if head != self.history.head(stream) {
-            return Err(format!("stream {stream} is at {head:?}, not {:?}", self.history.head(stream)));
-        }
-        let forward =
-            log.read_stream(stream, Version::ZERO, Direction::Forward, usize::MAX).map_err(unreadable)?;
-        let mut backward = log
-            .read_stream(stream, Version::new(u64::MAX), Direction::Backward, usize::MAX)
-            .map_err(unreadable)?;
-        backward.reverse();
-        for (events, way) in [(forward, "forward"), (backward, "backward")] {
-            let found: Vec<SeenEvent> =
-                events.iter().filter_map(|event| Some(SeenEvent::of(&event.get()?))).collect();
-            if !found.iter().eq(known.iter().copied()) {
-                return Err(format!(
-                    "stream {stream} read {way} has {} of {} events",
-                    found.len(),
-                    known.len()
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a commit is still what it was when it was first seen.
-fn same(known: &Seen, commit: &RecordedCommit) -> Result<(), Finding> {
-    let events: Vec<SeenEvent> = commit.events().map(|event| SeenEvent::of(&event)).collect();
-    if known.first == commit.first()
-        && known.next == commit.next()
-        && known.recorded_at == commit.recorded_at()
-        && known.chain == commit.chain()
-        && known.place == commit.place()
-        && known.events == events
-    {
-        return Ok(());
-    }
-    let (place, now) = (known.place, commit.place());
-    Err(format!(
-        "commit {} at {place} (position {}) is not what it was: now {now} (position {})",
-        known.number,
-        known.first,
-        commit.first()
-    ))
 }

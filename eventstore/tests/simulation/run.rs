@@ -330,7 +330,7 @@ impl Run {
             return Err(format!("verification counts {} positions", report.next));
         }
         let log = Log::open_offline(dir.path()).map_err(|error| error.to_string())?;
-        let len = self.oracle.compare(&log)?;
+        let len = self.oracle.history.compare(&log)?;
         if len == self.oracle.history.len() { Ok(()) } else { Err(format!("{len} commits are left")) }
     }
 }
