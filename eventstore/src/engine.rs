@@ -267,9 +267,28 @@ impl Engine {
         }
     }
 
-    /// Whether nothing is being collected or flushed.
+    /// Groups that have been begun and are not published yet.
+    pub(crate) fn unpublished(&self) -> usize {
+        self.sequencer.unpublished()
+    }
+
+    /// After a publication on another thread than the writer's: what rested on it is answered; and if the disk is at
+    /// work, what has come meanwhile is sequenced, which the writer need not do then.
+    pub(crate) fn use_the_wait(&mut self) {
+        if self.in_flight {
+            self.collect();
+        } else if !self.open.needs_io() && self.sequencer.unpublished() == 0 {
+            self.answer_open();
+        }
+    }
+
+    /// Whether nothing is being collected, flushed or published.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.in_flight && self.poisoned.is_none() && self.open.answers.is_empty() && self.backlog.is_empty()
+        !self.in_flight
+            && self.sequencer.unpublished() == 0
+            && self.poisoned.is_none()
+            && self.open.answers.is_empty()
+            && self.backlog.is_empty()
     }
 
     /// Sequences what waits in the queue into the open group, as far as the group takes it.
@@ -383,7 +402,7 @@ impl Engine {
         }
         if !self.open.needs_io() {
             // What was refused or known already may rest on a group that is on disk and not shown to anybody yet.
-            if self.sequencer.all_published() {
+            if self.sequencer.unpublished() == 0 {
                 self.answer_open();
             }
             return None;

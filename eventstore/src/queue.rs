@@ -1,16 +1,15 @@
 //! The bounded queue before the writer. What waits here is what the next group will be made of.
 //!
-//! The writer's thread sleeps here, and is woken for as much as it said it wants: by the first commit when it has
-//! nothing to do, by several when the disk is busy anyway, and by a flush that has been run.
+//! The writer's thread sleeps here when it has nothing to do, and only then is anybody woken: what comes while it is at
+//! work it finds by itself.
 
 use crate::commit::PreparedCommit;
 use crate::error::AppendError;
-use crate::flush::{Answer, Flush};
+use crate::flush::Answer;
 use crate::limits::{GROUP_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
 use crate::pending::Pending;
 use crate::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::io;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -35,10 +34,8 @@ struct State {
     closed: bool,
     /// Set once, when writing has failed: nothing is taken in any more.
     failed: Option<String>,
-    /// The flush that has been run on another thread.
-    flushed: Option<Box<(Flush, io::Result<()>)>>,
-    /// The writer sleeps until so many jobs are there; zero while it is awake.
-    wanted: usize,
+    /// Whether the writer sleeps, and nobody has woken it yet.
+    sleeps: bool,
 }
 
 /// Why the writer was woken.
@@ -46,8 +43,6 @@ struct State {
 pub(crate) enum Woken {
     /// Commits wait, or the queue was closed.
     Queue,
-    /// A flush has been run.
-    Flushed(Box<(Flush, io::Result<()>)>),
     /// Nothing happened for the given time.
     Quiet,
 }
@@ -67,10 +62,7 @@ impl Queue {
         }
         state.bytes += commit.body.len();
         state.jobs.push_back(Job { commit, answer });
-        let wake = state.wanted > 0 && state.jobs.len() >= state.wanted;
-        if wake {
-            state.wanted = 0;
-        }
+        let wake = std::mem::take(&mut state.sleeps);
         drop(state);
         if wake {
             self.changed.notify_one();
@@ -108,15 +100,6 @@ impl Queue {
         }
     }
 
-    /// A flush has been run; the writer takes it from here.
-    pub(crate) fn flushed(&self, flush: Flush, done: io::Result<()>) {
-        let mut state = self.state.lock();
-        state.flushed = Some(Box::new((flush, done)));
-        state.wanted = 0;
-        drop(state);
-        self.changed.notify_one();
-    }
-
     /// What waits, up to a group's worth.
     pub(crate) fn take(&self) -> Vec<Job> {
         let mut state = self.state.lock();
@@ -132,30 +115,17 @@ impl Queue {
         taken
     }
 
-    /// Sleeps until `wanted` commits wait, or a flush has been run, or the queue is closed, or for `quiet` at most.
-    /// `None` wants nothing but a flush.
-    pub(crate) fn wait(&self, wanted: Option<usize>, quiet: Duration) -> Woken {
+    /// Sleeps until a commit waits or the queue is closed, or for `quiet` at most.
+    pub(crate) fn wait(&self, quiet: Duration) -> Woken {
         let until = Instant::now() + quiet;
         let mut state = self.state.lock();
-        loop {
-            if let Some(flushed) = state.flushed.take() {
-                state.wanted = 0;
-                return Woken::Flushed(flushed);
-            }
-            if wanted.is_some_and(|wanted| state.jobs.len() >= wanted || state.closed) {
-                state.wanted = 0;
-                return Woken::Queue;
-            }
-            state.wanted = wanted.unwrap_or(0);
+        while state.jobs.is_empty() && !state.closed {
+            state.sleeps = true;
             if self.changed.wait_until(&mut state, until).timed_out() {
-                state.wanted = 0;
-                if state.flushed.is_none() && state.jobs.is_empty() {
-                    return Woken::Quiet;
-                }
-                if state.flushed.is_none() {
-                    return Woken::Queue;
-                }
+                break;
             }
         }
+        state.sleeps = false;
+        if state.jobs.is_empty() && !state.closed { Woken::Quiet } else { Woken::Queue }
     }
 }

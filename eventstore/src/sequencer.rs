@@ -170,9 +170,9 @@ impl Sequencer {
         self.closed.pop_front();
     }
 
-    /// Whether no group is on its way.
-    pub(crate) fn all_published(&self) -> bool {
-        self.closed.is_empty()
+    /// Groups on their way.
+    pub(crate) fn unpublished(&self) -> usize {
+        self.closed.len()
     }
 
     /// What the newest group says that says anything.

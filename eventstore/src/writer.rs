@@ -1,9 +1,10 @@
-//! The threads around the engine: one that sequences, stamps, publishes and answers, one that waits for the
-//! disk, and one that indexes what has ended.
+//! The threads around the engine: one that keeps the disk busy, one that publishes, one that indexes what has ended.
 //!
-//! Group commit without a timer: while one group is being synced, the next one collects. A small group with nothing
-//! behind it is flushed by the writer itself, which saves two changes of thread; a caller that may block and finds the
-//! engine idle does even that itself (`store.rs`).
+//! Group commit without a timer: while one group is being synced, the next one collects. The writer sequences, stamps,
+//! writes and syncs; when there is more to write it leaves a synced group to the publisher and goes on at once, so
+//! the disk never waits for the index or for the waiters. With nothing behind it a group is published by the writer
+//! itself, which saves a change of thread; a caller that may block and finds the engine idle does even the rest itself
+//! (`store.rs`).
 
 use crate::engine::Engine;
 use crate::flush::Flush;
@@ -17,11 +18,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, mem};
 
-/// A flush of more bytes is given to the flusher, so that the next group is sequenced meanwhile.
-const FLUSH_ASIDE_BYTES: usize = 32 << 10;
-/// While the disk is busy the writer is not woken for fewer commits.
-const WORTH_WAKING: usize = 16;
-
+/// A group of fewer bytes is published before the next one is begun: who is answered comes back in time for it, and a
+/// fuller group is worth more to the disk than an early one.
+const PUBLISH_FIRST_BYTES: usize = 64 << 10;
+/// Groups that are on disk and not published yet: past it the disk does wait for the publisher.
+const UNPUBLISHED_MAX: usize = 4;
 /// How often it is looked whether a segment has ended.
 const INDEX_AFTER: Duration = Duration::from_millis(200);
 /// When an index that could not be written is tried again.
@@ -31,7 +32,6 @@ const INDEX_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Threads {
     writer: JoinHandle<()>,
-    flusher: JoinHandle<()>,
     indexer: JoinHandle<()>,
     /// Dropped to end the indexer.
     indexing: mpsc::Sender<()>,
@@ -40,21 +40,19 @@ pub(crate) struct Threads {
 impl Threads {
     pub(crate) fn start(engine: &Arc<Mutex<Engine>>) -> io::Result<Self> {
         let queue = engine.lock().queue();
-        let (to_flusher, flushes) = mpsc::channel::<Flush>();
-        let flusher = std::thread::Builder::new().name("log-flush".to_owned()).spawn({
-            let queue = Arc::clone(&queue);
+        let (to_publisher, flushes) = mpsc::sync_channel(UNPUBLISHED_MAX);
+        let publisher = std::thread::Builder::new().name("log-publish".to_owned()).spawn({
+            let (engine, queue) = (Arc::clone(engine), Arc::clone(&queue));
             move || {
-                for mut flush in flushes {
-                    let done = flush.run();
-                    queue.flushed(flush, done);
-                }
+                let _answers = AnswerOnPanic(queue);
+                publish(&engine, &flushes);
             }
         })?;
         let writer = std::thread::Builder::new().name("log-writer".to_owned()).spawn({
             let engine = Arc::clone(engine);
             move || {
                 let _answers = AnswerOnPanic(Arc::clone(&queue));
-                Writer { engine, queue, to_flusher, flying: false, seen: 0 }.run();
+                Writer { engine, queue, to_publisher, publisher, seen: 0 }.run();
             }
         })?;
         let (indexing, ended) = mpsc::channel();
@@ -62,14 +60,13 @@ impl Threads {
         let indexer = std::thread::Builder::new()
             .name("log-index".to_owned())
             .spawn(move || keep_house(&shared, &ended))?;
-        Ok(Self { writer, flusher, indexer, indexing })
+        Ok(Self { writer, indexer, indexing })
     }
 
     /// Waits until everything submitted is durable and vouched for. The queue has been closed.
     pub(crate) fn join(self) {
         // A panic of a thread was reported when it happened; its callers hear `OutcomeUnknown`.
         let _ = self.writer.join();
-        let _ = self.flusher.join();
         drop(self.indexing);
         let _ = self.indexer.join();
     }
@@ -90,12 +87,20 @@ fn keep_house(shared: &Shared, ended: &mpsc::Receiver<()>) {
     }
 }
 
+/// Publishes what the writer hands over, in its order.
+fn publish(engine: &Mutex<Engine>, flushes: &mpsc::Receiver<Flush>) {
+    for flush in flushes {
+        let mut engine = engine.lock();
+        engine.publish(flush);
+        engine.use_the_wait();
+    }
+}
+
 struct Writer {
     engine: Arc<Mutex<Engine>>,
     queue: Arc<Queue>,
-    to_flusher: mpsc::Sender<Flush>,
-    /// Whether the flusher has a flush.
-    flying: bool,
+    to_publisher: mpsc::SyncSender<Flush>,
+    publisher: JoinHandle<()>,
     /// Flushes when it was last quiet: callers may have been at work without this thread.
     seen: u64,
 }
@@ -103,18 +108,9 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         let quiet = Duration::from_millis(MARK_AFTER_MS);
-        let mut closing = false;
-        loop {
-            let wanted = if self.flying { WORTH_WAKING } else { 1 };
-            match self.queue.wait((!closing).then_some(wanted), quiet) {
-                Woken::Flushed(flushed) => {
-                    let (flush, done) = *flushed;
-                    self.flushed(flush, done);
-                }
-                Woken::Queue => {
-                    closing = self.queue.is_closed();
-                    self.work();
-                }
+        while !self.queue.is_closed() {
+            match self.queue.wait(quiet) {
+                Woken::Queue => self.work(),
                 Woken::Quiet => {
                     let mut engine = self.engine.lock();
                     let is_quiet = mem::replace(&mut self.seen, engine.flushes()) == self.seen;
@@ -125,59 +121,45 @@ impl Writer {
                     }
                 }
             }
-            if closing && !self.flying {
-                // What is left is flushed here, then the log is vouched for.
-                self.engine.lock().finish();
-                return;
-            }
         }
+        // What was handed over is published, then what is left is flushed here and the log vouched for.
+        drop(self.to_publisher);
+        // A panic was reported when it happened, and its waiters have been told.
+        let _ = self.publisher.join();
+        self.engine.lock().finish();
     }
 
-    /// Sequences what waits, and sees to it that the disk has work.
-    fn work(&mut self) {
+    /// Sequences what waits and writes it, as long as there is anything.
+    fn work(&self) {
         let mut engine = self.engine.lock();
         engine.collect();
-        while !self.flying
-            && let Some(mut flush) = engine.begin_flush()
-        {
-            if flush.len() > FLUSH_ASIDE_BYTES || !self.queue.is_empty() {
-                match self.to_flusher.send(flush) {
-                    Ok(()) => {
-                        self.flying = true;
-                        // What came meanwhile is sequenced while the disk works.
-                        engine.collect();
-                        return;
-                    }
-                    // The flusher is gone, by a bug: then it is done here.
-                    Err(mpsc::SendError(returned)) => flush = returned,
-                }
-            }
-            let done = flush.run();
-            engine.finish_flush(flush, done);
-            engine.collect();
-        }
-    }
-
-    /// The next flush begins before this one is published: the disk never waits for the index or for the waiters.
-    fn flushed(&mut self, flush: Flush, done: io::Result<()>) {
-        let mut engine = self.engine.lock();
-        self.flying = false;
-        engine.settle(&flush, done);
-        engine.collect();
-        if let Some(next) = engine.begin_flush() {
-            match self.to_flusher.send(next) {
-                Ok(()) => self.flying = true,
-                Err(mpsc::SendError(mut next)) => {
-                    engine.publish(flush);
-                    let done = next.run();
-                    engine.finish_flush(next, done);
-                    return;
-                }
-            }
-        }
-        engine.publish(flush);
+        let mut next = engine.begin_flush();
         drop(engine);
-        self.work();
+        while let Some(mut flush) = next.take() {
+            let done = flush.run();
+            let mut engine = self.engine.lock();
+            engine.settle(&flush, done);
+            let publish_first = flush.len() <= PUBLISH_FIRST_BYTES;
+            if !publish_first {
+                engine.collect();
+                next = engine.begin_flush();
+            }
+            if next.is_none() && engine.unpublished() == 1 {
+                engine.publish(flush);
+                engine.collect();
+                next = engine.begin_flush();
+                continue;
+            }
+            if publish_first {
+                engine.collect();
+                next = engine.begin_flush();
+            }
+            drop(engine);
+            if let Err(mpsc::SendError(flush)) = self.to_publisher.send(flush) {
+                // The publisher is gone, by a bug: then it is done here.
+                self.engine.lock().publish(flush);
+            }
+        }
     }
 }
 

@@ -59,8 +59,4 @@ mod commit {
 
 mod flush {
     pub(crate) type Answer = Result<eventstore::Receipt, eventstore::AppendError>;
-
-    /// A flush of which only the number matters.
-    #[derive(Debug)]
-    pub(crate) struct Flush(pub(crate) u32);
 }

@@ -1,8 +1,7 @@
-//! The queue between callers, the writer and the flusher.
+//! The queue between callers and the writer.
 
 use crate::commit::PreparedCommit;
 use crate::error::AppendError;
-use crate::flush::Flush;
 use crate::pending::Pending;
 use crate::queue::{Queue, Woken};
 use loom::sync::Arc;
@@ -35,10 +34,9 @@ fn answer(mut pending: Pending) -> AppendError {
 fn writer(queue: &Queue) -> usize {
     let mut count = 0;
     loop {
-        match queue.wait(Some(1), Duration::ZERO) {
+        match queue.wait(Duration::ZERO) {
             Woken::Queue => count += serve(queue),
             Woken::Quiet => panic!("nothing times out here"),
-            Woken::Flushed(_) => panic!("nothing was flushed"),
         }
         if queue.is_closed() && queue.is_empty() {
             return count;
@@ -111,31 +109,6 @@ fn a_job_that_races_with_a_failure_is_answered_once() {
             other => panic!("{other:?}"),
         }
         assert!(queue.is_empty());
-    });
-}
-
-/// While a flush is under way the writer wants several jobs or the flush: it hears of the flush whatever else comes.
-#[test]
-fn a_flush_is_never_slept_over() {
-    loom::model(|| {
-        let queue = Arc::new(Queue::default());
-        let flushing = thread::spawn({
-            let queue = Arc::clone(&queue);
-            move || queue.flushed(Flush(7), Ok(()))
-        });
-        let pushing = thread::spawn({
-            let queue = Arc::clone(&queue);
-            move || queue.push(commit(8)).unwrap()
-        });
-        match queue.wait(Some(2), Duration::ZERO) {
-            Woken::Flushed(flushed) => assert_eq!(flushed.0.0, 7),
-            other => panic!("{other:?}"),
-        }
-        // Then it wants one again, and that may have come before or may still come.
-        assert!(matches!(queue.wait(Some(1), Duration::ZERO), Woken::Queue));
-        assert_eq!(serve(&queue), 1);
-        flushing.join().unwrap();
-        assert!(matches!(answer(pushing.join().unwrap()), AppendError::Unreadable { .. }));
     });
 }
 

@@ -98,7 +98,11 @@ impl Oracle {
                 || commit.recorded_at() < last.recorded_at
                 || commit.place() <= last.place)
         {
-            return Err(format!("commit {number} does not follow commit {}", last.number));
+            let (place, time) = (commit.place(), commit.recorded_at());
+            return Err(format!(
+                "commit {number} at {place}, {time} does not follow commit {} at {}, {}",
+                last.number, last.place, last.recorded_at
+            ));
         }
         if commit.first() != self.history.next() || commit.next() != commit.first().plus(commit.len() as u64)
         {
@@ -189,8 +193,8 @@ impl Oracle {
     }
 
     /// One bit of a segment has turned while the machine was off. What no later frame vouches for may go with it, unless
-    /// the control page still does: it says that the log is on disk up to `durable`.
-    pub fn rotted(&mut self, segment: Option<u32>, offset: u64, durable: LogOffset) {
+    /// the control page still does: it says that the log is on disk up to `durable`. Whether anything may go.
+    pub fn rotted(&mut self, segment: Option<u32>, offset: u64, durable: LogOffset) -> bool {
         let vouched = self.vouched.max(durable);
         let at_the_end = segment.is_some_and(|segment| {
             segment > vouched.segment() || segment == vouched.segment() && offset >= vouched.offset()
@@ -198,7 +202,8 @@ impl Oracle {
         let commits = self.history.commits();
         let vouched = commits.partition_point(|commit| commit.place < vouched);
         let safe = if at_the_end { vouched } else { self.safe };
-        self.safe_from_rot = Some(self.safe_from_rot.map_or(safe, |other| other.min(safe)));
+        self.safe_from_rot = Some(safe);
+        at_the_end
     }
 
     /// A client hears of its commit.

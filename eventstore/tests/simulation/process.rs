@@ -9,6 +9,7 @@ use eventstore::{
     StoreOptions,
 };
 use std::io;
+use uuid::Uuid;
 
 pub const SEGMENT_BYTES: u64 = 64 << 10;
 /// Segment header, a mark and a seal.
@@ -101,6 +102,10 @@ impl Process {
         })
     }
 
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Compares what was recovered with what was promised.
     pub fn check_recovered(
         &mut self,
@@ -111,7 +116,7 @@ impl Process {
         clients: &mut Clients,
     ) -> Result<(), Finding> {
         oracle.recovered(&self.log, may_be_lost)?;
-        let (published, durable) = page(world);
+        let (published, durable) = page(world, self.log.store_id());
         oracle.continues_at(published);
         oracle.published(self.durability, published, durable);
         self.commits.by_ref().for_each(drop);
@@ -323,7 +328,7 @@ impl Process {
             oracle.shown(&self.log, self.index, &commit)?;
             self.index += 1;
         }
-        let (published, durable) = page(world);
+        let (published, durable) = page(world, self.log.store_id());
         oracle.published(self.durability, published, durable);
         Ok(())
     }
@@ -420,14 +425,15 @@ impl Process {
     }
 }
 
-/// What the control page says is published, and durable; nothing when it is not (yet) a whole page.
-pub fn page(world: &World) -> (LogOffset, LogOffset) {
+/// What the control page says is published, and durable; nothing when it is not (yet) a page of this store.
+pub fn page(world: &World, store: Uuid) -> (LogOffset, LogOffset) {
     let page = world.disk.read(&data_dir().join("control/log")).unwrap_or_default();
     let word = |at: usize| {
         let bytes = page.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         LogOffset::from_bits(u64::from_le_bytes(bytes))
     };
-    let whole = page.starts_with(b"SUNDAYCP\x01\0\0\0");
+    let whole =
+        page.len() == 4096 && page.starts_with(b"SUNDAYCP\x01\0\0\0") && page[16..32] == *store.as_bytes();
     let published = if whole { word(72) } else { LogOffset::default() };
     (published, word(64).min(published))
 }

@@ -11,6 +11,7 @@ use eventstore::{Durability, Log, LogOffset, OpenError};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use uuid::Uuid;
 
 /// Openings that may fail in a row before the disk behaves.
 const TRIES_MAX: u32 = 6;
@@ -63,6 +64,8 @@ struct Run {
     oracle: Oracle,
     clients: Clients,
     odds: Odds,
+    /// The store, once there is one.
+    store: Uuid,
     /// Whether bits turn while the machine is off.
     rots: bool,
     /// Set once one has: from then on the log may say that it is damaged.
@@ -94,7 +97,16 @@ impl Run {
         let odds = if dice.percent(70) { Odds::draw(&mut dice) } else { Odds::default() };
         let rots = dice.percent(25);
         world.disk.note(format!("seed {seed}: {odds:?}, rot {rots}"));
-        Self { world, dice, oracle: Oracle::default(), clients, odds, rots, rotten: false }
+        Self {
+            world,
+            dice,
+            oracle: Oracle::default(),
+            clients,
+            odds,
+            store: Uuid::nil(),
+            rots,
+            rotten: false,
+        }
     }
 
     fn all(&mut self) -> Result<(), Finding> {
@@ -179,6 +191,7 @@ impl Run {
                 let known = oracle.history.len();
                 match process.check_recovered(&self.world, oracle, may_be_lost, dice, &mut self.clients) {
                     Ok(()) => {
+                        self.store = process.log().store_id();
                         let now = self.oracle.history.len();
                         let tally = &mut self.world.disk.state().tally;
                         tally.add("seen commits lost", known.saturating_sub(now) as u64);
@@ -275,8 +288,13 @@ impl Run {
         let Some((path, byte)) = self.world.disk.rot() else { return };
         self.rotten = true;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".seg")?.parse().ok());
-        let durable = if path.ends_with("control/log") { LogOffset::default() } else { page(&self.world).1 };
-        self.oracle.rotted(number, byte, durable);
+        let durable = if path.ends_with("control/log") {
+            LogOffset::default()
+        } else {
+            page(&self.world, self.store).1
+        };
+        // What vouched for the rest may have gone with it, so a second one could take more unnoticed.
+        self.rots = !self.oracle.rotted(number, byte, durable);
     }
 
     /// A last process on a disk that behaves, and a look from outside at all that is left.
