@@ -13,6 +13,7 @@ use eventstore::{CommitBuilder, Direction, Engine, Log, Outcome, Position, Prepa
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
+#[derive(Clone)]
 pub struct Event {
     pub id: Uuid,
     pub stream: String,
@@ -21,7 +22,7 @@ pub struct Event {
 }
 
 /// What the log should be, in the plainest words.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Model {
     pub events: Vec<Event>,
     /// First position of every commit and number of its events.
