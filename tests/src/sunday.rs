@@ -4,13 +4,14 @@ use crate::binaries::binary;
 use crate::client::Client;
 use crate::process::{Process, free_addr};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The command and query APIs on one data directory, in one process or in three.
 #[derive(Debug)]
 pub struct Sunday {
     processes: Vec<Process>,
+    data_dir: PathBuf,
     /// The command API.
     pub command: Client,
     /// The query API.
@@ -33,7 +34,7 @@ impl Sunday {
         serve.args(["--command-addr", &command.to_string(), "--query-addr", &query.to_string()]);
         serve.args(arguments);
         let process = Process::start("sunday serve", &mut serve, data_dir.join("serve.stderr"));
-        Self::ready(vec![process], Client { addr: command }, Client { addr: query })
+        Self::ready(data_dir, vec![process], Client { addr: command }, Client { addr: query })
     }
 
     /// The three processes, started in this order of `command-api`, `projector` and `query-api`; ready.
@@ -51,14 +52,14 @@ impl Sunday {
             Process::start(name, &mut process, data_dir.join(format!("{name}.stderr")))
         };
         let processes = order.into_iter().map(start).collect();
-        Self::ready(processes, Client { addr: command }, Client { addr: query })
+        Self::ready(data_dir, processes, Client { addr: command }, Client { addr: query })
     }
 
-    fn ready(mut processes: Vec<Process>, command: Client, query: Client) -> Self {
+    fn ready(data_dir: &Path, mut processes: Vec<Process>, command: Client, query: Client) -> Self {
         let is_ready = |client: Client| client.try_get("/readyz").is_ok_and(|answer| answer.status == 200);
         let Some(first) = processes.first_mut() else { panic!("no process") };
         first.wait_until("both APIs are ready", || is_ready(command) && is_ready(query));
-        Self { processes, command, query }
+        Self { processes, data_dir: data_dir.to_owned(), command, query }
     }
 
     /// The command API's URL.
@@ -67,10 +68,13 @@ impl Sunday {
         format!("http://{}", self.command.addr)
     }
 
-    /// The number of events in the log, once the read models have them all.
+    /// The number of events in the log, once the read models have them all. The writer is asked how many there are, by
+    /// its control page (`eventstore/FORMAT.md`): a reader may be behind.
     #[must_use]
     pub fn settled_position(&self) -> u64 {
-        let position = self.query.get("/api/v1/events?limit=1").position();
+        let page = std::fs::read(self.data_dir.join("control/log")).expect("a control page");
+        let published = page[56..64].try_into().expect("eight bytes");
+        let position = u64::from_le_bytes(published);
         let path = format!("/api/v1/workspaces?minPosition={position}&timeoutMs=30000");
         assert!(self.query.get(&path).position() >= position);
         position
