@@ -127,3 +127,21 @@ fn a_full_queue_says_so_and_takes_again_what_has_been_taken_out() {
         assert!(third.map_or_else(|error| matches!(error, AppendError::Overloaded), |_| true));
     });
 }
+
+/// Nobody closes the queue here: the commit alone has to wake the writer.
+#[test]
+fn one_commit_is_enough_to_wake_the_writer() {
+    loom::model(|| {
+        let queue = Arc::new(Queue::default());
+        let writing = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                assert!(matches!(queue.wait(Duration::ZERO), Woken::Queue));
+                serve(&queue)
+            }
+        });
+        let pending = queue.push(commit(8)).unwrap();
+        assert_eq!(writing.join().unwrap(), 1);
+        assert!(matches!(answer(pending), AppendError::Unreadable { .. }));
+    });
+}
