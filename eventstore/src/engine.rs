@@ -542,7 +542,7 @@ impl Engine {
         }
     }
 
-    fn poison(&mut self, reason: &str) {
+    pub(crate) fn poison(&mut self, reason: &str) {
         tracing::error!(%reason, "the log takes no more writes");
         // None of these has been written.
         let jobs = self.backlog.drain(..).map(|job| job.answer);

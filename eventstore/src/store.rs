@@ -106,6 +106,8 @@ impl Store {
         if self.inner.queue.is_open_and_empty()
             && let Some(mut engine) = self.inner.engine.try_lock()
             && engine.is_idle()
+            // Asked again under the lock: after the last mark nothing may come.
+            && self.inner.queue.is_open_and_empty()
         {
             return engine.append(commit);
         }

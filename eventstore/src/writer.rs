@@ -42,16 +42,16 @@ impl Threads {
         let queue = engine.lock().queue();
         let (to_publisher, flushes) = mpsc::sync_channel(UNPUBLISHED_MAX);
         let publisher = std::thread::Builder::new().name("log-publish".to_owned()).spawn({
-            let (engine, queue) = (Arc::clone(engine), Arc::clone(&queue));
+            let engine = Arc::clone(engine);
             move || {
-                let _answers = AnswerOnPanic(queue);
+                let _answers = AnswerOnPanic(Arc::clone(&engine));
                 publish(&engine, &flushes);
             }
         })?;
         let writer = std::thread::Builder::new().name("log-writer".to_owned()).spawn({
             let engine = Arc::clone(engine);
             move || {
-                let _answers = AnswerOnPanic(Arc::clone(&queue));
+                let _answers = AnswerOnPanic(Arc::clone(&engine));
                 Writer { engine, queue, to_publisher, publisher, seen: 0 }.run();
             }
         })?;
@@ -163,13 +163,14 @@ impl Writer {
     }
 }
 
-/// Nobody who waits is left without an answer, not even by a bug of ours.
-struct AnswerOnPanic(Arc<Queue>);
+/// Nobody who waits is left without an answer, not even by a bug of ours: neither in the queue nor in the engine. Who
+/// waits for the flush that the thread had in hand hears it when that is dropped.
+struct AnswerOnPanic(Arc<Mutex<Engine>>);
 
 impl Drop for AnswerOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail("the writer has panicked; this is a bug");
+            self.0.lock().poison("a thread of the writer has panicked; this is a bug");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Nobody who waits for the log is forgotten, whoever else is at work at the time.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::panic, clippy::unwrap_used)]
 
 mod support;
 #[path = "support/traced.rs"]
 mod traced;
 
-use eventstore::{ExpectedVersion, Pending, Position, Store};
+use eventstore::{AppendError, ExpectedVersion, Pending, Position, Store};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -92,4 +92,48 @@ fn what_an_idle_caller_leaves_behind_is_carried_out() {
     caller.join().unwrap();
     waiting.iter_mut().for_each(answered);
     assert_eq!(store.watermark(), Position::new(5));
+}
+
+/// A bug of ours in the middle of a write: who waits for it hears that the outcome is unknown, who waits behind it that
+/// nothing is written any more, and nobody waits for ever.
+#[test]
+fn a_thread_that_dies_leaves_nobody_waiting() {
+    let gate = Arc::new(Gate::default());
+    let environment = traced({
+        let gate = Arc::clone(&gate);
+        move |change| {
+            gate.pass(change);
+            // The second group begins beyond the first, which was held up at the gate.
+            match change {
+                Change::Write { name, offset, .. } if is_segment(name) && *offset > 8192 => panic!("a bug"),
+                _ => Ok(()),
+            }
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_in(&environment, dir.path(), &small()).unwrap();
+    gate.set(true);
+    let mut first = store.submit(one("a-1", ExpectedVersion::Any, &"x".repeat(8000))).unwrap();
+    gate.wait_for_a_sync();
+    // These go to the disk together, and die there.
+    let mut rest: Vec<Pending> =
+        (0..50).map(|_| store.submit(one("a-1", ExpectedVersion::Any, "{}")).unwrap()).collect();
+    gate.set(false);
+    answered(&mut first);
+    let since = Instant::now();
+    for pending in &mut rest {
+        let answer = loop {
+            if let Some(answer) = pending.try_answer() {
+                break answer;
+            }
+            assert!(since.elapsed() < Duration::from_secs(20), "somebody waits for ever");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let error = answer.unwrap_err();
+        assert!(
+            matches!(error, AppendError::OutcomeUnknown { .. } | AppendError::ReadOnly { .. }),
+            "{error}"
+        );
+    }
+    assert!(store.append(one("a-1", ExpectedVersion::Any, "{}")).is_err());
 }
