@@ -208,7 +208,7 @@ impl Run {
             return Ok(Opening::Died);
         }
         if self.rotten {
-            if matches!(error, OpenError::Damaged { .. }) && self.segments() != segments {
+            if matches!(error, OpenError::Damaged { .. }) && !self.are_left(&segments) {
                 return Err(format!("refused, but not left as it was: {error}"));
             }
             return self.excuse(format!("the log cannot be read: {error}")).map(|()| Opening::Refused);
@@ -225,6 +225,14 @@ impl Run {
         let mut files = if self.rotten { self.world.disk.files() } else { Vec::new() };
         files.retain(|(path, _)| path.extension().is_some_and(|extension| extension == "seg"));
         files
+    }
+
+    /// Whether the segments are as they were. Only what holds nothing may have been set aside: a torn header, zeros.
+    fn are_left(&self, segments: &[(PathBuf, Vec<u8>)]) -> bool {
+        segments.iter().all(|(path, before)| match self.world.disk.read(path) {
+            Some(now) => now == *before,
+            None => before.iter().skip(4096).all(|byte| *byte == 0),
+        })
     }
 
     /// A process at work, until it ends by itself or has done enough.
