@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::float_cmp))]
 
 pub mod app;
+pub mod auth;
 pub mod config;
 pub mod health;
 pub mod json;
