@@ -61,25 +61,20 @@ impl<S: Send + Sync> FromRequest<S> for Call {
 }
 
 impl Call {
-    /// Reads the body; `expectedVersion` (or `baseVersion`) is taken out of it and becomes a condition. No body is
-    /// an empty object.
-    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
-        let members = self.members()?;
-        from_members(members)
-    }
-
-    /// The same, with a member that the path says; where the body says it too, it has to say the same.
-    pub(crate) fn read_with<T: DeserializeOwned>(
+    /// Reads the body with the members that the path says; where the body says one of them too, it has to say the
+    /// same. `expectedVersion` (or `baseVersion`) is taken out and becomes a condition. No body is an empty object.
+    pub(crate) fn read<T: DeserializeOwned>(
         &mut self,
-        member: &'static str,
-        in_path: &str,
+        in_path: &[(&'static str, &str)],
     ) -> Result<T, Problem> {
         let mut members = self.members()?;
-        if let Some(said) = members.insert(member.to_owned(), in_path.into())
-            && !said.as_str().is_some_and(|said| are_same(said, in_path))
-        {
-            let detail = "the body says another one than the path";
-            return Err(problem(&Refusal::Contradiction { field: member, detail }));
+        for &(member, in_path) in in_path {
+            if let Some(said) = members.insert(member.to_owned(), in_path.into())
+                && !said.as_str().is_some_and(|said| are_same(said, in_path))
+            {
+                let detail = "the body says another one than the path";
+                return Err(problem(&Refusal::Contradiction { field: member, detail }));
+            }
         }
         from_members(members)
     }
@@ -101,12 +96,6 @@ impl Call {
         }
         Ok(members)
     }
-
-    /// For requests that say everything in their path.
-    pub(crate) fn read_nothing(&mut self) -> Result<(), Problem> {
-        let Nothing {} = self.read()?;
-        Ok(())
-    }
 }
 
 fn from_members<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, Problem> {
@@ -121,10 +110,6 @@ fn are_same(one: &str, other: &str) -> bool {
     one == other
         || matches!((Uuid::try_parse(one), Uuid::try_parse(other)), (Ok(one), Ok(other)) if one == other)
 }
-
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 /// The permanent name of a command that its sender named.
 pub(crate) fn command_of_key(key: &str) -> CommandId {
