@@ -68,3 +68,36 @@ fn sort(value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::deprecation::Deprecation;
+    use crate::routes::operation::{Nothing, delete};
+    use crate::service::Intent;
+    use time::OffsetDateTime;
+
+    #[test]
+    fn a_deprecated_operation_is_said_to_be_one() {
+        let operation = || {
+            delete("/projects/{id}", "project.delete", "Archives a project.")
+                .reads(|_: Nothing| Intent::Project(domain::project::Command::Archive))
+        };
+        let deprecation = Deprecation {
+            since: OffsetDateTime::UNIX_EPOCH,
+            sunset: None,
+            link: "https://example.org/deprecated",
+            successor: None,
+        };
+        let plain = document(&[operation()]);
+        let deprecated = document(&[operation().deprecated(deprecation)]);
+        let [plain, deprecated] = [&plain, &deprecated].map(|document| {
+            let operation = &document["paths"]["/api/v1/projects/{id}"]["delete"];
+            (
+                operation["deprecated"] == true,
+                operation["responses"]["200"]["headers"].get("Deprecation").is_some(),
+            )
+        });
+        assert_eq!((plain, deprecated), ((false, false), (true, true)));
+    }
+}

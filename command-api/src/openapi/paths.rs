@@ -66,7 +66,7 @@ fn headers(operation: &Operation) -> Value {
 fn parameters(operation: &Operation, body: Option<&Body>, example: &examples::Example) -> Vec<Value> {
     let mut parameters: Vec<Value> = Vec::new();
     for &name in &operation.parameters {
-        let said = body.and_then(|body| body.in_path.get(name)).filter(|_| name != TARGET);
+        let said = body.and_then(|body| body.in_path.get(name));
         let mut entry = json!({
             "name": name,
             "in": "path",

@@ -44,7 +44,7 @@ impl Schemas {
     pub(super) fn body(&mut self, operation: &Operation) -> Option<Body> {
         let mut schema = self.plain(operation.body?);
         let mut in_path = Map::new();
-        for &name in &operation.parameters {
+        for &name in operation.parameters.iter().filter(|name| **name != TARGET) {
             let member = schema.get_mut("properties").and_then(Value::as_object_mut);
             let member = member.and_then(|members| members.remove(name));
             in_path.insert(name.to_owned(), member.unwrap_or_else(|| parameter(name)));

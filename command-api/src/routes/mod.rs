@@ -8,7 +8,7 @@
 
 mod batch;
 mod data;
-mod deprecation;
+pub(crate) mod deprecation;
 pub(crate) mod examples;
 pub(crate) mod operation;
 pub(crate) mod table;

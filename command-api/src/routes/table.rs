@@ -111,10 +111,10 @@ fn items() -> Vec<Operation> {
         post("/items", "item.create", "Creates an item.")
             .reads(Intent::CreateItem)
             .creates()
-            .refuses(422, &["no_such_column", "no_columns", "wip_limit_reached", "too_deep"]),
+            .refuses(422, &["title_empty", "no_such_column", "no_columns", "wip_limit_reached", "too_deep"]),
         patch("/items/{id}", "item.update", "Changes what is said of an item.")
             .reads(|data| Intent::Item(Item::Update(data)))
-            .refuses(422, &["not_a_list", "too_deep"]),
+            .refuses(422, &["title_empty", "not_a_list", "too_deep"]),
         delete("/items/{id}", "item.delete", "Takes an item away, for good.")
             .reads(|_: Nothing| Intent::Item(Item::Delete)),
         post("/items/{id}/move", "item.move", "Puts an item into a column, and to a place in it.")
@@ -150,9 +150,11 @@ fn comments() -> Vec<Operation> {
     vec![
         post("/items/{itemId}/comments", "comment.add", "Comments on an item.")
             .reads(Intent::AddComment)
-            .creates(),
+            .creates()
+            .refuses(422, &["body_empty"]),
         patch("/comments/{id}", "comment.edit", "Says a comment differently.")
-            .reads(|data| Intent::Comment(Comment::Edit(data))),
+            .reads(|data| Intent::Comment(Comment::Edit(data)))
+            .refuses(422, &["body_empty"]),
         delete("/comments/{id}", "comment.delete", "Takes a comment away.")
             .reads(|_: Nothing| Intent::Comment(Comment::Delete)),
     ]
