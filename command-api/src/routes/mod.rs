@@ -29,6 +29,7 @@ pub fn router(state: AppState) -> Router {
         .merge(items::routes())
         .merge(comments::routes())
         .merge(batch::routes())
+        .merge(crate::streams::routes())
         .with_state(state);
     app.frame(Router::new().nest("/api/v1", api))
 }
