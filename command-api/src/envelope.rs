@@ -210,7 +210,7 @@ impl Envelope<'_> {
             text => Ok(text.as_ref().map(|text| text.0.clone().into_owned())),
         };
         let command = match &self.idempotency_key {
-            Some(Text(key)) if is_key(key) => command_of_key(key),
+            Some(Text(key)) if is_key(key) => command_of_key(&origin.principal, key),
             Some(_) => return Err(malformed("idempotencyKey", "1 to 255 visible ASCII characters")),
             None => command_id(),
         };
@@ -350,6 +350,7 @@ fn read(command: &str, data: &str) -> Result<Intent, Unread> {
         "workspace.rename" => Intent::Workspace(Workspace::Rename(parse(data)?)),
         "workspace.archive" => nothing(Intent::Workspace(Workspace::Archive))?,
         "workspace.add_member" => Intent::Workspace(Workspace::AddMember(parse(data)?)),
+        "workspace.change_member_role" => Intent::Workspace(Workspace::ChangeMemberRole(parse(data)?)),
         "workspace.remove_member" => Intent::Workspace(Workspace::RemoveMember(parse(data)?)),
         _ => return Err(Unread::UnknownCommand),
     })

@@ -1,11 +1,11 @@
 //! `POST /batch`: many commands in one request.
 
 use crate::envelope::{self, BATCH_BYTES_MAX, BatchBody, COMMANDS_MAX};
-use crate::request::origin;
+use crate::request::OriginOf;
 use crate::state::AppState;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
 use http_kit::json::{JsonBytes, parse};
@@ -17,10 +17,9 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn batch(
     State(app): State<AppState>,
-    headers: HeaderMap,
+    OriginOf(origin): OriginOf,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let origin = origin(&headers);
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
         let batch: BatchBody<'_> = parse(&body)?;

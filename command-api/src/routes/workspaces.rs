@@ -6,8 +6,8 @@ use crate::state::AppState;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{delete, patch, post};
-use domain::workspace::{AddMember, Command, RemoveMember, Rename};
+use axum::routing::{patch, post};
+use domain::workspace::{AddMember, ChangeMemberRole, Command, RemoveMember, Rename};
 use http_kit::params::Path;
 use http_kit::problem::Problem;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/workspaces/{id}", patch(rename))
         .route("/workspaces/{id}/archive", post(archive))
         .route("/workspaces/{id}/members", post(add_member))
-        .route("/workspaces/{id}/members/{member}", delete(remove_member))
+        .route("/workspaces/{id}/members/{member}", patch(change_role).delete(remove_member))
 }
 
 async fn create(State(app): State<AppState>, mut call: Call) -> Result<Response, Problem> {
@@ -51,6 +51,15 @@ async fn add_member(
 ) -> Result<Response, Problem> {
     let add: AddMember = call.read()?;
     app.run(call, Some(id), Intent::Workspace(Command::AddMember(add))).await
+}
+
+async fn change_role(
+    State(app): State<AppState>,
+    Path((id, member)): Path<(Uuid, String)>,
+    mut call: Call,
+) -> Result<Response, Problem> {
+    let change: ChangeMemberRole = call.read_with("member", &member)?;
+    app.run(call, Some(id), Intent::Workspace(Command::ChangeMemberRole(change))).await
 }
 
 async fn remove_member(
