@@ -27,6 +27,7 @@ pub(super) fn tags() -> Value {
         {"name": "board", "description": "Columns, members and custom fields."},
         {"name": "item", "description": "What is worked on."},
         {"name": "comment", "description": "What is said about items."},
+        {"name": "stream", "description": "Events of other services, appended as they are."},
         {"name": "batch", "description": "Many commands in one request."},
         {"name": "process", "description": "What an operator's tools ask."},
     ])
@@ -141,7 +142,10 @@ pub(super) fn problem() -> Value {
             "detail": {"type": "string"},
             "field": {"type": "string", "description": "The member, parameter or header that is to blame."},
             "currentVersion": {"anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": "null"}]},
-            "expectedVersion": {"anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": "null"}]},
+            "expectedVersion": {
+                "anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": ["string", "null"]}],
+                "description": "What was demanded: a version, or of a stream `noStream` or `streamExists`.",
+            },
             "streamId": {"type": "string"},
         },
     })

@@ -3,7 +3,7 @@
 use super::problems::{self, Shared};
 use super::schemas::{Body, Schemas, parameter};
 use crate::routes::examples;
-use crate::routes::operation::{Operation, TARGET, Verb};
+use crate::routes::operation::{Operation, Verb};
 use serde_json::{Map, Value, json};
 
 pub(super) fn of(operation: &Operation, schemas: &mut Schemas, shared: &Shared) -> Value {
@@ -27,7 +27,7 @@ pub(super) fn of(operation: &Operation, schemas: &mut Schemas, shared: &Shared) 
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [tag(operation)],
-        "parameters": parameters(operation, body.as_ref(), &example),
+        "parameters": parameters(operation, schemas, body.as_ref(), &example),
         "responses": responses,
         "security": [{"bearer": operation.scope.map_or_else(Vec::new, |scope| vec![scope.name()])}],
     });
@@ -63,15 +63,23 @@ fn headers(operation: &Operation) -> Value {
     Value::Object(headers.collect())
 }
 
-fn parameters(operation: &Operation, body: Option<&Body>, example: &examples::Example) -> Vec<Value> {
+fn parameters(
+    operation: &Operation,
+    schemas: &mut Schemas,
+    body: Option<&Body>,
+    example: &examples::Example,
+) -> Vec<Value> {
     let mut parameters: Vec<Value> = Vec::new();
     for &name in &operation.parameters {
-        let said = body.and_then(|body| body.in_path.get(name));
+        let said = match operation.in_path.iter().find(|(said, _)| *said == name) {
+            Some((_, schema)) => Some(schemas.plain(*schema)),
+            None => body.and_then(|body| body.in_path.get(name)).cloned(),
+        };
         let mut entry = json!({
             "name": name,
             "in": "path",
             "required": true,
-            "schema": said.cloned().unwrap_or_else(|| parameter(name)),
+            "schema": said.unwrap_or_else(|| parameter(name)),
         });
         if let Some(example) = example.path.iter().find(|(parameter, _)| *parameter == name) {
             entry["examples"] = json!({"plain": {"value": example.1}});
@@ -79,14 +87,7 @@ fn parameters(operation: &Operation, body: Option<&Body>, example: &examples::Ex
         parameters.push(entry);
     }
     let refer = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
-    if operation.reader().is_some() {
-        parameters.push(refer("IdempotencyKey"));
-        parameters.push(refer(if operation.parameters.contains(&TARGET) {
-            "IfMatch"
-        } else {
-            "IfNoneMatch"
-        }));
-    }
+    parameters.extend(operation.headers.iter().map(|name| refer(name)));
     if operation.method != Verb::Get {
         parameters.push(refer("Traceparent"));
     }

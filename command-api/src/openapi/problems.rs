@@ -3,7 +3,7 @@
 //! Invariant: a code stands here before it is served; the tests compare every answer that they see.
 
 use super::schemas::type_name;
-use crate::routes::operation::Operation;
+use crate::routes::operation::{Operation, Verb};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,27 +23,18 @@ const WITH_BODY: &[(u16, &[&str])] = &[
     (415, &["unsupported_media_type"]),
 ];
 
+/// What may come of writing to the log.
+const WRITES: &[(u16, &[&str])] = &[(503, &["outcome_unknown", "overloaded", "read_only", "stopping"])];
+
 /// What every single command may get, for itself or for what its body refers to.
 const COMMAND: &[(u16, &[&str])] = &[
-    (400, &["invalid_body", "invalid_header"]),
     (404, &["not_found"]),
     (409, &["version_conflict"]),
     (410, &["gone"]),
     (412, &["version_conflict"]),
     (413, &["event_too_large"]),
-    (
-        422,
-        &[
-            "archived",
-            "contradiction",
-            "empty",
-            "idempotency_key_reused",
-            "name_empty",
-            "too_long",
-            "too_many",
-        ],
-    ),
-    (503, &["outcome_unknown", "overloaded", "read_only", "stopping"]),
+    (422, &["archived", "contradiction", "empty", "idempotency_key_reused", "name_empty", "tenant_unsaid"]),
+    (422, &["too_long", "too_many"]),
 ];
 
 /// The problems of an operation.
@@ -56,6 +47,15 @@ pub(super) fn of(operation: &Operation) -> Problems {
     };
     if operation.body.is_some() {
         add(WITH_BODY);
+    }
+    if operation.scope.is_some() {
+        add(&[(403, &["insufficient_scope", "not_permitted", "tenant_mismatch"])]);
+    }
+    if !operation.headers.is_empty() {
+        add(&[(400, &["invalid_header"])]);
+    }
+    if operation.method != Verb::Get {
+        add(WRITES);
     }
     if operation.reader().is_some() {
         add(COMMAND);

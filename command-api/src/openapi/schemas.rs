@@ -71,7 +71,7 @@ impl Schemas {
         Some(Body { reference, is_required, in_path })
     }
 
-    fn plain(&mut self, schema: SchemaOf) -> Value {
+    pub(super) fn plain(&mut self, schema: SchemaOf) -> Value {
         let mut schema = schema(&mut self.generator).to_value();
         if let Some(members) = schema.as_object_mut() {
             // The component's name says it.

@@ -36,6 +36,9 @@ pub(crate) fn of(id: &str) -> Example {
         "workspace.rename" => (vec![("id", WORKSPACE)], json!({"name": "Acme & Sons"})),
         "workspace.archive" => (vec![("id", OLD_WORKSPACE)], Value::Null),
         "workspace.add_member" => (vec![("id", WORKSPACE)], json!({"member": "ann", "role": "member"})),
+        "workspace.change_member_role" => {
+            (vec![("id", WORKSPACE), ("member", "ben")], json!({"role": "viewer"}))
+        }
         "workspace.remove_member" => (vec![("id", WORKSPACE), ("member", "ben")], Value::Null),
         "project.create" => (vec![], json!({"workspaceId": WORKSPACE, "name": "Rocket"})),
         "project.update" => (vec![("id", PROJECT)], json!({"description": "To the moon."})),
@@ -78,6 +81,10 @@ pub(crate) fn of(id: &str) -> Example {
         "comment.add" => (vec![("itemId", ITEM)], json!({"body": "Ready when you are."})),
         "comment.edit" => (vec![("id", COMMENT)], json!({"body": "Ready, really."})),
         "comment.delete" => (vec![("id", OLD_COMMENT)], Value::Null),
+        "stream.append" => (
+            vec![("streamId", "order-7")],
+            json!({"events": [{"type": "order.placed", "data": {"total": 12}, "tags": ["customer:9"]}]}),
+        ),
         "batch" => (
             vec![],
             json!({"commands": [

@@ -43,6 +43,10 @@ pub(crate) struct Operation {
     pub(crate) scope: Option<Scope>,
     /// The body, or a command's data.
     pub(crate) body: Option<SchemaOf>,
+    /// The request's headers that mean something to it, as components of the document.
+    pub(crate) headers: &'static [&'static str],
+    /// Schemas of parameters that are neither ids nor members of the body.
+    pub(crate) in_path: Vec<(&'static str, SchemaOf)>,
     /// What it answers when all is well, beside 200 for what had been done before.
     pub(crate) success: Success,
     /// Problems that not all operations give: codes by status.
@@ -137,6 +141,11 @@ impl Named {
         let mut operation = self.does(Does::Command(Box::new(Reads(intent))), success);
         operation.is_in_batch = true;
         operation.body = Some(D::json_schema);
+        operation.headers = if operation.parameters.contains(&TARGET) {
+            &["IdempotencyKey", "IfMatch"]
+        } else {
+            &["IdempotencyKey", "IfNoneMatch"]
+        };
         operation
     }
 
@@ -161,6 +170,8 @@ impl Named {
             is_in_batch: false,
             scope: None,
             body: None,
+            headers: &[],
+            in_path: Vec::new(),
             success,
             problems: Vec::new(),
             deprecation: None,
@@ -196,6 +207,18 @@ impl Operation {
     /// What it reads, where it is no command.
     pub(crate) fn takes<B: JsonSchema>(mut self) -> Self {
         self.body = Some(B::json_schema);
+        self
+    }
+
+    /// Headers of the request that mean something to it.
+    pub(crate) fn heeds(mut self, headers: &'static [&'static str]) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// What a parameter of its path is.
+    pub(crate) fn parameter(mut self, name: &'static str, schema: SchemaOf) -> Self {
+        self.in_path.push((name, schema));
         self
     }
 

@@ -8,6 +8,7 @@ use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, Remo
 use super::operation::{Nothing, Operation, delete, patch, post};
 use crate::envelope::{BATCH_BYTES_MAX, BatchBody};
 use crate::service::Intent;
+use crate::streams;
 use domain::board::Command as Board;
 use domain::comment::Command as Comment;
 use domain::item::Command as Item;
@@ -26,6 +27,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         .chain(needing(Scope::BoardsWrite, boards()))
         .chain(needing(Scope::ItemsWrite, items()))
         .chain(needing(Scope::CommentsWrite, comments()))
+        .chain(needing(Scope::StreamsWrite, streams()))
         .chain(batches())
         .collect()
 });
@@ -41,8 +43,16 @@ fn workspaces() -> Vec<Operation> {
             .reads(|_: Nothing| Intent::Workspace(Workspace::Archive)),
         post("/workspaces/{id}/members", "workspace.add_member", "Makes somebody a member.")
             .reads(|data| Intent::Workspace(Workspace::AddMember(data))),
+        patch(
+            "/workspaces/{id}/members/{member}",
+            "workspace.change_member_role",
+            "Lets a member do something else.",
+        )
+        .reads(|data| Intent::Workspace(Workspace::ChangeMemberRole(data)))
+        .refuses(422, &["last_owner"]),
         delete("/workspaces/{id}/members/{member}", "workspace.remove_member", "Ends somebody's membership.")
-            .reads(|data| Intent::Workspace(Workspace::RemoveMember(data))),
+            .reads(|data| Intent::Workspace(Workspace::RemoveMember(data)))
+            .refuses(422, &["last_owner"]),
     ]
 }
 
@@ -160,13 +170,28 @@ fn comments() -> Vec<Operation> {
     ]
 }
 
+fn streams() -> Vec<Operation> {
+    vec![
+        post("/streams/{streamId}/events", "stream.append", "Appends events to a stream outside the domain.")
+            .calls(streams::append, streams::APPENDED)
+            .parameter("streamId", streams::stream_id)
+            .takes::<streams::Body<'_>>()
+            .heeds(&["IdempotencyKey", "IfMatch", "IfNoneMatch"])
+            .refuses(403, &["reserved_stream", "reserved_tag", "reserved_type"])
+            .refuses(409, &["guard_failed", "version_conflict"])
+            .refuses(412, &["version_conflict"])
+            .refuses(413, &["append_too_large", "batch_too_large", "event_too_large"])
+            .refuses(422, &["idempotency_key_reused"]),
+    ]
+}
+
 fn batches() -> Vec<Operation> {
     vec![
         post("/batch", "batch", "Carries out many commands in one request.")
             .calls(batch, BATCH_SUCCESS)
             .takes::<BatchBody<'_>>()
             .takes_bytes(BATCH_BYTES_MAX)
-            .refuses(413, &["batch_too_large"])
+            .refuses(413, &["batch_too_large", "event_too_large"])
             .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
             .refuses(409, &["commands_split"]),
     ]
