@@ -6,7 +6,7 @@ use crate::request::{if_match, if_none_match, key, origin};
 use crate::state::AppState;
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap};
 use axum::response::Response;
 use axum::routing::post;
 use eventstore::StreamId;
@@ -24,6 +24,7 @@ async fn append(
     caller: Caller,
     Path(stream): Path<String>,
     headers: HeaderMap,
+    extensions: Extensions,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let principal = caller.with(Scope::StreamsWrite)?;
@@ -36,7 +37,7 @@ async fn append(
         if_match: if_match(&headers)?,
         if_none_match: if_none_match(&headers)?,
         key: key(&headers)?.map(str::to_owned),
-        origin: origin(&headers),
+        origin: origin(&headers, &extensions),
         principal,
     };
     append.run(&app).await
