@@ -255,7 +255,8 @@ impl Envelope<'_> {
     }
 }
 
-fn timestamp(text: &str) -> Option<Timestamp> {
+/// A time as RFC 3339 says, if the log can keep it.
+pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(at.unix_timestamp_nanos()).ok().map(Timestamp::new)
 }

@@ -118,7 +118,8 @@ pub(crate) fn is_key(text: &str) -> bool {
     (1..=IDEMPOTENCY_KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+/// The `Idempotency-Key`.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = single(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     if is_key(value) {
         return Ok(Some(value));
@@ -140,7 +141,8 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
         .map_err(|_| Problem::invalid_header(name.as_str(), format!("{name}: visible ASCII characters only")))
 }
 
-fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
+/// The `If-Match`.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     let Some(text) = single(headers, &header::IF_MATCH)? else { return Ok(None) };
     if text == "*" {
         return Ok(Some(IfMatch::Any));
@@ -164,7 +166,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     Ok(Some(IfMatch::Versions(versions)))
 }
 
-fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
+/// Whether there is an `If-None-Match: *`.
+pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
     match single(headers, &header::IF_NONE_MATCH)? {
         None => Ok(false),
         Some("*") => Ok(true),

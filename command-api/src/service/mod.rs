@@ -34,7 +34,7 @@ pub use order::{
 pub use refusal::{Demand, Refusal};
 
 pub(crate) use draft::part_id;
-pub(crate) use entropy::command_id;
+pub(crate) use entropy::{command_id, uuid_v7};
 
 use cache::Cache;
 use census::Census;
