@@ -12,7 +12,7 @@
 //! Times are counted in ticks by one watchman for all connections: a timer per connection would have to be set and
 //! taken back with every request.
 
-use crate::limits::{AddressKey, Limits};
+use crate::limits::{AddressKey, Limits, Seconds};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -71,7 +71,7 @@ impl Registry {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
         let settings = limits.settings();
         let [idle, head, write] =
-            [settings.idle_seconds, settings.head_seconds, settings.write_seconds].map(|time| time.get());
+            [settings.idle_seconds, settings.head_seconds, settings.write_seconds].map(Seconds::get);
         // Times are kept to an eighth, and nobody looks more often than needed.
         let shortest = idle.min(head).min(write);
         let tick = (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1));
@@ -255,10 +255,8 @@ impl Connection {
             IDLE if self.age(now) > limits.idle_ticks => {
                 self.close(IDLE);
             }
-            HEAD if self.age(now) > limits.head_ticks => {
-                if self.close(HEAD) {
-                    tracing::debug!(peer = %self.peer, "closed: the head of a request took too long");
-                }
+            HEAD if self.age(now) > limits.head_ticks && self.close(HEAD) => {
+                tracing::debug!(peer = %self.peer, "closed: the head of a request took too long");
             }
             _ => {}
         }
