@@ -24,6 +24,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// What clients may take: the table `[limits]`.
     pub limits: LimitSettings,
+    /// Base URL of a collector of traces (OTLP over HTTP).
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Why a settings file cannot be used.

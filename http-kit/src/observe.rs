@@ -1,4 +1,4 @@
-//! Around every request: its id, its time limit, its panic, its line in the access log and its figures.
+//! Around every request: its id, its time limit, its panic, its line in the access log, its span and its figures.
 //!
 //! Invariant: a panic in a handler ends that request with a 500 and nothing else.
 
@@ -6,6 +6,7 @@ use crate::REQUEST_ID;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::telemetry::ServerSpan;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -39,6 +40,7 @@ pub(crate) async fn observe(
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let span = ServerSpan::begin(&mut request, route.as_ref().map_or("unmatched", MatchedPath::as_str));
 
     let mut response = match limits.admit(&request) {
         Err(refused) => refused,
@@ -60,6 +62,9 @@ pub(crate) async fn observe(
 
     let took = started.elapsed();
     let status = response.status().as_u16();
+    if let Some(span) = span {
+        span.end(status);
+    }
     metrics.request(&method, route.as_ref().map_or("unmatched", MatchedPath::as_str), status, took);
     tracing::debug!(%method, path, status, took_us = took.as_micros(), id = ?id, "answered");
     response
