@@ -77,6 +77,7 @@ mod tests {
             ("board.change_member_role", r#"{"member":"ann","role":"admin"}"#.to_owned()),
             ("board.remove_field", r#"{"name":"priority"}"#.to_owned()),
             ("workspace.remove_member", r#"{"member":"ann"}"#.to_owned()),
+            ("workspace.change_member_role", r#"{"member":"ann","role":"owner"}"#.to_owned()),
             ("item.remove_attachment", format!(r#"{{"attachmentId":"{id}"}}"#)),
             ("comment.add", format!(r#"{{"itemId":"{id}","body":"x"}}"#)),
             ("item.reopen", "{}".to_owned()),

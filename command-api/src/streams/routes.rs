@@ -7,7 +7,7 @@ use crate::request::{if_match, if_none_match, key, origin};
 use crate::routes::operation::Success;
 use crate::state::AppState;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap};
 use axum::response::Response;
 use eventstore::StreamId;
 use eventstore::limits::STREAM_ID_BYTES_MAX;
@@ -40,6 +40,7 @@ pub(crate) async fn append(
     caller: Caller,
     Path(stream): Path<String>,
     headers: HeaderMap,
+    extensions: Extensions,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let principal = caller.with(Scope::StreamsWrite)?;
@@ -52,7 +53,7 @@ pub(crate) async fn append(
         if_match: if_match(&headers)?,
         if_none_match: if_none_match(&headers)?,
         key: key(&headers)?.map(str::to_owned),
-        origin: origin(&headers),
+        origin: origin(&headers, &extensions),
         principal,
     };
     append.run(&app).await
