@@ -12,8 +12,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
+mod entity_tags;
 mod envelope;
 mod problems;
+mod recorded;
 mod request;
 mod routes;
 pub mod service;

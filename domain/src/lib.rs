@@ -13,13 +13,15 @@
 //! Where to look: [`Aggregate`] is what the five aggregates ([`workspace`], [`project`], [`board`],
 //! [`item`], [`comment`]) have in common; [`DomainEvent`] is any event of theirs; [`codec`] turns
 //! events into stored bytes and back; [`tags`] names what each event is about; [`metadata`] is who did
-//! it; [`ids`] and [`rank`] make the names and the order.
+//! it; [`ids`] and [`rank`] make the names and the order; [`conflict`] says whether a command is in the way of what
+//! happened meanwhile.
 
 pub mod aggregate;
 pub mod board;
 pub mod change;
 pub mod codec;
 pub mod comment;
+pub mod conflict;
 pub mod error;
 mod event;
 pub mod ids;

@@ -6,6 +6,7 @@
 //! ```
 
 mod batch;
+mod bulk;
 mod data;
 mod operation;
 mod table;

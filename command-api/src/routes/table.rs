@@ -1,6 +1,7 @@
 //! The whole command API: every operation once. Routes, the batch's commands and the served document come from here.
 
 use super::batch::batch;
+use super::bulk::bulk;
 use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, RemoveField};
 use super::operation::{Nothing, Operation, delete, patch, post};
 use crate::envelope::BATCH_BYTES_MAX;
@@ -75,5 +76,6 @@ fn operations() -> Vec<Operation> {
         delete("/comments/{id}", "comment.delete").reads(|_: Nothing| Intent::Comment(Comment::Delete)),
         //
         post("/batch", "batch").calls(batch).takes(BATCH_BYTES_MAX),
+        post("/items/bulk", "item.bulk").calls(bulk),
     ]
 }
