@@ -46,7 +46,9 @@ impl Desk<'_> {
         let conditions = &order.conditions;
         let creates = order.intent.creates();
         let inner = self.inner;
+        let is_atomic = self.is_atomic;
         let entry = self.load(key)?;
+        let is_pending = entry.is_dirty && !is_atomic;
         // Whoever creates under the condition that it has a version does not want what would come of it.
         let life = entry.state.life();
         if life == Life::Deleted || (life == Life::Absent && !creates) {
@@ -72,6 +74,10 @@ impl Desk<'_> {
         let Some(base) = conditions.expected_version else { return Ok(()) };
         if current == Some(base) || conditions.on_conflict == OnConflict::LastWriterWins {
             return Ok(());
+        }
+        if is_pending {
+            // What has no place in the log yet cannot be looked at, and others may have done it.
+            return Err(Refusal::Moved { what: entry.stream.to_string(), current });
         }
         let since = since(&inner.store, &entry.stream, base, current, wish(&order.intent, &entry.state))?;
         let is_behind = current.is_some_and(|current| current > base);
