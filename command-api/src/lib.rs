@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
+mod caller;
 mod entity_tags;
 mod envelope;
 mod problems;
@@ -20,6 +21,7 @@ mod request;
 mod routes;
 pub mod service;
 mod state;
+mod streams;
 
 pub use problems::problem;
 pub use routes::router;

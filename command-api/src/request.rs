@@ -8,9 +8,10 @@ use crate::problems::problem;
 use crate::service::{Conditions, Name, OnConflict, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{Extensions, HeaderMap, HeaderName};
 use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
+use http_kit::auth::Principal;
 use http_kit::json::{self, JsonBytes};
 use http_kit::problem::Problem;
 use http_kit::telemetry::trace_context;
@@ -29,10 +30,6 @@ pub(crate) const ON_CONFLICT: &str = "onConflict";
 
 /// Why `onConflict` alone says nothing.
 pub(crate) const WITHOUT_BASE: &str = "it needs a baseVersion beside it";
-
-/// The tenant and the principal that commands are named under, until there is authentication.
-const TENANT: &[u8] = b"";
-const PRINCIPAL: &[u8] = b"local";
 
 /// A request to change something.
 #[derive(Debug)]
@@ -54,11 +51,11 @@ impl<S: Send + Sync> FromRequest<S> for Call {
             if_none_match: if_none_match(headers)?,
             ..Conditions::default()
         };
+        let origin = origin(headers, request.extensions());
         let command = match key(headers)? {
-            Some(key) => command_of_key(key),
+            Some(key) => command_of_key(&origin.principal, key),
             None => command_id(),
         };
-        let origin = origin(headers);
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
@@ -80,8 +77,8 @@ impl<S: Send + Sync> FromRequest<S> for BatchCall {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
-        let command = key(request.headers())?.map(command_of_key);
-        let origin = origin(request.headers());
+        let origin = origin(request.headers(), request.extensions());
+        let command = key(request.headers())?.map(|key| command_of_key(&origin.principal, key));
         let path = request.uri().path().to_owned();
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
         let name = command.map(|command| Name {
@@ -151,9 +148,9 @@ fn are_same(one: &str, other: &str) -> bool {
         || matches!((Uuid::try_parse(one), Uuid::try_parse(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The permanent name of a command that its sender named.
-pub(crate) fn command_of_key(key: &str) -> CommandId {
-    CommandId::derive(&[TENANT, PRINCIPAL, key.as_bytes()])
+/// The permanent name of a command that its sender named: nobody's key is ever another's.
+pub(crate) fn command_of_key(principal: &Principal, key: &str) -> CommandId {
+    CommandId::derive(&[&principal.tenant_key(), principal.subject().as_bytes(), key.as_bytes()])
 }
 
 /// The permanent name of a command that has none of its own, in a batch that has one.
@@ -166,7 +163,8 @@ pub(crate) fn is_key(text: &str) -> bool {
     (1..=IDEMPOTENCY_KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+/// The `Idempotency-Key`.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = single(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     if is_key(value) {
         return Ok(Some(value));
@@ -188,10 +186,11 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
         .map_err(|_| Problem::invalid_header(name.as_str(), format!("{name}: visible ASCII characters only")))
 }
 
-/// Who asks, as far as headers say.
-pub(crate) fn origin(headers: &HeaderMap) -> Origin {
+/// Who asks and how, as far as the token and the headers say.
+pub(crate) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     Origin {
+        principal: extensions.get::<Principal>().cloned().unwrap_or_else(Principal::local),
         correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
         traceparent: trace_context::of(headers),
         ..Origin::default()

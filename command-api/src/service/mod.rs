@@ -8,6 +8,7 @@
 //!
 //! Invariant: no answer rests on what is not durable. All calls block; keep them off async workers.
 
+mod access;
 mod atomic;
 mod batch;
 mod cache;
@@ -23,17 +24,18 @@ mod key;
 mod order;
 mod refusal;
 
+pub use access::scope_of;
 pub use atomic::AtomicOutcome;
 pub use batch::Name;
 pub use key::{Key, Kind};
 pub use order::{
     AddComment, Conditions, CreateBoard, CreateItem, CreateProject, CreateWorkspace, Done, EntityTags,
-    Intent, LOCAL_ACTOR, OnConflict, Order, Origin,
+    Intent, OnConflict, Order, Origin,
 };
 pub use refusal::{Demand, Refusal, Since};
 
 pub(crate) use draft::part_id;
-pub(crate) use entropy::command_id;
+pub(crate) use entropy::{command_id, uuid_v7};
 
 use cache::Cache;
 use census::{Census, Turns};

@@ -151,6 +151,9 @@ impl<'a> Theirs<'a> {
                 self.set(Facet::Member(&event.member), Some(Value::Null), json(event.role));
             }
             E::MemberRemoved(event) => self.set(Facet::Member(&event.member), None, Value::Null),
+            E::MemberRoleChanged(event) => {
+                self.set(Facet::Member(&event.member), Some(json(event.from)), json(event.to));
+            }
         }
     }
 

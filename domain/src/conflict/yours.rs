@@ -35,6 +35,7 @@ fn of_workspace<'a>(command: &'a workspace::Command, give: &mut dyn FnMut(Touch<
         C::Rename(rename) => give(Touch::Set(Facet::Name, rename.name.as_str().into())),
         C::AddMember(add) => give(Touch::Set(Facet::Member(&add.member), json(add.role))),
         C::RemoveMember(remove) => give(Touch::Set(Facet::Member(&remove.member), Value::Null)),
+        C::ChangeMemberRole(change) => give(Touch::Set(Facet::Member(&change.member), json(change.role))),
     }
     present(give);
 }
