@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod bulk;
 mod data;
 pub(crate) mod deprecation;
 pub(crate) mod examples;

@@ -4,6 +4,7 @@
 //! creates; and which codes of 422 it has of its own.
 
 use super::batch::{BATCH_SUCCESS, batch};
+use super::bulk::{Bulk, bulk};
 use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, RemoveField};
 use super::operation::{Nothing, Operation, delete, patch, post};
 use crate::envelope::{BATCH_BYTES_MAX, BatchBody};
@@ -190,6 +191,13 @@ fn batches() -> Vec<Operation> {
         post("/batch", "batch", "Carries out many commands in one request.")
             .calls(batch, BATCH_SUCCESS)
             .takes::<BatchBody<'_>>()
+            .takes_bytes(BATCH_BYTES_MAX)
+            .refuses(413, &["batch_too_large", "event_too_large"])
+            .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
+            .refuses(409, &["commands_split"]),
+        post("/items/bulk", "item.bulk", "Carries out one command for many items.")
+            .calls(bulk, BATCH_SUCCESS)
+            .takes::<Bulk<'_>>()
             .takes_bytes(BATCH_BYTES_MAX)
             .refuses(413, &["batch_too_large", "event_too_large"])
             .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])

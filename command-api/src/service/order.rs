@@ -186,12 +186,27 @@ impl Intent {
 /// What must hold of the target's version; everything that is said must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conditions {
-    /// `If-Match`.
-    pub if_match: Option<IfMatch>,
-    /// `If-None-Match: *`: it must not exist.
-    pub if_none_match: bool,
-    /// `expectedVersion` in the body.
+    /// `If-Match`: it must be there, at one of these.
+    pub if_match: Option<EntityTags>,
+    /// `If-None-Match`: it must not be there, or not at one of these.
+    pub if_none_match: Option<EntityTags>,
+    /// `expectedVersion` or `baseVersion` in the body: the version that the sender saw.
     pub expected_version: Option<Version>,
+    /// What happens where the target has moved on since.
+    pub on_conflict: OnConflict,
+}
+
+/// What happens to an order whose sender saw an older version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It is carried out if it is not in the way of what happened since; see [`domain::conflict`].
+    Merge,
+    /// It is carried out.
+    LastWriterWins,
 }
 
 impl Conditions {
@@ -202,13 +217,25 @@ impl Conditions {
     }
 }
 
-/// The versions that `If-Match` accepts.
+/// The versions that a condition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// `*`: any, but it must exist.
+pub enum EntityTags {
+    /// `*`: whichever, as long as there is one.
     Any,
     /// One of these.
     Versions(Vec<Version>),
+}
+
+impl EntityTags {
+    /// Whether a version is among them.
+    #[must_use]
+    pub fn name(&self, version: Option<Version>) -> bool {
+        match (self, version) {
+            (_, None) => false,
+            (Self::Any, Some(_)) => true,
+            (Self::Versions(versions), Some(version)) => versions.contains(&version),
+        }
+    }
 }
 
 /// Who asks, and where the wish comes from.
@@ -321,7 +348,7 @@ impl Order {
 pub struct Done {
     /// What it was about.
     pub key: Key,
-    /// The target's version after it; unknown only for a repeated order of a batch that had changed nothing.
+    /// The target's version after it; the first answer's too where the order is repeated.
     pub version: Option<Version>,
     /// The number of events that the log then held, at least.
     pub position: eventstore::Position,

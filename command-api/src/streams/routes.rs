@@ -3,8 +3,10 @@
 use super::answer::AppendAnswer;
 use super::append::Append;
 use crate::caller::Caller;
-use crate::request::{if_match, if_none_match, key, origin};
+use crate::entity_tags::{if_match, if_none_match};
+use crate::request::{key, origin};
 use crate::routes::operation::Success;
+use crate::service::EntityTags;
 use crate::state::AppState;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap};
@@ -51,10 +53,21 @@ pub(crate) async fn append(
         stream,
         body,
         if_match: if_match(&headers)?,
-        if_none_match: if_none_match(&headers)?,
+        if_none_match: is_none(if_none_match(&headers)?)?,
         key: key(&headers)?.map(str::to_owned),
         origin: origin(&headers, &extensions),
         principal,
     };
     append.run(&app).await
+}
+
+/// Whether the stream must not be there. The log has no way to demand that a version is not the newest one.
+fn is_none(tags: Option<EntityTags>) -> Result<bool, Problem> {
+    match tags {
+        None => Ok(false),
+        Some(EntityTags::Any) => Ok(true),
+        Some(EntityTags::Versions(_)) => {
+            Err(Problem::invalid_header("if-none-match", "if-none-match: only * is understood by appends"))
+        }
+    }
 }
