@@ -15,6 +15,7 @@ mod answer;
 mod caller;
 mod envelope;
 mod problems;
+mod registry;
 mod request;
 mod routes;
 pub mod service;
@@ -22,6 +23,7 @@ mod state;
 mod streams;
 
 pub use problems::problem;
+pub use registry::{Compatibility, Difference, Registry};
 pub use routes::router;
 pub use service::CommandService;
 pub use state::AppState;

@@ -30,6 +30,7 @@ pub fn router(state: AppState) -> Router {
         .merge(comments::routes())
         .merge(batch::routes())
         .merge(crate::streams::routes())
+        .merge(crate::registry::routes())
         .with_state(state);
     app.frame(Router::new().nest("/api/v1", api))
 }

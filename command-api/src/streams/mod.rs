@@ -21,8 +21,11 @@ mod reserved;
 mod routes;
 mod tenant;
 
+pub(crate) use reserved::is_reserved_type;
 pub(crate) use routes::routes;
+pub(crate) use tenant::tenant_of;
 
+use crate::registry::Registry;
 use append::{Append, Stop};
 use axum::response::Response;
 use eventstore::{AppendError, Position, Store, StreamId, Version};
@@ -44,11 +47,12 @@ pub(crate) struct Streams(Arc<Inner>);
 struct Inner {
     store: Store,
     owners: Owners,
+    registry: Registry,
 }
 
 impl Streams {
-    pub(crate) fn new(store: Store) -> Self {
-        Self(Arc::new(Inner { store, owners: Owners::default() }))
+    pub(crate) fn new(store: Store, registry: Registry) -> Self {
+        Self(Arc::new(Inner { store, owners: Owners::default(), registry }))
     }
 }
 
