@@ -4,9 +4,9 @@
 
 use crate::answer;
 use crate::problems::problem;
+use crate::registry::Registry;
 use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
-use crate::registry::Registry;
 use crate::streams::Streams;
 use axum::response::Response;
 use http_kit::problem::Problem;

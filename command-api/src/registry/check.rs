@@ -47,7 +47,7 @@ impl Entry {
     /// Whether checking this much data takes so long that others would wait.
     pub(crate) fn is_slow(&self, bytes: usize) -> bool {
         // What has not been compiled yet has that before it, too.
-        self.usable().is_none_or(|usable| usable.parts.saturating_mul(bytes) > COST_INLINE)
+        self.parts().is_none_or(|parts| parts.saturating_mul(bytes) > COST_INLINE)
     }
 
     /// What is wrong with data, at most so many things. `None` if the schema cannot be used.

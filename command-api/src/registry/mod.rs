@@ -23,14 +23,14 @@ mod schema;
 pub use compat::{Compatibility, Difference};
 pub(crate) use routes::routes;
 
-pub(crate) use check::Checked;
+pub(crate) use check::{Checked, VIOLATIONS_MAX};
 pub(crate) use entry::Schemas;
 
 use crate::service::Refusal;
 use entry::Entry;
 use eventstore::{Direction, Store, StreamId, Version};
 use parking_lot::{Mutex, RwLock};
-use record::{SCHEMA_REGISTERED, Record};
+use record::{Record, SCHEMA_REGISTERED};
 use std::sync::Arc;
 
 /// The stream of all schemas.

@@ -6,7 +6,7 @@ use super::record::{RECORD_VERSION, Record, SCHEMA_REGISTERED};
 use super::schema::{SCHEMA_BYTES_MAX, compile};
 use super::{Compatibility, Registry, stream};
 use crate::problems::problem;
-use crate::service::{LOCAL_ACTOR, Origin, Refusal, command_id, uuid_v7};
+use crate::service::{Origin, Refusal, command_id, uuid_v7};
 use crate::streams::is_reserved_type;
 use axum::http::StatusCode;
 use domain::Extras;
@@ -14,7 +14,7 @@ use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, EventType, ExpectedVersion, Fingerprint, Metadata,
     NewEvent, Outcome, Position, Receipt, Tag, Timestamp,
 };
-use http_kit::auth::Principal;
+use http_kit::auth::LOCAL_SUBJECT;
 use http_kit::problem::Problem;
 use serde_json::Value;
 use std::sync::Arc;
@@ -34,7 +34,6 @@ pub(super) struct Register {
     pub(super) tenant: Option<Uuid>,
     pub(super) command: CommandId,
     pub(super) fingerprint: Fingerprint,
-    pub(super) principal: Principal,
     pub(super) origin: Origin,
 }
 
@@ -59,8 +58,9 @@ impl Registry {
         if records.is_empty() {
             return Ok(0);
         }
-        let extras = Extras::new(LOCAL_ACTOR, None, None).encode();
-        let command = Command { id: command_id(), fingerprint: Fingerprint::of(&[]), outcome: Outcome::Applied };
+        let extras = Extras::new(LOCAL_SUBJECT, None, None).encode();
+        let command =
+            Command { id: command_id(), fingerprint: Fingerprint::of(&[]), outcome: Outcome::Applied };
         let metadata = Metadata { command_id: Some(command.id), extras, ..Metadata::default() };
         self.record(&schemas, &records, command, &metadata)?;
         Ok(records.len())
@@ -89,7 +89,7 @@ impl Registry {
                 .with("expectedVersion", ask.version)
                 .with("currentVersion", newest.map(|newest| newest.version)));
         }
-        let extras = Extras::new(ask.principal.subject(), None, None).encode();
+        let extras = Extras::new(ask.origin.principal.subject(), None, None).encode();
         let metadata = Metadata {
             correlation_id: ask.origin.correlation_id,
             command_id: Some(ask.command),
@@ -99,7 +99,8 @@ impl Registry {
         };
         let command = |outcome| Command { id: ask.command, fingerprint: ask.fingerprint, outcome };
         if let (true, Some(newest)) = (is_same, newest) {
-            let receipt = self.record(&schemas, &[], command(Outcome::Unchanged), &metadata).map_err(refused)?;
+            let receipt =
+                self.record(&schemas, &[], command(Outcome::Unchanged), &metadata).map_err(refused)?;
             let entry = Arc::clone(newest);
             return Ok(Registered { entry, outcome: Outcome::Unchanged, position: receipt.next });
         }
@@ -120,7 +121,8 @@ impl Registry {
             .map_err(refused)?;
         let schemas = self.schemas().map_err(refused)?;
         let entry = schemas.exactly(ask.tenant, &record.event_type).last().cloned();
-        let entry = entry.ok_or_else(|| refused(Refusal::Fault("a schema that was recorded is not there".to_owned())))?;
+        let entry = entry
+            .ok_or_else(|| refused(Refusal::Fault("a schema that was recorded is not there".to_owned())))?;
         Ok(Registered { entry, outcome: Outcome::Applied, position: receipt.next })
     }
 
@@ -178,7 +180,12 @@ fn record(entry: &Entry) -> Record {
 }
 
 /// The first answer again.
-fn again(schemas: &Schemas, ask: &Register, outcome: Outcome, receipt: &Receipt) -> Result<Registered, Problem> {
+fn again(
+    schemas: &Schemas,
+    ask: &Register,
+    outcome: Outcome,
+    receipt: &Receipt,
+) -> Result<Registered, Problem> {
     // What the commit recorded, or what was newest when it changed nothing, is the newest before its end.
     let known = schemas.exactly(ask.tenant, &ask.event_type).iter().rev();
     let entry = known.clone().find(|entry| entry.position.is_some_and(|position| position < receipt.next));
@@ -204,7 +211,9 @@ fn check_schema(ask: &Register, newest: Option<&Arc<Entry>>) -> Result<(), Probl
     let bytes = ask.schema.to_string().len();
     if bytes > SCHEMA_BYTES_MAX {
         let detail = format!("schema: {bytes} bytes, at most {SCHEMA_BYTES_MAX} are allowed");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "schema_too_large", detail).with("field", "schema"));
+        return Err(
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "schema_too_large", detail).with("field", "schema")
+        );
     }
     let usable = compile(&ask.schema).map_err(|unusable| {
         let detail = format!("schema{}: {}", unusable.pointer, unusable.reason);
@@ -216,7 +225,9 @@ fn check_schema(ask: &Register, newest: Option<&Arc<Entry>>) -> Result<(), Probl
         return Ok(());
     }
     let Some(newest) = newest else { return Ok(()) };
-    let Some(old) = newest.usable() else { return Err(problem(&Refusal::Fault("a schema cannot be used".to_owned()))) };
+    let Some(old) = newest.usable() else {
+        return Err(problem(&Refusal::Fault("a schema cannot be used".to_owned())));
+    };
     let differences = differences(&old.plain, &usable.plain, ask.compatibility);
     if differences.is_empty() {
         return Ok(());

@@ -1,11 +1,11 @@
 //! `/schemas`: register, list, look at one.
 
+use super::Compatibility;
 use super::entry::{Entry, Schemas};
 use super::register::{Register, Registered};
-use super::Compatibility;
 use crate::caller::Caller;
 use crate::problems::problem;
-use crate::request::{key, origin};
+use crate::request::{command_of_key, key};
 use crate::service::command_id;
 use crate::state::AppState;
 use crate::streams::tenant_of;
@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use eventstore::{CommandId, Fingerprint, Outcome};
+use eventstore::{Fingerprint, Outcome};
 use http_kit::SUNDAY_POSITION;
 use http_kit::auth::{Principal, Scope, Tenants};
 use http_kit::json::{Json, JsonBytes, parse};
@@ -133,13 +133,11 @@ async fn register(
     headers: HeaderMap,
     JsonBytes(bytes): JsonBytes,
 ) -> Result<Response, Problem> {
-    let principal = caller.with(Scope::SchemasWrite)?;
+    let origin = caller.with(Scope::SchemasWrite)?;
     let body: RegisterSchema = parse(&bytes)?;
-    let tenant = tenant_of(&principal, body.workspace_id)?;
+    let tenant = tenant_of(&origin.principal, body.workspace_id)?;
     let command = match key(&headers)? {
-        Some(key) => {
-            CommandId::derive(&[&principal.tenant_key(), principal.subject().as_bytes(), key.as_bytes()])
-        }
+        Some(key) => command_of_key(&origin.principal, key),
         None => command_id(),
     };
     let ask = Register {
@@ -150,8 +148,7 @@ async fn register(
         tenant,
         command,
         fingerprint: Fingerprint::of(&[b"register", &bytes]),
-        principal,
-        origin: origin(&headers),
+        origin,
     };
     let registry = app.registry().clone();
     let registered = app.blocking(move |_| registry.register(ask)).await??;
@@ -225,7 +222,8 @@ async fn list(
     let principal = caller.any();
     let schemas = schemas(&app).await?;
     let may_see = |tenant: Option<Uuid>| tenant.is_none_or(|tenant| principal.tenants().contains(tenant));
-    let mut found = schemas.after(page.after.as_deref().unwrap_or_default(), may_see).filter_map(|all| all.last());
+    let mut found =
+        schemas.after(page.after.as_deref().unwrap_or_default(), may_see).filter_map(|all| all.last());
     let mut listed: Vec<SchemaAnswer<'_>> = Vec::new();
     let mut next = None;
     for entry in &mut found {
@@ -275,7 +273,8 @@ async fn newest(
     let versions = schemas.of(tenant, &event_type);
     let entry = versions.last().ok_or_else(|| Problem::not_found("no schema is registered for this type"))?;
     let versions = Some(versions.iter().map(|entry| entry.version).collect());
-    Ok(Json(SchemaAnswer { schema: Some(&entry.schema), versions, ..SchemaAnswer::of(entry) }).into_response())
+    Ok(Json(SchemaAnswer { schema: Some(&entry.schema), versions, ..SchemaAnswer::of(entry) })
+        .into_response())
 }
 
 async fn one(
@@ -287,6 +286,7 @@ async fn one(
     let tenant = whose(&caller.any(), workspace_id)?;
     let schemas = schemas(&app).await?;
     let entry = schemas.of(tenant, &event_type).iter().find(|entry| entry.version == version);
-    let entry = entry.ok_or_else(|| Problem::not_found("no such version of a schema is registered for this type"))?;
+    let entry =
+        entry.ok_or_else(|| Problem::not_found("no such version of a schema is registered for this type"))?;
     Ok(Json(SchemaAnswer { schema: Some(&entry.schema), ..SchemaAnswer::of(entry) }).into_response())
 }

@@ -198,7 +198,8 @@ impl<'a> Walk<'a> {
             let read = if ONE.contains(&name) {
                 self.within(&[name], |walk| walk.schema(value, depth + 1))?
             } else if LIST.contains(&name) {
-                let list = value.as_array().ok_or_else(|| self.unusable(format!("{name} is a list of schemas")))?;
+                let list =
+                    value.as_array().ok_or_else(|| self.unusable(format!("{name} is a list of schemas")))?;
                 let read = list.iter().enumerate().map(|(index, value)| {
                     self.within(&[name, &index.to_string()], |walk| walk.schema(value, depth + 1))
                 });
@@ -243,9 +244,12 @@ impl<'a> Walk<'a> {
         if pointer.contains('%') {
             return Err(self.unusable("references are not percent-encoded here"));
         }
-        let target = self.root.pointer(pointer).ok_or_else(|| self.unusable("the reference leads nowhere"))?;
+        let target =
+            self.root.pointer(pointer).ok_or_else(|| self.unusable("the reference leads nowhere"))?;
         if self.open.contains(&text) {
-            return Err(self.unusable("the reference leads back to itself; recursive schemas are not supported"));
+            return Err(
+                self.unusable("the reference leads back to itself; recursive schemas are not supported")
+            );
         }
         self.open.push(text);
         let read = self.schema(target, depth + 1)?;
@@ -255,7 +259,11 @@ impl<'a> Walk<'a> {
 }
 
 /// What is wrong with an instance, at most `max` things: where, by what part of the schema, and why.
-pub(crate) fn violations(validator: &Validator, instance: &Value, max: usize) -> Vec<(String, String, String)> {
+pub(crate) fn violations(
+    validator: &Validator,
+    instance: &Value,
+    max: usize,
+) -> Vec<(String, String, String)> {
     validator
         .iter_errors(instance)
         .take(max)
@@ -291,7 +299,8 @@ mod tests {
         );
         assert!(usable.validator.is_valid(&json!({"a": "x"})));
         assert!(!usable.validator.is_valid(&json!({"a": 1})));
-        let beside = compile(&json!({"minLength": 2, "$ref": "#/$defs/t", "$defs": {"t": {"type": "string"}}}));
+        let beside =
+            compile(&json!({"minLength": 2, "$ref": "#/$defs/t", "$defs": {"t": {"type": "string"}}}));
         assert_eq!(beside.unwrap().plain, json!({"minLength": 2, "allOf": [{"type": "string"}]}));
     }
 

@@ -1,26 +1,21 @@
 //! `POST /batch`: many commands in one request.
 
-use crate::envelope::{self, BATCH_BYTES_MAX, BatchBody, COMMANDS_MAX};
+use crate::envelope::{self, BatchBody, COMMANDS_MAX};
 use crate::request::origin;
 use crate::state::AppState;
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::post;
 use http_kit::json::{JsonBytes, parse};
 use http_kit::problem::Problem;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/batch", post(batch)).layer(DefaultBodyLimit::max(BATCH_BYTES_MAX))
-}
-
-async fn batch(
+pub(super) async fn batch(
     State(app): State<AppState>,
     headers: HeaderMap,
+    extensions: Extensions,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let origin = origin(&headers);
+    let origin = origin(&headers, &extensions);
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
         let batch: BatchBody<'_> = parse(&body)?;

@@ -14,6 +14,7 @@
 mod answer;
 mod append;
 mod body;
+mod checks;
 mod conditions;
 mod names;
 mod owners;

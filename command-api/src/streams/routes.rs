@@ -2,7 +2,7 @@
 
 use super::append::Append;
 use crate::caller::Caller;
-use crate::request::{if_match, if_none_match, key, origin};
+use crate::request::{if_match, if_none_match, key};
 use crate::state::AppState;
 use axum::Router;
 use axum::extract::State;
@@ -26,7 +26,7 @@ async fn append(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let principal = caller.with(Scope::StreamsWrite)?;
+    let origin = caller.with(Scope::StreamsWrite)?;
     let stream = StreamId::new(stream)
         .map_err(|error| Problem::invalid_parameter("streamId", format!("streamId: {error}")))?;
     super::reserved::check_stream(&stream)?;
@@ -36,8 +36,7 @@ async fn append(
         if_match: if_match(&headers)?,
         if_none_match: if_none_match(&headers)?,
         key: key(&headers)?.map(str::to_owned),
-        origin: origin(&headers),
-        principal,
+        origin,
     };
     append.run(&app).await
 }

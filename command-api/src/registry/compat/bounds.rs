@@ -10,9 +10,7 @@ const EXACT_MAX: i128 = 1 << 53;
 
 /// Compares two numbers; `None` where that would not be exact.
 fn compare(one: &Number, other: &Number) -> Option<Ordering> {
-    let whole = |number: &Number| {
-        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
-    };
+    let whole = |number: &Number| number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) => Some(one.cmp(&other)),
         (Some(whole), None) | (None, Some(whole)) if whole.abs() > EXACT_MAX => None,
@@ -44,8 +42,12 @@ pub(super) fn follows(keyword: &str, value: &Value, given: &Given<'_>) -> Result
                 })
         }
         "minProperties" => {
-            let names: BTreeSet<&str> =
-                given.parts.iter().flat_map(|part| list(part, "required")).filter_map(Value::as_str).collect();
+            let names: BTreeSet<&str> = given
+                .parts
+                .iter()
+                .flat_map(|part| list(part, "required"))
+                .filter_map(Value::as_str)
+                .collect();
             any(keyword, at_least) || compare(&Number::from(names.len()), bound).is_some_and(Ordering::is_ge)
         }
         "minLength" | "minItems" => bound.as_f64() == Some(0.0) || any(keyword, at_least),

@@ -62,7 +62,11 @@ pub(crate) fn differences(old: &Value, new: &Value, promise: Compatibility) -> V
     let judge = |wide: &Value, narrow: &Value, breaks| {
         let mut judge = Judge { steps: 0, anywhere: declared_anywhere(narrow) };
         let found = judge.follows(wide, &Given::of(narrow), "");
-        found.into_iter().take(DIFFERENCES_MAX).map(move |(pointer, reason)| Difference { breaks, pointer, reason })
+        found.into_iter().take(DIFFERENCES_MAX).map(move |(pointer, reason)| Difference {
+            breaks,
+            pointer,
+            reason,
+        })
     };
     let (backward, forward) = match promise {
         Compatibility::Backward => (true, false),
@@ -153,7 +157,8 @@ impl<'a> Given<'a> {
         }
         let types = self.types();
         types.iter().all(|name| matches!(*name, "null" | "boolean")).then(|| {
-            let of = |name: &str, values: &[Value]| if types.contains(name) { values.to_vec() } else { vec![] };
+            let of =
+                |name: &str, values: &[Value]| if types.contains(name) { values.to_vec() } else { vec![] };
             [of("null", &[Value::Null]), of("boolean", &[json!(false), json!(true)])].concat()
         })
     }
@@ -166,7 +171,10 @@ fn types_of(said: &Value) -> Vec<&str> {
         Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    names.into_iter().flat_map(|name| if name == "number" { vec!["integer", "fraction"] } else { vec![name] }).collect()
+    names
+        .into_iter()
+        .flat_map(|name| if name == "number" { vec!["integer", "fraction"] } else { vec![name] })
+        .collect()
 }
 
 fn list<'a>(schema: &'a Value, keyword: &str) -> &'a [Value] {
@@ -281,7 +289,9 @@ impl Judge {
         }
         let wide_members = match wide {
             Value::Object(members) if !members.is_empty() => members,
-            Value::Bool(false) if !given.is_impossible() => return says(at, "nothing is taken here any more"),
+            Value::Bool(false) if !given.is_impossible() => {
+                return says(at, "nothing is taken here any more");
+            }
             _ => return Vec::new(),
         };
         if given.is_impossible() || given.parts.contains(&wide) {
@@ -364,10 +374,17 @@ impl Judge {
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
                 !about(&["integer", "fraction"])
             }
-            "items" | "prefixItems" | "contains" | "minContains" | "maxContains" | "minItems" | "maxItems"
-            | "uniqueItems" | "unevaluatedItems" => !about(&["array"]),
-            "properties" | "patternProperties" | "additionalProperties" | "propertyNames" | "required"
-            | "minProperties" | "maxProperties" | "dependentRequired" | "dependentSchemas"
+            "items" | "prefixItems" | "contains" | "minContains" | "maxContains" | "minItems"
+            | "maxItems" | "uniqueItems" | "unevaluatedItems" => !about(&["array"]),
+            "properties"
+            | "patternProperties"
+            | "additionalProperties"
+            | "propertyNames"
+            | "required"
+            | "minProperties"
+            | "maxProperties"
+            | "dependentRequired"
+            | "dependentSchemas"
             | "unevaluatedProperties" => !about(&["object"]),
             _ => false,
         };
@@ -390,7 +407,11 @@ impl Judge {
             | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {
                 bounds::follows(keyword, value, given).map_err(|reason| says(&here, reason))
             }
-            "pattern" => if_given(given.all("pattern").any(|said| said == value), &here, "another pattern, or a new one"),
+            "pattern" => if_given(
+                given.all("pattern").any(|said| said == value),
+                &here,
+                "another pattern, or a new one",
+            ),
             "uniqueItems" => if_given(
                 *value == Value::Bool(false) || given.all("uniqueItems").any(|said| said == value),
                 &here,
@@ -446,16 +467,19 @@ impl Judge {
             "dependentSchemas" => {
                 let mut found = Found::new();
                 for (name, wide) in value.as_object().into_iter().flatten() {
-                    let said: Vec<&Value> = given.all("dependentSchemas").filter_map(|map| map.get(name)).collect();
+                    let said: Vec<&Value> =
+                        given.all("dependentSchemas").filter_map(|map| map.get(name)).collect();
                     let mut with = given.clone();
                     said.iter().for_each(|said| with.add(said));
                     found.extend(self.follows(wide, &with, &below(&here, name)));
                 }
                 if found.is_empty() { Ok(()) } else { Err(found) }
             }
-            "not" | "oneOf" => {
-                if_given(given.all(keyword).any(|said| said == value), &here, "it differs, and cannot be judged")
-            }
+            "not" | "oneOf" => if_given(
+                given.all(keyword).any(|said| said == value),
+                &here,
+                "it differs, and cannot be judged",
+            ),
             _ => Err(says(&here, "it cannot be judged: everything beside it would have to be the same")),
         }
     }
@@ -544,9 +568,12 @@ fn single(wide: &Map<String, Value>, keyword: &str, value: &Value) -> Value {
         return Value::Object(wide.clone());
     }
     match TOGETHER.iter().find(|group| group.contains(&keyword)) {
-        Some(group) => {
-            Value::Object(wide.iter().filter(|(name, _)| group.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect())
-        }
+        Some(group) => Value::Object(
+            wide.iter()
+                .filter(|(name, _)| group.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        ),
         None => json!({keyword: value}),
     }
 }

@@ -20,24 +20,56 @@ fn what_loosens_is_compatible_and_what_tightens_is_not() {
         (json!({"type": "integer"}), json!({"enum": [1, 2]}), "/enum"),
         (json!({"minimum": 1}), json!({"exclusiveMinimum": 1}), "/exclusiveMinimum"),
         (json!({"maximum": 2.5}), json!({"maximum": 2}), "/maximum"),
-        (json!({"type": "integer", "multipleOf": 2}), json!({"type": "integer", "multipleOf": 6}), "/multipleOf"),
+        (
+            json!({"type": "integer", "multipleOf": 2}),
+            json!({"type": "integer", "multipleOf": 6}),
+            "/multipleOf",
+        ),
         (json!({"minLength": 1}), json!({"minLength": 2}), "/minLength"),
         (json!({}), json!({"maxLength": 2}), "/maxLength"),
         (json!({}), json!({"pattern": "^a"}), "/pattern"),
         (json!({"uniqueItems": false}), json!({"uniqueItems": true}), "/uniqueItems"),
         (object(json!({"a": text()}), json!([])), object(json!({"a": text()}), json!(["a"])), "/required"),
         (object(json!({"a": {}}), json!([])), object(json!({"a": text()}), json!([])), "/properties/a/type"),
-        (json!({"additionalProperties": true}), json!({"additionalProperties": false}), "/additionalProperties"),
+        (
+            json!({"additionalProperties": true}),
+            json!({"additionalProperties": false}),
+            "/additionalProperties",
+        ),
         (json!({}), json!({"additionalProperties": text()}), "/additionalProperties"),
         (json!({"items": {"maximum": 9}}), json!({"items": {"maximum": 8}}), "/items/maximum"),
         (json!({"items": {}}), json!({"prefixItems": [text()]}), "/prefixItems/0/type"),
-        (json!({"patternProperties": {"^x": {}}}), json!({"patternProperties": {"^x": text()}}), "/patternProperties/^x/type"),
-        (json!({"anyOf": [{"type": "null"}, text()]}), json!({"anyOf": [text(), {"type": "integer"}]}), "/anyOf"),
+        (
+            json!({"patternProperties": {"^x": {}}}),
+            json!({"patternProperties": {"^x": text()}}),
+            "/patternProperties/^x/type",
+        ),
+        (
+            json!({"anyOf": [{"type": "null"}, text()]}),
+            json!({"anyOf": [text(), {"type": "integer"}]}),
+            "/anyOf",
+        ),
         (json!({"anyOf": [{"type": "null"}, text()]}), text(), "/type"),
-        (json!({"allOf": [{"required": ["a"]}]}), json!({"allOf": [{"required": ["a"]}, {"required": ["b"]}]}), "/allOf/1/required"),
-        (json!({"propertyNames": {"minLength": 1}}), json!({"propertyNames": {"minLength": 2}}), "/propertyNames/minLength"),
-        (json!({"dependentRequired": {"a": ["b"]}}), json!({"dependentRequired": {"a": ["b", "c"]}}), "/dependentRequired/a"),
-        (json!({"contains": {"type": "integer"}, "minContains": 1}), json!({"contains": {"type": "integer"}, "minContains": 2}), "/contains"),
+        (
+            json!({"allOf": [{"required": ["a"]}]}),
+            json!({"allOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+            "/allOf/1/required",
+        ),
+        (
+            json!({"propertyNames": {"minLength": 1}}),
+            json!({"propertyNames": {"minLength": 2}}),
+            "/propertyNames/minLength",
+        ),
+        (
+            json!({"dependentRequired": {"a": ["b"]}}),
+            json!({"dependentRequired": {"a": ["b", "c"]}}),
+            "/dependentRequired/a",
+        ),
+        (
+            json!({"contains": {"type": "integer"}, "minContains": 1}),
+            json!({"contains": {"type": "integer"}, "minContains": 2}),
+            "/contains",
+        ),
         (json!(true), json!(false), ""),
     ] {
         assert_eq!(backward(strict.clone(), loose.clone()), [], "{strict} to {loose}");
@@ -52,7 +84,10 @@ fn what_cannot_be_judged_is_refused() {
     for (old, new) in [
         (json!({"not": {"type": "string"}}), json!({"not": {"type": "null"}})),
         (json!({"oneOf": [{"type": "string"}]}), json!({"oneOf": [{"type": "string"}, {"minimum": 3}]})),
-        (json!({"if": {"type": "string"}, "then": {"minLength": 1}}), json!({"if": {"type": "null"}, "then": {"minLength": 1}})),
+        (
+            json!({"if": {"type": "string"}, "then": {"minLength": 1}}),
+            json!({"if": {"type": "null"}, "then": {"minLength": 1}}),
+        ),
         (json!({"properties": {"a": {}}}), json!({"properties": {"a": {}}, "unevaluatedProperties": false})),
     ] {
         assert!(!backward(old.clone(), new).is_empty());
@@ -83,10 +118,21 @@ fn a_member_can_be_added_to_an_open_schema_unless_it_may_have_been_there() {
 
 #[test]
 fn both_directions_are_told_apart() {
-    let (old, new) = (json!({"type": ["string", "null"], "minLength": 2}), json!({"type": ["string", "integer"], "minLength": 1}));
-    let breaks = |promise| differences(&old, &new, promise).into_iter().map(|found| (found.breaks, found.pointer)).collect::<Vec<_>>();
+    let (old, new) = (
+        json!({"type": ["string", "null"], "minLength": 2}),
+        json!({"type": ["string", "integer"], "minLength": 1}),
+    );
+    let breaks = |promise| {
+        differences(&old, &new, promise)
+            .into_iter()
+            .map(|found| (found.breaks, found.pointer))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(breaks(Compatibility::Backward), [("backward", "/type".to_owned())]);
-    assert_eq!(breaks(Compatibility::Forward), [("forward", "/minLength".to_owned()), ("forward", "/type".to_owned())]);
+    assert_eq!(
+        breaks(Compatibility::Forward),
+        [("forward", "/minLength".to_owned()), ("forward", "/type".to_owned())]
+    );
     assert_eq!(breaks(Compatibility::Full).len(), 3);
     assert_eq!(breaks(Compatibility::None), []);
 }
@@ -164,7 +210,10 @@ impl Dice {
             33 => ("anyOf", self.schemas(inner)),
             34 => ("oneOf", self.schemas(inner)),
             35 => (*self.pick(&["not", "if", "then", "else"]), self.schema(inner)),
-            36 => (*self.pick(&["propertyNames", "unevaluatedProperties", "unevaluatedItems"]), self.schema(inner)),
+            36 => (
+                *self.pick(&["propertyNames", "unevaluatedProperties", "unevaluatedItems"]),
+                self.schema(inner),
+            ),
             _ => ("dependentSchemas", self.named(&["a", "b"], inner)),
         }
     }
@@ -236,7 +285,9 @@ impl Dice {
             _ => {
                 let names: Vec<&str> =
                     ["a", "b", "ab", "zz"].into_iter().filter(|_| self.below(2) == 0).collect();
-                Value::Object(names.into_iter().map(|name| (name.to_owned(), self.value(depth - 1))).collect())
+                Value::Object(
+                    names.into_iter().map(|name| (name.to_owned(), self.value(depth - 1))).collect(),
+                )
             }
         }
     }
@@ -323,9 +374,10 @@ fn closed(schema: &Value, is_place: bool) -> Value {
 
 #[test]
 fn whatever_is_judged_compatible_is() {
-    let seed = std::env::var("SCHEMA_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        u64::from(uuid::Uuid::new_v4().as_fields().0)
-    });
+    let seed = std::env::var("SCHEMA_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0));
     println!("SCHEMA_SEED={seed}");
     let rounds = std::env::var("SCHEMA_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(4_000);
     let mut dice = Dice(seed);
@@ -345,7 +397,10 @@ fn whatever_is_judged_compatible_is() {
             let value = if dice.below(2) == 0 { dice.value_of(&old, 3) } else { dice.value(3) };
             if was.is_valid(&value) {
                 checked += 1;
-                assert!(is.is_valid(&value), "SCHEMA_SEED={seed}: {value}\nwas valid under {old}\nand is not under {new}");
+                assert!(
+                    is.is_valid(&value),
+                    "SCHEMA_SEED={seed}: {value}\nwas valid under {old}\nand is not under {new}"
+                );
             }
         }
     }
