@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! table (every operation once) ─▶ routes: axum's router
-//!                              └▶ command: a batch's command by its name
+//!                              ├▶ command: a batch's command by its name
+//!                              └▶ openapi: the document
 //! ```
 
 mod batch;
+mod bulk;
 mod data;
-mod operation;
-mod table;
+pub(crate) mod deprecation;
+pub(crate) mod examples;
+pub(crate) mod operation;
+pub(crate) mod table;
 
+use crate::openapi;
 use crate::service::Intent;
 use crate::state::AppState;
 use axum::Router;
@@ -33,9 +38,8 @@ pub fn router(state: AppState) -> Router {
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
-        .merge(crate::streams::routes());
-    app.frame(Router::new().nest("/api/v1", api.with_state(state)))
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
+    app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
 }
 
 /// What a command of a batch asks for; nothing where there is no command of this name.

@@ -12,7 +12,7 @@ use super::tenant::{mismatch, tenant_of};
 use super::{Appended, BODY_BYTES_INLINE, Inner};
 use crate::envelope::timestamp;
 use crate::problems::problem;
-use crate::service::{IfMatch, Origin, Refusal, uuid_v7};
+use crate::service::{EntityTags, Origin, Refusal, uuid_v7};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use domain::Extras;
@@ -33,7 +33,7 @@ use uuid::Uuid;
 pub(super) struct Append {
     pub(super) stream: StreamId,
     pub(super) body: Bytes,
-    pub(super) if_match: Option<IfMatch>,
+    pub(super) if_match: Option<EntityTags>,
     pub(super) if_none_match: bool,
     pub(super) key: Option<String>,
     pub(super) origin: Origin,

@@ -189,7 +189,7 @@ impl Ask for Api {
             .iter()
             .map(|(name, value)| (name.parse::<axum::http::HeaderName>().unwrap(), value.parse().unwrap()));
         let body = serde_json::from_str(&raw.body).unwrap_or(Value::Null);
-        Answer { status: raw.status, headers: headers.collect(), body }
+        Answer { status: raw.status, headers: headers.collect(), body, text: raw.body }
     }
 }
 
