@@ -84,7 +84,7 @@ fn of_boards() -> Vec<DomainEvent> {
         board::MemberAdded { member: "bob".into(), role: Role::Viewer }.into(),
         board::MemberRemoved { member: "bob".into() }.into(),
         board::MemberRoleChanged { member: "bob".into(), from: Role::Viewer, to: Role::Member }.into(),
-        board::FieldDefined { name: "due".into(), kind: board::FieldKind::Date }.into(),
+        board::FieldDefined { name: "due".into(), kind: board::FieldKind::Date, options: vec![] }.into(),
         board::FieldRemoved { name: "due".into() }.into(),
     ];
     events.into_iter().map(DomainEvent::from).collect()

@@ -125,11 +125,14 @@ fn bodies_about_items_have_their_schema() {
     check::<item::Update>(
         &[
             json!({}),
-            json!({"description": null}),
+            json!({"description": null, "dueDate": null}),
+            json!({"dueDate": "2024-02-29"}),
             json!({"fields": {"a": {"set": null}, "b": {"add": [1]}}}),
         ],
         &[
             json!({"description": 1}),
+            json!({"dueDate": "2026-02-29"}),
+            json!({"dueDate": "2026-02-28T00:00:00Z"}),
             json!({"fields": {"a": 1}}),
             json!({"fields": {"a": {"set": 1, "add": []}}}),
             json!({"fields": {"description": {"set": 1}}}),
@@ -176,8 +179,20 @@ fn the_other_bodies_have_their_schema() {
     check::<board::RemoveColumn>(&[json!({"itemsTo": ID})], &[json!({})]);
     check::<board::ChangeMemberRole>(&[json!({"member": "m", "role": "admin"})], &[json!({"member": "m"})]);
     check::<board::DefineField>(
-        &[json!({"name": "f", "kind": "text"})],
-        &[json!({"name": "f", "kind": "x"})],
+        &[
+            json!({"name": "f", "kind": "text"}),
+            json!({"name": "f", "kind": "text", "options": []}),
+            json!({"name": "f", "kind": "list"}),
+            json!({"name": "f", "kind": "list", "options": ["a"]}),
+            json!({"name": "f", "kind": "choice", "options": ["a", "a"]}),
+        ],
+        &[
+            json!({"name": "f", "kind": "x"}),
+            json!({"name": "f", "kind": "text", "options": ["a"]}),
+            json!({"name": "f", "kind": "choice"}),
+            json!({"name": "f", "kind": "choice", "options": []}),
+            json!({"name": "f", "kind": "choice", "options": [" "]}),
+        ],
     );
     check::<comment::Add>(&[json!({"body": "b"})], &[json!({}), json!({"body": " "})]);
     check::<comment::Edit>(&[json!({}), json!({"body": null})], &[json!({"body": ""})]);

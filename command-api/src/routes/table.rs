@@ -55,7 +55,7 @@ fn operations() -> Vec<Operation> {
         delete("/boards/{id}/fields/{name}", "board.remove_field").reads(RemoveField::intent),
         //
         post("/items", "item.create").reads(Intent::CreateItem),
-        patch("/items/{id}", "item.update").reads(|data| Intent::Item(Item::Update(data))),
+        patch("/items/{id}", "item.update").reads(Intent::UpdateItem),
         delete("/items/{id}", "item.delete").reads(|_: Nothing| Intent::Item(Item::Delete)),
         post("/items/{id}/move", "item.move").reads(Intent::MoveItem),
         post("/items/{id}/rank", "item.rank").reads(|data| Intent::Item(Item::Rank(data))),
