@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) weight: usize,
     /// Changed on this desk.
     pub(super) is_dirty: bool,
+    /// It came from the cache.
+    is_cached: bool,
 }
 
 /// The states under consideration.
@@ -35,7 +37,7 @@ pub(super) struct Desk<'s> {
     /// Tags that were used before: the same few stand on most events.
     tags: FxHashSet<Tag>,
     /// What the last decision rested on besides its target.
-    pub(super) rests_on: Option<Key>,
+    pub(super) rests_on: Vec<Key>,
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
     /// Held while limited columns are decided about, until the outcome is durable.
@@ -51,7 +53,7 @@ impl<'s> Desk<'s> {
             entries: FxHashMap::default(),
             claims: FxHashSet::default(),
             tags: FxHashSet::default(),
-            rests_on: None,
+            rests_on: Vec::new(),
             is_atomic: false,
             census: None,
             census_delta: FxHashMap::default(),
@@ -92,8 +94,8 @@ impl<'s> Desk<'s> {
 
     /// Whether the states that the last decision rested on are durable and still the newest ones.
     pub(super) fn is_current(&self, target: Key) -> Result<bool, Refusal> {
-        for key in [Some(target), self.rests_on].into_iter().flatten() {
-            let Some(entry) = self.entries.get(&key) else { continue };
+        for key in std::iter::once(&target).chain(&self.rests_on) {
+            let Some(entry) = self.entries.get(key) else { continue };
             if entry.is_dirty || self.inner.store.stream_version(&entry.stream)? != entry.version {
                 return Ok(false);
             }
@@ -134,8 +136,8 @@ impl<'s> Desk<'s> {
         for (key, entry) in self.entries.drain() {
             if failed.contains(&key) {
                 self.inner.cache.remove(&key);
-            } else if let Some(cached) = entry.into_cached() {
-                self.inner.cache.put(key, cached);
+            } else if entry.is_dirty || !entry.is_cached {
+                self.inner.keep(key, entry);
             }
         }
         for key in failed {
@@ -150,11 +152,11 @@ impl<'s> Desk<'s> {
             self.inner.cache.remove(&key);
         }
         self.census_delta.clear();
-        self.rests_on = None;
+        self.rests_on.clear();
     }
 
     fn release(&mut self) {
-        self.rests_on = None;
+        self.rests_on.clear();
         for key in self.claims.drain() {
             self.inner.claims.release(&key);
         }
@@ -191,11 +193,24 @@ impl From<Cached> for Entry {
             as_of: Some(cached.as_of),
             weight: cached.weight,
             is_dirty: false,
+            is_cached: true,
         }
     }
 }
 
 impl Inner {
+    /// Hands a state to the cache. Nothing guards what roles are read from, so the cache must not go back to what was
+    /// read before somebody else's commit: whoever did not write looks whether it is still the newest afterwards.
+    fn keep(&self, key: Key, entry: Entry) {
+        let was_read = !entry.is_dirty;
+        let Some(cached) = entry.into_cached() else { return };
+        let (stream, version) = (cached.stream.clone(), cached.version);
+        self.cache.put(key, cached);
+        if was_read && !self.store.stream_version(&stream).is_ok_and(|newest| newest == Some(version)) {
+            self.cache.remove(&key);
+        }
+    }
+
     /// Folds an aggregate's whole history.
     fn read(&self, key: Key) -> Result<Entry, Refusal> {
         let stream = key.stream();
@@ -205,6 +220,7 @@ impl Inner {
             as_of: Some(Position::ZERO),
             weight: 0,
             is_dirty: false,
+            is_cached: false,
             stream,
         };
         if self.store.stream_version(&entry.stream)?.is_none() {
@@ -229,5 +245,49 @@ impl Inner {
             entry.weight += view.payload().len();
         }
         Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::key::{Held, Kind};
+    use crate::service::{CommandService, Conditions, Intent, Order, Origin, command_id};
+    use domain::workspace::{AddMember, Command, Workspace};
+    use eventstore::{Fingerprint, Store, StoreOptions};
+    use uuid::Uuid;
+
+    /// Roles are read from the cache and not guarded, so the cache must never go back.
+    #[test]
+    fn a_state_that_was_read_before_a_commit_does_not_outlive_it_in_the_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() };
+        let service = CommandService::open(Store::open(dir.path(), &options).unwrap());
+        let key = Key::new(Kind::Workspace, Uuid::from_u128(1));
+        let run = |intent| {
+            let order = Order {
+                target: Some(key.id),
+                intent,
+                conditions: Conditions::default(),
+                command: command_id(),
+                fingerprint: Fingerprint::of(&[]),
+                origin: Origin::default(),
+            };
+            service.execute(&order).unwrap();
+        };
+        let create = serde_json::from_value(serde_json::json!({"name": "w"})).unwrap();
+        run(Intent::CreateWorkspace(create));
+        let inner = &*service.0;
+        inner.cache.remove(&key);
+        let mut slow = Desk::new(inner);
+        slow.load(key).unwrap();
+        let member = AddMember { member: "mia".to_owned(), role: domain::Role::Viewer };
+        run(Intent::Workspace(Command::AddMember(member)));
+        // Where it has been pushed out meanwhile, nothing newer stands in the way of the old state.
+        inner.cache.remove(&key);
+        slow.clear(&FxHashSet::default());
+        let mut next = Desk::new(inner);
+        let workspace = Workspace::of(&next.load(key).unwrap().state).unwrap();
+        assert_eq!(workspace.role("mia"), Some(domain::Role::Viewer));
     }
 }

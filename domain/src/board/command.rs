@@ -8,7 +8,7 @@ use crate::{
     limits::{COLUMNS_MAX, FIELD_NAME_CHARS_MAX, FIELD_OPTIONS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX},
     project::{ProjectRef, Update},
     schema::{self, SAYS_SOMETHING},
-    workspace::{AddMember, RemoveMember, Role},
+    workspace::{AddMember, ChangeMemberRole, RemoveMember},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,16 +101,6 @@ pub struct MoveColumn {
 pub struct RemoveColumn {
     /// The column that takes over its items.
     pub items_to: ColumnId,
-}
-
-/// Lets a member do something else.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ChangeMemberRole {
-    /// The subject.
-    pub member: String,
-    /// What they may do.
-    pub role: Role,
 }
 
 /// Says what a custom field of the board's items is; said again, it replaces what was said. Values that are there

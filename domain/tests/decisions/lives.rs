@@ -7,7 +7,7 @@ use domain::{
     comment::{self, Comment},
     item::{self, Item},
     project::{self, Project},
-    workspace::{self, AddMember, RemoveMember, Role, Workspace},
+    workspace::{self, AddMember, ChangeMemberRole, RemoveMember, Role, Workspace},
 };
 use std::fmt::Debug;
 
@@ -22,6 +22,7 @@ pub(super) fn comment_added() -> comment::Event {
         board_id: board_id(),
         item_id: item_id(),
         external_key: None,
+        author: None,
         body: "yes".into(),
     }
     .into()
@@ -33,6 +34,10 @@ fn add_bob() -> AddMember {
 
 fn remove_bob() -> RemoveMember {
     RemoveMember { member: "bob".into() }
+}
+
+fn change_bob() -> ChangeMemberRole {
+    ChangeMemberRole { member: "bob".into(), role: Role::Admin }
 }
 
 pub(super) fn new_workspace(name: &str) -> workspace::Command {
@@ -67,6 +72,7 @@ fn of_workspaces() -> Vec<(workspace::Command, [&'static str; 3])> {
         (C::Archive, ["not_found", ACCEPTED, ACCEPTED]),
         (C::AddMember(add_bob()), changes),
         (C::RemoveMember(remove_bob()), ["not_found", "not_found", "archived"]),
+        (C::ChangeMemberRole(change_bob()), ["not_found", "not_found", "archived"]),
     ]
 }
 
@@ -95,7 +101,7 @@ fn of_boards() -> Vec<(board::Command, [&'static str; 3])> {
         (C::RemoveColumn(open, board::RemoveColumn { items_to: done }), OLD),
         (C::AddMember(add_bob()), OLD),
         (C::RemoveMember(remove_bob()), LACKS),
-        (C::ChangeMemberRole(board::ChangeMemberRole { member: "bob".into(), role: Role::Admin }), LACKS),
+        (C::ChangeMemberRole(change_bob()), LACKS),
         (C::DefineField(field), OLD),
         (C::RemoveField("f".into()), LACKS),
     ]

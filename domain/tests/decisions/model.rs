@@ -233,7 +233,7 @@ impl Modelled for Workspace {
 
     fn settles(command: &workspace::Command) -> bool {
         use workspace::Command as C;
-        matches!(command, C::Rename(_) | C::Archive | C::AddMember(_))
+        matches!(command, C::Rename(_) | C::Archive | C::AddMember(_) | C::ChangeMemberRole(_))
     }
 }
 

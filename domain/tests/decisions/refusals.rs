@@ -14,18 +14,19 @@ use domain::{
     item::{self, FieldEdit, Item},
     limits,
     project::{self, Project},
-    workspace::{self, AddMember, Role, Workspace},
+    workspace::{self, AddMember, ChangeMemberRole, RemoveMember, Role, Workspace},
 };
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
 /// Every command with the codes of its refusals.
 const TABLE: &[(&str, &[&str])] = &[
-    ("workspace.Create", &["already_exists", "name_empty", "too_long"]),
+    ("workspace.Create", &["already_exists", "name_empty", "too_long", "empty"]),
     ("workspace.Rename", &["not_found", "archived", "name_empty", "too_long"]),
     ("workspace.Archive", &["not_found"]),
     ("workspace.AddMember", &["not_found", "archived", "empty", "too_long", "already_exists", "too_many"]),
-    ("workspace.RemoveMember", &["not_found", "archived"]),
+    ("workspace.RemoveMember", &["not_found", "archived", "last_owner"]),
+    ("workspace.ChangeMemberRole", &["not_found", "archived", "last_owner"]),
     ("project.Create", &["already_exists", "name_empty", "too_long"]),
     ("project.Update", &["not_found", "archived", "name_empty", "too_long"]),
     ("project.Archive", &["not_found"]),
@@ -134,12 +135,22 @@ fn of_workspaces_and_projects(seen: &mut Pairs) {
     let none = nothing::<Workspace>();
     refuse(seen, &none, new_workspace("\u{85} "), "name_empty");
     refuse(seen, &none, new_workspace(&long(limits::NAME_CHARS_MAX)), "too_long");
+    // Its creator becomes its owner, so the subject has to be one that can be a member.
+    refuse(seen, &nothing::<Workspace>().on_behalf_of(" "), new_workspace("acme"), "empty");
     let there = given::<Workspace>([workspace_created()]);
     let rename = |name: &str| W::Rename(workspace::Rename { name: name.into() });
     refuse(seen, &there, rename(""), "name_empty");
     refuse(seen, &there, rename(&long(limits::NAME_CHARS_MAX)), "too_long");
     refuse(seen, &there, W::AddMember(add_member(" ", Role::Member)), "empty");
     refuse(seen, &there, W::AddMember(add_member(&long(limits::NAME_CHARS_MAX), Role::Member)), "too_long");
+    let owner = workspace::MemberAdded { member: "ann".into(), role: Role::Owner };
+    let owned = given::<Workspace>([workspace_created(), owner.into()]);
+    let member = || "ann".to_owned();
+    refuse(seen, &owned, W::RemoveMember(RemoveMember { member: member() }), "last_owner");
+    let change = ChangeMemberRole { member: member(), role: Role::Admin };
+    refuse(seen, &owned, W::ChangeMemberRole(change.clone()), "last_owner");
+    let privileged = owned.privileged();
+    assert_eq!(code_of(&privileged.decided(W::ChangeMemberRole(change))), ACCEPTED);
     let members = crowd().map(|member| workspace::MemberAdded { member, role: Role::Viewer }.into());
     let full = given::<Workspace>([workspace_created()].into_iter().chain(members));
     refuse(seen, &full, W::AddMember(add_member("p0", Role::Admin)), "already_exists");

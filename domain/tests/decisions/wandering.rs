@@ -144,6 +144,7 @@ fn wander(seed: u64, observer: &mut Observer) {
             now_ns: NOW_NS + i64::try_from(step).expect("small") * 1_000_000,
             entropy: dice.roll(),
             imported: dice.below(4) == 0,
+            is_privileged: dice.below(4) == 0,
             ..context()
         };
         let (observer, journal) = (&mut *observer, &mut journal);

@@ -7,7 +7,7 @@ use domain::{
     comment,
     item::{self, FieldEdit, Item},
     project::{self, Project},
-    workspace::{self, AddMember, RemoveMember, Role, Workspace},
+    workspace::{self, AddMember, ChangeMemberRole, RemoveMember, Role, Workspace},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -97,7 +97,7 @@ fn person(dice: &mut Dice) -> String {
 }
 
 fn role(dice: &mut Dice) -> Role {
-    dice.pick(&[Role::Admin, Role::Member, Role::Viewer])
+    dice.pick(&[Role::Owner, Role::Admin, Role::Member, Role::Viewer])
 }
 
 fn column_id(dice: &mut Dice) -> domain::ColumnId {
@@ -157,6 +157,10 @@ fn add_member(dice: &mut Dice) -> AddMember {
     AddMember { member: person(dice), role: role(dice) }
 }
 
+fn change_member_role(dice: &mut Dice) -> ChangeMemberRole {
+    ChangeMemberRole { member: person(dice), role: role(dice) }
+}
+
 fn remove_member(dice: &mut Dice) -> RemoveMember {
     RemoveMember { member: person(dice) }
 }
@@ -171,7 +175,8 @@ pub(super) fn of_workspaces(dice: &mut Dice) -> workspace::Command {
         0 => C::Archive,
         1..=4 => C::Create(workspace::Create { id: None, name: name(dice) }),
         5..=8 => C::Rename(workspace::Rename { name: name(dice) }),
-        9..=14 => C::AddMember(add_member(dice)),
+        9..=12 => C::AddMember(add_member(dice)),
+        13..=15 => C::ChangeMemberRole(change_member_role(dice)),
         _ => C::RemoveMember(remove_member(dice)),
     }
 }
@@ -238,7 +243,7 @@ pub(super) fn of_boards(dice: &mut Dice, world: &World) -> board::Command {
         22..=24 => C::RemoveColumn(column_id(dice), board::RemoveColumn { items_to: column_id(dice) }),
         25..=27 => C::AddMember(add_member(dice)),
         28 | 29 => C::RemoveMember(remove_member(dice)),
-        30..=32 => C::ChangeMemberRole(board::ChangeMemberRole { member: person(dice), role: role(dice) }),
+        30..=32 => C::ChangeMemberRole(change_member_role(dice)),
         33..=37 => {
             let options = dice.some(2, |dice| dice.pick(&["a", "b"]).to_owned());
             C::DefineField(board::DefineField { name: field_name(dice), kind: dice.pick(&kinds), options })
