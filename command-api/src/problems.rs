@@ -32,9 +32,6 @@ pub fn problem(refusal: &Refusal) -> Problem {
         Refusal::TenantMismatch { field } => {
             Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", text).with("field", *field)
         }
-        Refusal::TenantUnsaid => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "tenant_unsaid", text).with("field", "id")
-        }
         Refusal::NoTarget => Problem::invalid_body("id", text),
         Refusal::VersionConflict { stream, expected, current, demand, since } => {
             let status = match demand {

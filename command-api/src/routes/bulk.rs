@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use http_kit::json::parse;
 use http_kit::problem::Problem;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -28,28 +29,30 @@ const COMMANDS: [&str; 7] = [
     "item.delete",
 ];
 
-#[derive(Debug, Deserialize)]
+/// The body.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body<'a> {
+pub(super) struct Bulk<'a> {
     ids: Vec<Uuid>,
     #[serde(default)]
     atomic: bool,
     #[serde(borrow)]
     command: Text<'a>,
     #[serde(borrow)]
+    #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,
 }
 
 pub(super) async fn bulk(State(app): State<AppState>, call: BatchCall) -> Result<Response, Problem> {
     app.blocking(move |service| {
-        let body: Body<'_> = parse(&call.body)?;
+        let body: Bulk<'_> = parse(&call.body)?;
         let batch = body.batch()?;
         envelope::carry_out(service, &batch, &call)
     })
     .await?
 }
 
-impl<'a> Body<'a> {
+impl<'a> Bulk<'a> {
     fn batch(&self) -> Result<BatchBody<'_>, Problem> {
         let command = &*self.command.0;
         if !COMMANDS.contains(&command) {

@@ -64,7 +64,11 @@ pub(super) fn new_workspace(principal: &Principal) -> Result<Option<Uuid>, Refus
     let Tenants::These(tenants) = principal.tenants() else { return Ok(None) };
     match tenants.first() {
         Some(first) if tenants.iter().all(|tenant| tenant == first) => Ok(Some(*first)),
-        Some(_) => Err(Refusal::TenantUnsaid),
+        Some(_) => Err(Refusal::Malformed {
+            field: "id".to_owned(),
+            detail: "id: the token is for several workspaces, so the body must say which of them is new"
+                .to_owned(),
+        }),
         None => Err(Refusal::TenantMismatch { field: "id" }),
     }
 }

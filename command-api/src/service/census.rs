@@ -181,11 +181,12 @@ mod tests {
         let wishes = [vec![a], vec![b, a], vec![a, c], vec![c, b], vec![b], vec![c, b, a]];
         let busy = [(); 3].map(|()| AtomicU64::new(0));
         let index = |column: ColumnId| [a, b, c].iter().position(|one| *one == column).unwrap();
+        let (turns, busy, index) = (&turns, &busy, &index);
         std::thread::scope(|scope| {
             for wish in &wishes {
-                scope.spawn(|| {
+                scope.spawn(move || {
                     for _ in 0..300 {
-                        let mut held = Held::none(&turns);
+                        let mut held = Held::none(turns);
                         // One after the other, as they are found to be needed.
                         wish.iter().for_each(|column| held.take(vec![*column]));
                         for column in wish {

@@ -72,9 +72,6 @@ pub enum Refusal {
         /// The member that names it.
         field: &'static str,
     },
-    /// A workspace is to be created, and the token has several tenants that it could be.
-    #[error("id: the token has several tenants; say which of them the new workspace is")]
-    TenantUnsaid,
     /// The order is about an existing thing and does not say which.
     #[error("the id of what the command is about is missing")]
     NoTarget,
