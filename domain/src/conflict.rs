@@ -82,3 +82,6 @@ pub fn conflicts(wish: Wish<'_>, since: &[DomainEvent]) -> Vec<Conflict> {
     yours::for_each_touch(wish, |touch| found.extend(theirs.conflict(touch)));
     found
 }
+
+#[cfg(test)]
+mod tests;

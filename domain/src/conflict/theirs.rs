@@ -88,7 +88,8 @@ impl<'a> Theirs<'a> {
         };
         let kept: Vec<Value> = values.iter().filter(|value| is_in_the_way(value)).cloned().collect();
         let yours = if adds { serde_json::json!({"add": kept}) } else { serde_json::json!({"remove": kept}) };
-        let is_conflict = !kept.is_empty();
+        // An edit of no values needs a list as well.
+        let is_conflict = !is_list || !kept.is_empty();
         is_conflict.then(|| touched.conflict(facet, yours))
     }
 
