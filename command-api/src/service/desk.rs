@@ -38,6 +38,8 @@ pub(super) struct Desk<'s> {
     pub(super) rests_on: Option<Key>,
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
+    /// Whether only what is in memory may be looked at.
+    is_at_hand: bool,
     /// Held while limited columns are decided about, until the outcome is durable.
     pub(super) census: Option<MutexGuard<'s, Census>>,
     /// What this desk's decisions add to the census.
@@ -53,9 +55,23 @@ impl<'s> Desk<'s> {
             tags: FxHashSet::default(),
             rests_on: None,
             is_atomic: false,
+            is_at_hand: false,
             census: None,
             census_delta: FxHashMap::default(),
         }
+    }
+
+    /// A desk for a thread that must not wait: what is not in memory is [`Refusal::NotAtHand`].
+    pub(super) fn at_hand(inner: &'s Inner) -> Self {
+        let mut desk = Self::new(inner);
+        desk.is_at_hand = true;
+        desk
+    }
+
+    /// Takes an aggregate that is not in memory to be new; the log refuses the commit if it is not.
+    pub(super) fn presume_absent(&mut self, key: Key) {
+        let cached = self.inner.cache.get(&key);
+        self.entries.insert(key, cached.map_or_else(|| Entry::absent(key), Entry::from));
     }
 
     /// Takes the claim of an aggregate if nobody else has it.
@@ -83,6 +99,7 @@ impl<'s> Desk<'s> {
         if !self.entries.contains_key(&key) {
             let entry = match self.inner.cache.get(&key) {
                 Some(cached) => Entry::from(cached),
+                None if self.is_at_hand => return Err(Refusal::NotAtHand),
                 None => self.inner.read(key)?,
             };
             self.entries.insert(key, entry);
@@ -175,7 +192,19 @@ pub(super) struct Parts<'d> {
 }
 
 impl Entry {
-    fn into_cached(self) -> Option<Cached> {
+    /// What has no history.
+    fn absent(key: Key) -> Self {
+        Self {
+            stream: key.stream(),
+            state: State::absent(key.kind),
+            version: None,
+            as_of: Some(Position::ZERO),
+            weight: 0,
+            is_dirty: false,
+        }
+    }
+
+    pub(super) fn into_cached(self) -> Option<Cached> {
         // What does not exist, or is not known to be durable, is not kept.
         let (version, as_of) = (self.version?, self.as_of?);
         Some(Cached { stream: self.stream, state: self.state, version, as_of, weight: self.weight })
@@ -198,15 +227,7 @@ impl From<Cached> for Entry {
 impl Inner {
     /// Folds an aggregate's whole history.
     fn read(&self, key: Key) -> Result<Entry, Refusal> {
-        let stream = key.stream();
-        let mut entry = Entry {
-            state: State::absent(key.kind),
-            version: None,
-            as_of: Some(Position::ZERO),
-            weight: 0,
-            is_dirty: false,
-            stream,
-        };
+        let mut entry = Entry::absent(key);
         if self.store.stream_version(&entry.stream)?.is_none() {
             return Ok(entry);
         }

@@ -6,7 +6,8 @@
 //!                                    └──────────────── evict, again ◀───────────────┘
 //! ```
 //!
-//! Invariant: no answer rests on what is not durable. All calls block; keep them off async workers.
+//! Invariant: no answer rests on what is not durable. All calls block, save for those of `direct`; keep them off async
+//! workers.
 
 mod atomic;
 mod batch;
@@ -16,6 +17,7 @@ mod claims;
 mod conditions;
 mod decide;
 mod desk;
+mod direct;
 mod draft;
 mod entropy;
 mod execute;
