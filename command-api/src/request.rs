@@ -8,17 +8,17 @@ use crate::service::{Conditions, IfMatch, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, header};
-use eventstore::{CommandId, Fingerprint, TraceParent, Version};
+use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
 use http_kit::json::{self, JsonBytes};
 use http_kit::problem::Problem;
+use http_kit::telemetry::trace_context;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// The header that names a command.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Longest `Idempotency-Key`, characters.
 pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
@@ -61,25 +61,20 @@ impl<S: Send + Sync> FromRequest<S> for Call {
 }
 
 impl Call {
-    /// Reads the body; `expectedVersion` (or `baseVersion`) is taken out of it and becomes a condition. No body is
-    /// an empty object.
-    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
-        let members = self.members()?;
-        from_members(members)
-    }
-
-    /// The same, with a member that the path says; where the body says it too, it has to say the same.
-    pub(crate) fn read_with<T: DeserializeOwned>(
+    /// Reads the body with the members that the path says; where the body says one of them too, it has to say the
+    /// same. `expectedVersion` (or `baseVersion`) is taken out and becomes a condition. No body is an empty object.
+    pub(crate) fn read<T: DeserializeOwned>(
         &mut self,
-        member: &'static str,
-        in_path: &str,
+        in_path: &[(&'static str, &str)],
     ) -> Result<T, Problem> {
         let mut members = self.members()?;
-        if let Some(said) = members.insert(member.to_owned(), in_path.into())
-            && !said.as_str().is_some_and(|said| are_same(said, in_path))
-        {
-            let detail = "the body says another one than the path";
-            return Err(problem(&Refusal::Contradiction { field: member, detail }));
+        for &(member, in_path) in in_path {
+            if let Some(said) = members.insert(member.to_owned(), in_path.into())
+                && !said.as_str().is_some_and(|said| are_same(said, in_path))
+            {
+                let detail = "the body says another one than the path";
+                return Err(problem(&Refusal::Contradiction { field: member, detail }));
+            }
         }
         from_members(members)
     }
@@ -101,12 +96,6 @@ impl Call {
         }
         Ok(members)
     }
-
-    /// For requests that say everything in their path.
-    pub(crate) fn read_nothing(&mut self) -> Result<(), Problem> {
-        let Nothing {} = self.read()?;
-        Ok(())
-    }
 }
 
 fn from_members<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, Problem> {
@@ -121,10 +110,6 @@ fn are_same(one: &str, other: &str) -> bool {
     one == other
         || matches!((Uuid::try_parse(one), Uuid::try_parse(other)), (Ok(one), Ok(other)) if one == other)
 }
-
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 /// The permanent name of a command that its sender named.
 pub(crate) fn command_of_key(key: &str) -> CommandId {
@@ -197,25 +182,9 @@ pub(crate) fn origin(headers: &HeaderMap) -> Origin {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     Origin {
         correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
-        traceparent: text(&TRACEPARENT).and_then(traceparent),
+        traceparent: trace_context::of(headers),
         ..Origin::default()
     }
-}
-
-/// `00-<trace id>-<parent id>-<flags>` in hexadecimal (W3C Trace Context).
-fn traceparent(text: &str) -> Option<TraceParent> {
-    let rest = text.strip_prefix("00-")?.as_bytes();
-    // 32, 16 and 2 digits with hyphens between them.
-    if rest.len() != 52 || rest[32] != b'-' || rest[49] != b'-' {
-        return None;
-    }
-    let digits = rest[..32].iter().chain(&rest[33..49]).chain(&rest[50..]);
-    let mut bytes = [0; 25];
-    for (index, digit) in digits.enumerate() {
-        let digit = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
-        bytes[index / 2] = bytes[index / 2] << 4 | digit;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -240,17 +209,6 @@ mod tests {
         assert_eq!(read("\"abc\"").unwrap(), Some(IfMatch::Versions(vec![])));
         for wrong in ["3", "\"3", "", "\"3\" \"4\"", "\"", "W/3"] {
             assert_eq!(read(wrong).unwrap_err().status(), 400, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_traceparent_is_taken_or_passed_over() {
-        let bytes = traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
-        assert_eq!((bytes[0], bytes[15], bytes[16], bytes[24]), (0x0a, 0x9c, 0xb7, 1));
-        for wrong in
-            ["", "00-", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-zz", &"0".repeat(55)]
-        {
-            assert_eq!(traceparent(wrong), None, "{wrong}");
         }
     }
 }
