@@ -1,18 +1,19 @@
 //! The figures: how many commands a second, and how long one takes.
 
+use crate::Bench;
 use crate::bare::Segments;
 use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::load::{Load, Outcome, Plan, Template};
 use crate::machine;
 use crate::requests::{BATCH, PAYLOAD_BYTES, Place};
 use crate::server::Server;
-use crate::Bench;
 use eventstore::{Log, Position};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const EMPTY: &str = "the same requests to the same server with an empty handler";
-const BARE_AND_EMPTY: &str = "pwrite + fdatasync of a frame, plus a request to an empty handler, each at its p50 or p99";
+const BARE_AND_EMPTY: &str =
+    "pwrite + fdatasync of a frame, plus a request to an empty handler, each at its p50 or p99";
 
 /// Bytes of the frame of an item's creation, nearly: what the bare write writes.
 const FRAME_BYTES: usize = 768;
@@ -111,7 +112,10 @@ fn throughput(
     let median = |values: &[f64]| (quantile(values, 0.5) * 100.0).round() / 100.0;
     eprintln!(
         "  per request: server {:.1} µs of processor, load generator {:.1}; empty handler {:.1} and {:.1}",
-        median(&costs.server), median(&costs.load), median(&ceilings.server), median(&ceilings.load)
+        median(&costs.server),
+        median(&costs.load),
+        median(&ceilings.server),
+        median(&ceilings.load)
     );
     let figure = Figure::new(name, "events/s", runs).ceiling_is(EMPTY).goals(goals);
     bench.print(
@@ -162,8 +166,7 @@ fn latencies(bench: &mut Bench, sides: &mut Sides, scratch: &Path) {
         sides.commands += outcome.answered;
         our.push(outcome.latencies);
     }
-    for (label, part, goals) in
-        [("p50", 0.5, &[Goal::AboveCeilingAtMost(60.0)][..]), ("p99", 0.99, &[][..])]
+    for (label, part, goals) in [("p50", 0.5, &[Goal::AboveCeilingAtMost(60.0)][..]), ("p99", 0.99, &[][..])]
     {
         let of = |value| Run { value, ..Run::default() };
         let bare: Vec<f64> = written.iter().map(|all| quantile(all, part)).collect();
@@ -172,7 +175,8 @@ fn latencies(bench: &mut Bench, sides: &mut Sides, scratch: &Path) {
             ours: our.iter().map(|all| of(quantile(all, part))).collect(),
             ceiling: bare.iter().zip(&null).map(|(bare, null)| of(bare + null)).collect(),
         };
-        let figure = Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(BARE_AND_EMPTY).goals(goals);
+        let figure =
+            Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(BARE_AND_EMPTY).goals(goals);
         bench.print(figure.with("bare_us", quantile(&bare, 0.5)).with("empty_us", quantile(&null, 0.5)));
     }
 }

@@ -23,7 +23,8 @@ pub(crate) const NUMBER: &str = "################";
 impl Template {
     /// A `POST` of a JSON body; every [`NUMBER`] in key and body becomes one of its own.
     pub(crate) fn post(path: &str, token: Option<&str>, key: Option<&str>, body: &str) -> Self {
-        let mut text = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
+        let mut text =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
         if let Some(token) = token {
             text.push_str(&format!("authorization: Bearer {token}\r\n"));
         }

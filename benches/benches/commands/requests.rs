@@ -22,7 +22,8 @@ impl Place {
         let workspace = text(&server.post("/api/v1/workspaces", &json!({"name": "Acme"})), "id");
         let project = json!({"workspaceId": workspace, "name": "Rocket"});
         let project = text(&server.post("/api/v1/projects", &project), "id");
-        let board = text(&server.post("/api/v1/boards", &json!({"projectId": project, "name": "Board"})), "id");
+        let board =
+            text(&server.post("/api/v1/boards", &json!({"projectId": project, "name": "Board"})), "id");
         let column = server.post(&format!("/api/v1/boards/{board}/columns"), &json!({"name": "todo"}));
         Self { board, column: text(&column, "columnId") }
     }
@@ -39,7 +40,8 @@ impl Place {
 
     /// A batch of commands that each create an item.
     pub(crate) fn creates(&self, token: Option<&str>) -> Template {
-        let command = json!({"command": "item.create", "idempotencyKey": format!("key-{NUMBER}"), "data": self.item()});
+        let command =
+            json!({"command": "item.create", "idempotencyKey": format!("key-{NUMBER}"), "data": self.item()});
         let commands: Vec<Value> = (0..BATCH).map(|_| command.clone()).collect();
         Template::post("/api/v1/batch", token, None, &json!({"commands": commands}).to_string())
     }

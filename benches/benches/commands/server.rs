@@ -129,13 +129,17 @@ fn ask(address: SocketAddr, token: Option<&str>, method: &str, path: &str, body:
 /// The ceiling: the frame and the server of every service of ours around a handler that takes in the body and answers
 /// as a command is answered. Runs until it is told to stop.
 pub(crate) fn serve_empty(address: &str) {
-    const ANSWER: &str = r#"{"id":"0197a3c0-0000-7000-8000-000000000000","version":0,"position":1,"status":"applied"}"#;
+    const ANSWER: &str =
+        r#"{"id":"0197a3c0-0000-7000-8000-000000000000","version":0,"position":1,"status":"applied"}"#;
     let handler = post(async |JsonBytes(body): JsonBytes| {
         std::hint::black_box(&body);
         let headers = [
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (header::ETAG, HeaderValue::from_static("\"0\"")),
-            (header::LOCATION, HeaderValue::from_static("/api/v1/items/0197a3c0-0000-7000-8000-000000000000")),
+            (
+                header::LOCATION,
+                HeaderValue::from_static("/api/v1/items/0197a3c0-0000-7000-8000-000000000000"),
+            ),
             (SUNDAY_POSITION, HeaderValue::from(1_u64)),
         ];
         (StatusCode::CREATED, headers, ANSWER)

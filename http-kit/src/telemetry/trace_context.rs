@@ -44,7 +44,8 @@ pub fn read(text: &str) -> Option<TraceParent> {
         bytes[index / 2] = bytes[index / 2] << 4 | value;
     }
     // Ids of zeros are forbidden: they mean that there is no trace.
-    (bytes[..16].iter().any(|byte| *byte != 0) && bytes[16..24].iter().any(|byte| *byte != 0)).then_some(bytes)
+    (bytes[..16].iter().any(|byte| *byte != 0) && bytes[16..24].iter().any(|byte| *byte != 0))
+        .then_some(bytes)
 }
 
 /// Writes the header's value.
