@@ -206,7 +206,7 @@ impl Envelope<'_> {
             text => Ok(text.as_ref().map(|text| text.0.clone().into_owned())),
         };
         let command = match &self.idempotency_key {
-            Some(Text(key)) if is_key(key) => command_of_key(key),
+            Some(Text(key)) if is_key(key) => command_of_key(&origin.principal, key),
             Some(_) => return Err(malformed("idempotencyKey", "1 to 255 visible ASCII characters")),
             None => command_id(),
         };
@@ -255,7 +255,8 @@ impl Envelope<'_> {
     }
 }
 
-fn timestamp(text: &str) -> Option<Timestamp> {
+/// A time as RFC 3339 says, if the log can keep it.
+pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(at.unix_timestamp_nanos()).ok().map(Timestamp::new)
 }

@@ -12,12 +12,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
+mod caller;
 mod envelope;
 mod problems;
 mod request;
 mod routes;
 pub mod service;
 mod state;
+mod streams;
 
 pub use problems::problem;
 pub use routes::router;

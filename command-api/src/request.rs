@@ -7,9 +7,10 @@ use crate::problems::problem;
 use crate::service::{Conditions, IfMatch, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, header};
 use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
+use http_kit::auth::Principal;
 use http_kit::json::{self, JsonBytes};
 use http_kit::problem::Problem;
 use http_kit::telemetry::trace_context;
@@ -22,10 +23,6 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 /// Longest `Idempotency-Key`, characters.
 pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
-
-/// The tenant and the principal that commands are named under, until there is authentication.
-const TENANT: &[u8] = b"";
-const PRINCIPAL: &[u8] = b"local";
 
 /// A request to change something.
 #[derive(Debug)]
@@ -47,11 +44,11 @@ impl<S: Send + Sync> FromRequest<S> for Call {
             if_none_match: if_none_match(headers)?,
             expected_version: None,
         };
+        let origin = origin(headers, request.extensions());
         let command = match key(headers)? {
-            Some(key) => command_of_key(key),
+            Some(key) => command_of_key(&origin.principal, key),
             None => command_id(),
         };
-        let origin = origin(headers);
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
@@ -111,9 +108,9 @@ fn are_same(one: &str, other: &str) -> bool {
         || matches!((Uuid::try_parse(one), Uuid::try_parse(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The permanent name of a command that its sender named.
-pub(crate) fn command_of_key(key: &str) -> CommandId {
-    CommandId::derive(&[TENANT, PRINCIPAL, key.as_bytes()])
+/// The permanent name of a command that its sender named: nobody's key is ever another's.
+pub(crate) fn command_of_key(principal: &Principal, key: &str) -> CommandId {
+    CommandId::derive(&[&principal.tenant_key(), principal.subject().as_bytes(), key.as_bytes()])
 }
 
 /// Whether a text can be an idempotency key.
@@ -121,7 +118,8 @@ pub(crate) fn is_key(text: &str) -> bool {
     (1..=IDEMPOTENCY_KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+/// The `Idempotency-Key`.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = single(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     if is_key(value) {
         return Ok(Some(value));
@@ -143,7 +141,8 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
         .map_err(|_| Problem::invalid_header(name.as_str(), format!("{name}: visible ASCII characters only")))
 }
 
-fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
+/// The `If-Match`.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     let Some(text) = single(headers, &header::IF_MATCH)? else { return Ok(None) };
     if text == "*" {
         return Ok(Some(IfMatch::Any));
@@ -167,7 +166,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     Ok(Some(IfMatch::Versions(versions)))
 }
 
-fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
+/// Whether there is an `If-None-Match: *`.
+pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
     match single(headers, &header::IF_NONE_MATCH)? {
         None => Ok(false),
         Some("*") => Ok(true),
@@ -177,10 +177,11 @@ fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
-/// Who asks, as far as headers say.
-pub(crate) fn origin(headers: &HeaderMap) -> Origin {
+/// Who asks and how, as far as the token and the headers say.
+pub(crate) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     Origin {
+        principal: extensions.get::<Principal>().cloned().unwrap_or_else(Principal::local),
         correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
         traceparent: trace_context::of(headers),
         ..Origin::default()

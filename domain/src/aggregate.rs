@@ -24,11 +24,19 @@ pub struct Context {
     pub occurred_at_ns: Option<i64>,
     /// Whether this is history from elsewhere: taken as it is, such as items without a title.
     pub imported: bool,
+    /// Whether the subject acts with an operator's rights, whatever its role: the scope `admin`.
+    pub is_privileged: bool,
     /// Random bits, fresh for each command. The same bits and times give the same events.
     pub entropy: u64,
 }
 
 impl Context {
+    /// Whose deed it counts as: `onBehalfOf ?? actor`.
+    #[must_use]
+    pub fn person(&self) -> &str {
+        self.on_behalf_of.as_deref().unwrap_or(&self.actor)
+    }
+
     /// The business time: when it happened, or else when the command arrived; nanoseconds.
     #[must_use]
     pub fn time_ns(&self) -> i64 {
@@ -60,6 +68,11 @@ fn scramble(seed: u64) -> u64 {
 pub trait Aggregate: Default {
     /// The category of its streams: `<category>-<uuid>`.
     const CATEGORY: &'static str;
+    /// The version of the state's shape and meaning, for states that are kept in snapshots. To be raised with every
+    /// change to the fields of the state (their order and types included) or to what `apply` makes of an event: a
+    /// snapshot does not describe itself, so an old one would be taken for something that it is not. Snapshots of
+    /// another version are passed over, and the history is folded instead.
+    const STATE_VERSION: u32;
     /// What names it.
     type Id: Copy;
     /// What can be asked of it.
@@ -132,6 +145,7 @@ mod tests {
             now_ns: 1_700_000_000_000_000_000,
             occurred_at_ns: None,
             imported: false,
+            is_privileged: false,
             entropy: 7,
         };
         assert_ne!(context.fresh_id(0), context.fresh_id(1));

@@ -36,6 +36,7 @@ mod digest;
 mod engine;
 mod error;
 mod event;
+mod figures;
 mod flush;
 mod follow;
 pub mod format;
@@ -71,7 +72,8 @@ pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, Prepar
 pub use commits::Commits;
 pub use engine::Engine;
 pub use error::{AppendError, CommitError, Damage, IndexError, OpenError, ReadError};
-pub use event::{ContentType, Metadata, NewEvent, TraceParent};
+pub use event::{ContentType, EventRef, Metadata, NewEvent, TraceParent};
+pub use figures::Figures;
 pub use flush::Flush;
 pub use format::event::EventView;
 pub use format::metadata::MetadataView;

@@ -4,7 +4,7 @@ use crate::envelope::{self, BatchBody, COMMANDS_MAX};
 use crate::request::origin;
 use crate::state::AppState;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::Response;
 use http_kit::json::{JsonBytes, parse};
 use http_kit::problem::Problem;
@@ -12,9 +12,10 @@ use http_kit::problem::Problem;
 pub(super) async fn batch(
     State(app): State<AppState>,
     headers: HeaderMap,
+    extensions: Extensions,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let origin = origin(&headers);
+    let origin = origin(&headers, &extensions);
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
         let batch: BatchBody<'_> = parse(&body)?;

@@ -33,7 +33,8 @@ pub fn router(state: AppState) -> Router {
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
+        .merge(crate::streams::routes());
     app.frame(Router::new().nest("/api/v1", api.with_state(state)))
 }
 

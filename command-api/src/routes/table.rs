@@ -24,6 +24,8 @@ fn operations() -> Vec<Operation> {
             .reads(|_: Nothing| Intent::Workspace(Workspace::Archive)),
         post("/workspaces/{id}/members", "workspace.add_member")
             .reads(|data| Intent::Workspace(Workspace::AddMember(data))),
+        patch("/workspaces/{id}/members/{member}", "workspace.change_member_role")
+            .reads(|data| Intent::Workspace(Workspace::ChangeMemberRole(data))),
         delete("/workspaces/{id}/members/{member}", "workspace.remove_member")
             .reads(|data| Intent::Workspace(Workspace::RemoveMember(data))),
         //

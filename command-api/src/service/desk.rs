@@ -22,8 +22,12 @@ pub(super) struct Entry {
     /// The state holds every event of the stream before this position; unknown while commits are pending.
     pub(super) as_of: Option<Position>,
     pub(super) weight: usize,
+    /// How many of its events the newest snapshot holds that is known of.
+    kept: u64,
     /// Changed on this desk.
     pub(super) is_dirty: bool,
+    /// It came from the cache.
+    is_cached: bool,
 }
 
 /// The states under consideration.
@@ -35,11 +39,13 @@ pub(super) struct Desk<'s> {
     /// Tags that were used before: the same few stand on most events.
     tags: FxHashSet<Tag>,
     /// What the last decision rested on besides its target.
-    pub(super) rests_on: Option<Key>,
+    pub(super) rests_on: Vec<Key>,
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
     /// Whether only what is in memory may be looked at.
     is_at_hand: bool,
+    /// States that the cache had; counted in one go, because the counter is everybody's.
+    hits: u64,
     /// Held while limited columns are decided about, until the outcome is durable.
     pub(super) census: Option<MutexGuard<'s, Census>>,
     /// What this desk's decisions add to the census.
@@ -53,9 +59,10 @@ impl<'s> Desk<'s> {
             entries: FxHashMap::default(),
             claims: FxHashSet::default(),
             tags: FxHashSet::default(),
-            rests_on: None,
+            rests_on: Vec::new(),
             is_atomic: false,
             is_at_hand: false,
+            hits: 0,
             census: None,
             census_delta: FxHashMap::default(),
         }
@@ -98,9 +105,15 @@ impl<'s> Desk<'s> {
         // Looked up twice, because a borrow that is returned early would last to the end.
         if !self.entries.contains_key(&key) {
             let entry = match self.inner.cache.get(&key) {
-                Some(cached) => Entry::from(cached),
+                Some(cached) => {
+                    self.hits += 1;
+                    Entry::from(cached)
+                }
                 None if self.is_at_hand => return Err(Refusal::NotAtHand),
-                None => self.inner.read(key)?,
+                None => {
+                    self.inner.counters.cache_misses.add(1);
+                    self.inner.read(key)?
+                }
             };
             self.entries.insert(key, entry);
         }
@@ -109,8 +122,8 @@ impl<'s> Desk<'s> {
 
     /// Whether the states that the last decision rested on are durable and still the newest ones.
     pub(super) fn is_current(&self, target: Key) -> Result<bool, Refusal> {
-        for key in [Some(target), self.rests_on].into_iter().flatten() {
-            let Some(entry) = self.entries.get(&key) else { continue };
+        for key in std::iter::once(&target).chain(&self.rests_on) {
+            let Some(entry) = self.entries.get(key) else { continue };
             if entry.is_dirty || self.inner.store.stream_version(&entry.stream)? != entry.version {
                 return Ok(false);
             }
@@ -151,8 +164,8 @@ impl<'s> Desk<'s> {
         for (key, entry) in self.entries.drain() {
             if failed.contains(&key) {
                 self.inner.cache.remove(&key);
-            } else if let Some(cached) = entry.into_cached() {
-                self.inner.cache.put(key, cached);
+            } else if entry.is_dirty || !entry.is_cached {
+                self.inner.keep(key, entry);
             }
         }
         for key in failed {
@@ -167,11 +180,11 @@ impl<'s> Desk<'s> {
             self.inner.cache.remove(&key);
         }
         self.census_delta.clear();
-        self.rests_on = None;
+        self.rests_on.clear();
     }
 
     fn release(&mut self) {
-        self.rests_on = None;
+        self.rests_on.clear();
         for key in self.claims.drain() {
             self.inner.claims.release(&key);
         }
@@ -180,6 +193,7 @@ impl<'s> Desk<'s> {
 
 impl Drop for Desk<'_> {
     fn drop(&mut self) {
+        self.inner.counters.cache_hits.add(self.hits);
         self.release();
     }
 }
@@ -200,14 +214,17 @@ impl Entry {
             version: None,
             as_of: Some(Position::ZERO),
             weight: 0,
+            kept: 0,
             is_dirty: false,
+            is_cached: false,
         }
     }
 
     pub(super) fn into_cached(self) -> Option<Cached> {
         // What does not exist, or is not known to be durable, is not kept.
         let (version, as_of) = (self.version?, self.as_of?);
-        Some(Cached { stream: self.stream, state: self.state, version, as_of, weight: self.weight })
+        let Self { stream, state, weight, kept, .. } = self;
+        Some(Cached { stream, state, version, as_of, weight, kept })
     }
 }
 
@@ -219,23 +236,53 @@ impl From<Cached> for Entry {
             version: Some(cached.version),
             as_of: Some(cached.as_of),
             weight: cached.weight,
+            kept: cached.kept,
             is_dirty: false,
+            is_cached: true,
         }
     }
 }
 
 impl Inner {
-    /// Folds an aggregate's whole history.
+    /// Hands a state to the cache. Nothing guards what roles are read from, so the cache must not go back to what was
+    /// read before somebody else's commit: whoever did not write looks whether it is still the newest afterwards.
+    fn keep(&self, key: Key, entry: Entry) {
+        let was_read = !entry.is_dirty;
+        let Some(cached) = entry.into_cached() else { return };
+        let (stream, version) = (cached.stream.clone(), cached.version);
+        self.put(key, cached);
+        if was_read && !self.store.stream_version(&stream).is_ok_and(|newest| newest == Some(version)) {
+            self.cache.remove(&key);
+        }
+    }
+
+    /// An aggregate's state: its newest snapshot and the events since, or its whole history.
     fn read(&self, key: Key) -> Result<Entry, Refusal> {
         let mut entry = Entry::absent(key);
         if self.store.stream_version(&entry.stream)?.is_none() {
             return Ok(entry);
         }
-        for event in self.store.read_stream(&entry.stream, Version::ZERO, Direction::Forward, usize::MAX)? {
+        let newest = self.keeper.as_ref().and_then(|keeper| keeper.newest(&self.store, key, &entry.stream));
+        let snapshot = newest.map(|(version, weight, state)| {
+            self.counters.snapshots_loaded.add(1);
+            entry.kept = version.get() + 1;
+            (entry.weight, entry.state) = (weight, state);
+            version
+        });
+        // With the snapshot's last event, because that one tells the position.
+        let from = snapshot.unwrap_or(Version::ZERO);
+        let events = self.store.read_stream(&entry.stream, from, Direction::Forward, usize::MAX)?;
+        self.counters.events_read.add(events.len() as u64);
+        for event in events {
             let view = event.get().ok_or_else(|| Refusal::Fault("an event cannot be read".to_owned()))?;
             let fault = |reason: &str| {
                 Refusal::Fault(format!("{} at position {}: {reason}", view.event_type(), view.position()))
             };
+            entry.version = Some(view.version());
+            entry.as_of = Some(view.position().plus(1));
+            if snapshot.is_some_and(|snapshot| view.version() <= snapshot) {
+                continue;
+            }
             let decoded = codec::decode(view.event_type(), view.schema_version(), view.payload())
                 .map_err(|error| fault(&error.to_string()))?;
             // A decision must not be taken on half of the truth.
@@ -245,8 +292,6 @@ impl Inner {
             if !entry.state.fold(&event) {
                 return Err(fault("it does not belong into this stream"));
             }
-            entry.version = Some(view.version());
-            entry.as_of = Some(view.position().plus(1));
             entry.weight += view.payload().len();
         }
         Ok(entry)

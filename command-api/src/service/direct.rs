@@ -18,6 +18,7 @@ use eventstore::{AppendError, CommitBuilder, Outcome, Pending, PreparedCommit, R
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 /// The claim of an aggregate, given back when it is dropped.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ struct Expected {
     outcome: Outcome,
     /// The target as it is then, where it is changed.
     entry: Option<Entry>,
+    /// When it was handed to the log.
+    asked: Instant,
 }
 
 /// An order that has been decided.
@@ -75,7 +78,7 @@ impl CommandService {
         draft.add_to(&mut commit, true);
         let commit = commit.prepare().ok()?;
         let entry = desk.entries.remove(&key).filter(|entry| entry.is_dirty);
-        Some(Decided { commit, expected: Expected { claim, version, outcome, entry } })
+        Some(Decided { commit, expected: Expected { claim, version, outcome, entry, asked: Instant::now() } })
     }
 }
 
@@ -99,8 +102,10 @@ impl Decided {
 impl Expected {
     /// What became of the order: the cache learns it, then the claim is given back.
     fn meet(self, answer: Result<Receipt, AppendError>) -> Option<Result<Done, Refusal>> {
-        let Self { claim, version, outcome, entry } = self;
+        let Self { claim, version, outcome, entry, asked } = self;
         let (inner, key) = (&*claim.service.0, claim.key);
+        inner.counters.appended(asked.elapsed());
+        inner.counters.at_once.add(1);
         let receipt = match answer.map_err(Refusal::from) {
             Ok(receipt) if !receipt.duplicate => receipt,
             // The first answer, or a decision on newer states, is found by whoever begins anew.
@@ -116,7 +121,7 @@ impl Expected {
         if let Some(mut entry) = entry {
             entry.as_of = Some(receipt.next);
             if let Some(cached) = entry.into_cached() {
-                inner.cache.put(key, cached);
+                inner.put(key, cached);
             }
         }
         Some(Ok(Done { key, version, position: receipt.next, outcome, duplicate: false }))

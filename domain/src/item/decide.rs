@@ -23,6 +23,7 @@ use crate::{
 
 impl Aggregate for Item {
     const CATEGORY: &'static str = ItemId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = ItemId;
     type Command = Command;
     type Event = Event;
