@@ -4,6 +4,7 @@
 
 use crate::answer;
 use crate::problems::problem;
+use crate::registry::Registry;
 use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
 use crate::streams::Streams;
@@ -21,6 +22,7 @@ const REQUESTS_MAX: usize = 256;
 pub struct AppState {
     service: CommandService,
     streams: Streams,
+    registry: Registry,
     places: Arc<Semaphore>,
 }
 
@@ -28,14 +30,21 @@ impl AppState {
     /// Handlers for this service.
     #[must_use]
     pub fn new(service: CommandService) -> Self {
-        let streams = Streams::new(service.store().clone());
-        Self { service, streams, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+        let registry = Registry::new(service.store().clone());
+        let streams = Streams::new(service.store().clone(), registry.clone());
+        Self { service, streams, registry, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
     }
 
     /// The service itself.
     #[must_use]
     pub fn service(&self) -> &CommandService {
         &self.service
+    }
+
+    /// The schemas of events.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Streams outside the domain.
