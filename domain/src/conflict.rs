@@ -9,7 +9,7 @@
 //! | any | archive or delete the whole, unless it is there again | events about other parts |
 //! | delete, archive | say anything, unless the whole has just that end | |
 //! | create | say anything: there is something already | |
-//! | set a title, name, description, body | set the same one to another text | the same text |
+//! | set a title, name, description, due date, body | set the same one to another text | the same text |
 //! | set a custom field | change the same field in whatever way | the same value |
 //! | add to or remove from a list field | did the opposite with the same value, or set the field to what is no list | other values of the list, the same with the same value |
 //! | assign, unassign | did the opposite with the same person | other people |
@@ -63,6 +63,8 @@ pub enum Wish<'a> {
     Board(&'a board::Command),
     /// About an item.
     Item(&'a item::Command),
+    /// Something else is to be said of an item.
+    Update(&'a item::Update),
     /// An item is to be in a column; beside it the one that it is in now, where that is known.
     Move(&'a item::Move, Option<ColumnId>),
     /// About a comment.

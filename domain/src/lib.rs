@@ -23,6 +23,7 @@ pub mod change;
 pub mod codec;
 pub mod comment;
 pub mod conflict;
+pub mod date;
 pub mod error;
 mod event;
 pub mod ids;
@@ -39,6 +40,7 @@ pub mod workspace;
 pub use aggregate::{Aggregate, Context, Life};
 pub use change::{Change, Changes};
 pub use codec::{CodecError, Decoded, Encoded};
+pub use date::Date;
 pub use error::{DomainError, Kind, Thing};
 pub use event::DomainEvent;
 pub use ids::{

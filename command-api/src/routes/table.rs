@@ -119,13 +119,13 @@ fn boards() -> Vec<Operation> {
 
 fn items() -> Vec<Operation> {
     vec![
-        post("/items", "item.create", "Creates an item.")
-            .reads(Intent::CreateItem)
-            .creates()
-            .refuses(422, &["title_empty", "no_such_column", "no_columns", "wip_limit_reached", "too_deep"]),
+        post("/items", "item.create", "Creates an item.").reads(Intent::CreateItem).creates().refuses(
+            422,
+            &["title_empty", "no_such_column", "no_columns", "wip_limit_reached", "too_deep", "field_type"],
+        ),
         patch("/items/{id}", "item.update", "Changes what is said of an item.")
-            .reads(|data| Intent::Item(Item::Update(data)))
-            .refuses(422, &["title_empty", "not_a_list", "too_deep"]),
+            .reads(Intent::UpdateItem)
+            .refuses(422, &["title_empty", "not_a_list", "too_deep", "field_type"]),
         delete("/items/{id}", "item.delete", "Takes an item away, for good.")
             .reads(|_: Nothing| Intent::Item(Item::Delete)),
         post("/items/{id}/move", "item.move", "Puts an item into a column, and to a place in it.")

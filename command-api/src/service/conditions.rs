@@ -135,6 +135,7 @@ fn wish<'a>(intent: &'a Intent, state: &State) -> Wish<'a> {
             };
             Wish::Move(to, from)
         }
+        Intent::UpdateItem(update) => Wish::Update(update),
         Intent::Item(command) => Wish::Item(command),
         Intent::Comment(command) => Wish::Comment(command),
     }

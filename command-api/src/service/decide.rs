@@ -10,7 +10,7 @@ use super::draft::{Draft, Pen, other_kind, part_id};
 use super::key::{Held, Key, Kind};
 use super::order::{Intent, Order};
 use super::refusal::Refusal;
-use domain::board::{Board, Placement};
+use domain::board::{Board, FieldTypes, Placement};
 use domain::item::Item;
 use domain::project::Project;
 use domain::workspace::Workspace;
@@ -149,6 +149,7 @@ impl Desk<'_> {
                     id,
                     create.external_key.as_deref().map(|name| ItemId::derive(workspace, name).uuid()),
                 )?;
+                let types = self.field_types(placement.board_id(), create.fields.keys())?;
                 let create = item::Create {
                     id: create.id,
                     board_id: create.board_id,
@@ -157,16 +158,29 @@ impl Desk<'_> {
                     description: create.description,
                     external_key: create.external_key,
                     assignees: create.assignees,
+                    due_date: create.due_date,
                     fields: create.fields,
                     rank: create.rank,
                 };
                 self.write::<Item>(
                     key,
                     ItemId::new(id),
-                    item::Command::Create(create, placement),
+                    item::Command::Create(create, placement, types),
                     pen,
                     permit,
                     guards,
+                )
+            }
+            Intent::UpdateItem(update) => {
+                let board = self.board_of(key)?;
+                let types = self.field_types(board, update.fields.keys())?;
+                self.write::<Item>(
+                    key,
+                    ItemId::new(id),
+                    item::Command::Update(update, types),
+                    pen,
+                    permit,
+                    vec![],
                 )
             }
             Intent::MoveItem(to) => {
@@ -224,6 +238,23 @@ impl Desk<'_> {
         self.rests_on.push(key);
         let entry = self.load(key)?;
         Board::of(&entry.state).map(look).ok_or_else(other_kind)
+    }
+
+    /// The board of an item that is there.
+    fn board_of(&mut self, item: Key) -> Result<BoardId, Refusal> {
+        let entry = self.load(item)?;
+        let state = Item::of(&entry.state).ok_or_else(other_kind)?;
+        Ok(state.reference(ItemId::new(item.id))?.board_id())
+    }
+
+    /// Proof of what a board says of fields. It needs no guard: what is said later does not touch what was set
+    /// before, so a value may come just after the definition that it raced with, as if it had come just before.
+    fn field_types<'n>(
+        &mut self,
+        board: BoardId,
+        names: impl Iterator<Item = &'n String>,
+    ) -> Result<FieldTypes, Refusal> {
+        Ok(self.board(board, |known| known.field_types(board, names.map(String::as_str)))??)
     }
 
     /// Proof that an item may be put into a column, and the guards that keep it true.

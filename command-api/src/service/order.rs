@@ -10,7 +10,7 @@ use domain::limits::{
 };
 use domain::schema::{self, SAYS_SOMETHING};
 use domain::{
-    BoardId, ColumnId, CommentId, ItemId, ProjectId, Rank, WorkspaceId, board, comment, item, project,
+    BoardId, ColumnId, CommentId, Date, ItemId, ProjectId, Rank, WorkspaceId, board, comment, item, project,
     workspace,
 };
 use eventstore::{CommandId, Fingerprint, Timestamp, TraceParent, Version};
@@ -104,7 +104,9 @@ pub struct CreateItem {
     #[serde(default)]
     #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
-    /// Its custom fields.
+    /// The day on which it is due.
+    pub due_date: Option<Date>,
+    /// Its custom fields. Those that the board defines hold what it says, others any JSON.
     #[serde(default)]
     #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, Value>,
@@ -147,6 +149,8 @@ pub enum Intent {
     Board(board::Command),
     /// An item is to be.
     CreateItem(CreateItem),
+    /// An item is to be said differently.
+    UpdateItem(item::Update),
     /// An item is to be in a column.
     MoveItem(item::Move),
     /// Anything else about an item.
@@ -165,7 +169,7 @@ impl Intent {
             Self::CreateWorkspace(_) | Self::Workspace(_) => Kind::Workspace,
             Self::CreateProject(_) | Self::Project(_) => Kind::Project,
             Self::CreateBoard(_) | Self::Board(_) => Kind::Board,
-            Self::CreateItem(_) | Self::MoveItem(_) | Self::Item(_) => Kind::Item,
+            Self::CreateItem(_) | Self::UpdateItem(_) | Self::MoveItem(_) | Self::Item(_) => Kind::Item,
             Self::AddComment(_) | Self::Comment(_) => Kind::Comment,
         }
     }
@@ -318,6 +322,7 @@ impl Order {
             Intent::Workspace(_)
             | Intent::Project(_)
             | Intent::Board(_)
+            | Intent::UpdateItem(_)
             | Intent::MoveItem(_)
             | Intent::Item(_)
             | Intent::Comment(_) => said,
@@ -336,6 +341,7 @@ impl Order {
             Intent::Workspace(_)
             | Intent::Project(_)
             | Intent::Board(_)
+            | Intent::UpdateItem(_)
             | Intent::MoveItem(_)
             | Intent::Item(_)
             | Intent::Comment(_) => None,

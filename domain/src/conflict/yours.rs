@@ -14,6 +14,7 @@ pub(super) fn for_each_touch<'a>(wish: Wish<'a>, mut give: impl FnMut(Touch<'a>)
         Wish::Project(command) => of_project(command, give),
         Wish::Board(command) => of_board(command, give),
         Wish::Item(command) => of_item(command, give),
+        Wish::Update(update) => of_update(update, give),
         Wish::Move(to, from) => of_move(to, from, give),
         Wish::Comment(command) => of_comment(command, give),
     }
@@ -110,7 +111,7 @@ fn of_item<'a>(command: &'a item::Command, give: &mut dyn FnMut(Touch<'a>)) {
         C::Create(..) => return end("created", give),
         C::Delete => return end(DELETED, give),
         C::Move(to, _) => return of_move(to, None, give),
-        C::Update(update) => of_update(update, give),
+        C::Update(update, _) => return of_update(update, give),
         C::Rank(to) => {
             let item::SetRank { rank, after, before } = to;
             let wanted = rank.as_ref().map_or_else(|| neighbours(after, before), json);
@@ -150,12 +151,15 @@ fn of_item<'a>(command: &'a item::Command, give: &mut dyn FnMut(Touch<'a>)) {
 }
 
 fn of_update<'a>(update: &'a item::Update, give: &mut dyn FnMut(Touch<'a>)) {
-    let item::Update { title, description, fields } = update;
+    let item::Update { title, description, fields, due_date } = update;
     if let Some(title) = title {
         give(Touch::Set(Facet::Title, title.as_str().into()));
     }
     if let Some(description) = description {
         give(Touch::Set(Facet::Description, description.as_deref().into()));
+    }
+    if let Some(due_date) = due_date {
+        give(Touch::Set(Facet::DueDate, json(due_date)));
     }
     for (name, edit) in fields {
         give(match edit {
@@ -164,6 +168,7 @@ fn of_update<'a>(update: &'a item::Update, give: &mut dyn FnMut(Touch<'a>)) {
             item::FieldEdit::Remove(values) => Touch::Remove(name, values),
         });
     }
+    present(give);
 }
 
 fn of_move<'a>(to: &'a item::Move, from: Option<ColumnId>, give: &mut dyn FnMut(Touch<'a>)) {
