@@ -7,23 +7,29 @@ use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::Response;
 use http_kit::json::{JsonBytes, parse};
+use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 
 pub(super) async fn batch(
     State(app): State<AppState>,
     headers: HeaderMap,
     extensions: Extensions,
+    meter: Meter,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let origin = origin(&headers, &extensions);
+    let place = app.enter(&origin.principal).await?;
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
+        let _place = place;
         let batch: BatchBody<'_> = parse(&body)?;
         if batch.commands.len() > COMMANDS_MAX {
             let detail = format!("{} commands, at most {COMMANDS_MAX} are allowed", batch.commands.len());
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
                 .with("field", "commands"));
         }
+        // The request itself has been one of them.
+        meter.charge(batch.commands.len().saturating_sub(1))?;
         if batch.atomic {
             envelope::atomic(service, &batch, &origin)
         } else {

@@ -24,8 +24,10 @@ use eventstore::{
 };
 use http_kit::auth::{Principal, Scope, Tenants};
 use http_kit::json::parse;
+use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// What is asked for.
@@ -38,6 +40,9 @@ pub(super) struct Append {
     pub(super) key: Option<String>,
     pub(super) origin: Origin,
     pub(super) principal: Principal,
+    pub(super) meter: Meter,
+    /// Whether its events were charged: that happens once, however often it is begun.
+    pub(super) is_charged: AtomicBool,
 }
 
 /// Why no commit is on its way.
@@ -104,6 +109,10 @@ impl Append {
         }
         let body: Body<'_> = parse(&self.body)?;
         check_counts(&body)?;
+        if !self.is_charged.swap(true, Ordering::Relaxed) {
+            // The request itself has been one of them.
+            self.meter.charge(body.events.list.len().saturating_sub(1))?;
+        }
         let tenant = tenant_of(&self.principal, body.workspace_id)?;
         let now = Timestamp::now();
         let ids = ids(&body.events.list, now)?;
