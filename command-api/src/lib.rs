@@ -14,6 +14,7 @@
 mod answer;
 mod caller;
 mod envelope;
+mod openapi;
 mod problems;
 mod request;
 mod routes;

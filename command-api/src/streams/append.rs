@@ -23,7 +23,7 @@ use eventstore::{
     Version,
 };
 use http_kit::auth::{Principal, Scope, Tenants};
-use http_kit::json::parse;
+use http_kit::json::{DEPTH_MAX, check_depth, parse_outer};
 use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ impl Append {
         if !may_block && self.body.len() > BODY_BYTES_INLINE {
             return Err(Stop::WouldBlock);
         }
-        let body: Body<'_> = parse(&self.body)?;
+        let body: Body<'_> = parse_outer(&self.body)?;
         check_counts(&body)?;
         if !self.is_charged.swap(true, Ordering::Relaxed) {
             // The request itself has been one of them.
@@ -284,6 +284,11 @@ impl Attempt<'_> {
                 return Err(invalid(field, &"versions begin with 1").into());
             }
             names.tags(index, &event.tags, &mut tags)?;
+            let data = event.data.get().as_bytes();
+            if check_depth(".", data).is_err() {
+                let reason = format!("nested deeper than {DEPTH_MAX} levels");
+                return Err(invalid(format!("events[{index}].data"), &reason).into());
+            }
             let event_type = names.event_type(index, &event.event_type.0)?;
             commit.event_ref(&EventRef {
                 id: *id,
@@ -293,7 +298,7 @@ impl Attempt<'_> {
                 schema_version: event.schema_version,
                 tags: &tags,
                 metadata: own.as_ref().unwrap_or(&shared),
-                payload: event.data.get().as_bytes(),
+                payload: data,
             });
         }
         Ok(())

@@ -16,7 +16,9 @@ pub(super) fn too_deep(text: &[u8]) -> Option<usize> {
 fn brackets(text: &[u8]) -> usize {
     // Counted in bytes for as long as a byte holds the count: that is what the compiler makes wide instructions of.
     text.chunks(255)
-        .map(|chunk| usize::from(chunk.iter().fold(0_u8, |count, byte| count + u8::from(opens(*byte)))))
+        .map(|chunk| {
+            usize::from(chunk.iter().fold(0_u8, |count, byte| count.wrapping_add(u8::from(opens(*byte)))))
+        })
         .sum()
 }
 
