@@ -4,6 +4,7 @@
 
 use crate::answer;
 use crate::problems::problem;
+use crate::registry::Registry;
 use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
 use crate::streams::Streams;
@@ -23,6 +24,7 @@ const THREADS_MAX: usize = 256;
 pub struct AppState {
     service: CommandService,
     streams: Streams,
+    registry: Registry,
     threads: Arc<Semaphore>,
     places: Places,
     limits: Limits,
@@ -32,10 +34,12 @@ impl AppState {
     /// Handlers for this service.
     #[must_use]
     pub fn new(service: CommandService) -> Self {
-        let streams = Streams::new(service.store().clone());
+        let registry = Registry::new(service.store().clone());
+        let streams = Streams::new(service.store().clone(), registry.clone());
         let limits = Limits::default();
         let places = Places::new(PlaceSizes::of(limits.settings()));
-        Self { service, streams, threads: Arc::new(Semaphore::new(THREADS_MAX)), places, limits }
+        let threads = Arc::new(Semaphore::new(THREADS_MAX));
+        Self { service, streams, registry, threads, places, limits }
     }
 
     /// The same within other limits than the defaults.
@@ -60,6 +64,12 @@ impl AppState {
     #[must_use]
     pub fn service(&self) -> &CommandService {
         &self.service
+    }
+
+    /// The schemas of events.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Streams outside the domain.

@@ -2,12 +2,12 @@
 
 use super::operation::Success;
 use crate::envelope::{self, BatchAnswer, BatchBody, COMMANDS_MAX};
-use crate::request::origin;
+use crate::request::BatchCall;
 use crate::state::AppState;
 use axum::extract::State;
-use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
-use http_kit::json::{JsonBytes, parse_outer};
+use http_kit::json::parse_outer;
 use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 use schemars::JsonSchema;
@@ -23,17 +23,14 @@ pub(super) const BATCH_SUCCESS: Success = Success {
 
 pub(super) async fn batch(
     State(app): State<AppState>,
-    headers: HeaderMap,
-    extensions: Extensions,
     meter: Meter,
-    JsonBytes(body): JsonBytes,
+    call: BatchCall,
 ) -> Result<Response, Problem> {
-    let origin = origin(&headers, &extensions);
-    let place = app.enter(&origin.principal).await?;
+    let place = app.enter(&call.origin.principal).await?;
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
         let _place = place;
-        let batch: BatchBody<'_> = parse_outer(&body)?;
+        let batch: BatchBody<'_> = parse_outer(&call.body)?;
         if batch.commands.len() > COMMANDS_MAX {
             let detail = format!("{} commands, at most {COMMANDS_MAX} are allowed", batch.commands.len());
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
@@ -41,11 +38,7 @@ pub(super) async fn batch(
         }
         // The request itself has been one of them.
         meter.charge(batch.commands.len().saturating_sub(1))?;
-        if batch.atomic {
-            envelope::atomic(service, &batch, &origin)
-        } else {
-            Ok(envelope::one_by_one(service, &batch, &origin))
-        }
+        envelope::carry_out(service, &batch, &call)
     })
     .await?
 }
