@@ -5,6 +5,7 @@ use command_api::service::SNAPSHOT_EVERY_DEFAULT;
 use command_api::{AppState, CommandService};
 use eventstore::{OpenError, Store, StoreOptions};
 use http_kit::config::{self, Settings};
+use http_kit::limits::Limits;
 use http_kit::telemetry::{self, LogFormat};
 use http_kit::{server, shutdown::Shutdown};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -58,6 +59,7 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let otlp_endpoint = options.otlp_endpoint.or(file.otlp_endpoint);
     let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "command-api")?;
     let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into());
+    let limits = Limits::new(file.limits.with_environment()?);
     let addr = options.command_addr.or(file.command_addr).unwrap_or(ADDR_DEFAULT);
 
     let snapshot_every = options.snapshot_every.or(file.snapshot_every).unwrap_or(SNAPSHOT_EVERY_DEFAULT);
@@ -75,8 +77,8 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             data_dir = %data_dir.display(), store = %store.store_id(), position = %store.watermark(),
             url = %format_args!("http://{}", listener.local_addr()?), "command-api is ready"
         );
-        let router = command_api::router(AppState::new(service));
-        server::serve(listener, router, shutdown).await;
+        let state = AppState::new(service).within(limits.clone());
+        server::serve_within(listener, command_api::router(state), shutdown, &limits).await;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("command-api has stopped");
         Ok(())
