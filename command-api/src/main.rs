@@ -69,7 +69,10 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             data_dir = %data_dir.display(), store = %store.store_id(), position = %store.watermark(),
             url = %format_args!("http://{}", listener.local_addr()?), "command-api is ready"
         );
-        let router = command_api::router(AppState::new(CommandService::open(store.clone())));
+        let state = AppState::new(CommandService::open(store.clone()));
+        let registry = state.registry().clone();
+        tokio::task::spawn_blocking(move || registry.register_domain()).await??;
+        let router = command_api::router(state);
         server::serve(listener, router, shutdown).await;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("command-api has stopped");

@@ -113,6 +113,7 @@ impl Parts {
                 QueryService::over(&data_dir, log, projector.models().clone(), failure)
             };
             let state = AppState::new(CommandService::open(store.clone()));
+            state.registry().register_domain().map_err(|error| Failure::Part(error.to_string()))?;
             Ok(Self { state, query, projector, store })
         })
         .await
