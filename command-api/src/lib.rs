@@ -13,8 +13,11 @@
 
 mod answer;
 mod caller;
+mod entity_tags;
 mod envelope;
+mod openapi;
 mod problems;
+mod recorded;
 mod registry;
 mod request;
 mod routes;

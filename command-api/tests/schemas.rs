@@ -43,7 +43,7 @@ async fn ask(
     let (parts, body) = api.router.clone().oneshot(request.body(body).unwrap()).await.unwrap().into_parts();
     let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    (Answer { status: parts.status.as_u16(), headers: parts.headers, body }, text)
+    (Answer { status: parts.status.as_u16(), headers: parts.headers, body, text: text.clone() }, text)
 }
 
 async fn post(api: &Api, path: &str, body: Value) -> Answer {

@@ -4,8 +4,9 @@
 
 use crate::health::{self, Readiness};
 use crate::json::BODY_BYTES_MAX;
+use crate::limits::{Limits, meter};
 use crate::metrics::Metrics;
-use crate::observe;
+use crate::observe::{self, Observer};
 use crate::problem::Problem;
 use crate::same_machine::same_machine;
 use axum::Router;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub struct App {
     metrics: Metrics,
     readiness: Readiness,
+    limits: Limits,
 }
 
 impl Default for App {
@@ -38,13 +40,20 @@ impl App {
     /// A frame whose service is always ready.
     #[must_use]
     pub fn new() -> Self {
-        Self { metrics: Metrics::new(), readiness: Arc::new(|| Ok(())) }
+        Self { metrics: Metrics::new(), readiness: Arc::new(|| Ok(())), limits: Limits::default() }
     }
 
     /// Says when the service is ready, or why not.
     #[must_use]
     pub fn ready_when(mut self, ready: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.readiness = Arc::new(ready);
+        self
+    }
+
+    /// Limits other than the defaults.
+    #[must_use]
+    pub fn within(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -62,8 +71,13 @@ impl App {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            // Inside of what says who asks.
+            .layer(from_fn_with_state(self.limits.clone(), meter))
             .layer(from_fn(same_machine))
-            .layer(from_fn_with_state(self.metrics, observe::observe))
+            .layer(from_fn_with_state(
+                Observer { metrics: self.metrics, limits: self.limits },
+                observe::observe,
+            ))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: a file that was asked for and cannot be used is an error, never passed over; so is a setting
 //! in it that nobody knows.
 
+use crate::limits::LimitSettings;
 use crate::telemetry::LogFormat;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub query_addr: Option<SocketAddr>,
     /// Shape of the log lines.
     pub log_format: Option<LogFormat>,
+    /// What clients may take: the table `[limits]`.
+    pub limits: LimitSettings,
     /// Base URL of a collector of traces (OTLP over HTTP).
     pub otlp_endpoint: Option<String>,
 }

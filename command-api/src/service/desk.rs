@@ -5,12 +5,11 @@
 
 use super::Inner;
 use super::cache::Cached;
-use super::census::Census;
+use super::census::Held as HeldTurns;
 use super::key::{Key, State};
 use super::refusal::Refusal;
 use domain::{ColumnId, Decoded, codec};
 use eventstore::{Direction, Position, StreamId, Tag, Version};
-use parking_lot::MutexGuard;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// An aggregate on the desk.
@@ -40,9 +39,9 @@ pub(super) struct Desk<'s> {
     pub(super) rests_on: Vec<Key>,
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
-    /// Held while limited columns are decided about, until the outcome is durable.
-    pub(super) census: Option<MutexGuard<'s, Census>>,
-    /// What this desk's decisions add to the census.
+    /// Turns at the limited columns that are decided about, until the outcome is durable.
+    pub(super) turns: HeldTurns<'s>,
+    /// What this desk's decisions add to the census, while they are one commit.
     pub(super) census_delta: FxHashMap<ColumnId, i64>,
 }
 
@@ -55,7 +54,7 @@ impl<'s> Desk<'s> {
             tags: FxHashSet::default(),
             rests_on: Vec::new(),
             is_atomic: false,
-            census: None,
+            turns: HeldTurns::none(&inner.turns),
             census_delta: FxHashMap::default(),
         }
     }
@@ -116,8 +115,8 @@ impl<'s> Desk<'s> {
 
     pub(super) fn parts(&mut self, key: Key) -> Option<Parts<'_>> {
         let entry = self.entries.get_mut(&key)?;
-        let is_counting = self.census.is_some();
-        Some(Parts { entry, tags: &mut self.tags, delta: is_counting.then_some(&mut self.census_delta) })
+        // Whoever decides about single orders begins anew for each.
+        Some(Parts { entry, tags: &mut self.tags, delta: self.is_atomic.then_some(&mut self.census_delta) })
     }
 
     pub(super) fn tags(&mut self) -> &mut FxHashSet<Tag> {
@@ -157,6 +156,7 @@ impl<'s> Desk<'s> {
 
     fn release(&mut self) {
         self.rests_on.clear();
+        self.turns.clear();
         for key in self.claims.drain() {
             self.inner.claims.release(&key);
         }
@@ -245,5 +245,49 @@ impl Inner {
             entry.weight += view.payload().len();
         }
         Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::key::{Held, Kind};
+    use crate::service::{CommandService, Conditions, Intent, Order, Origin, command_id};
+    use domain::workspace::{AddMember, Command, Workspace};
+    use eventstore::{Fingerprint, Store, StoreOptions};
+    use uuid::Uuid;
+
+    /// Roles are read from the cache and not guarded, so the cache must never go back.
+    #[test]
+    fn a_state_that_was_read_before_a_commit_does_not_outlive_it_in_the_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() };
+        let service = CommandService::open(Store::open(dir.path(), &options).unwrap());
+        let key = Key::new(Kind::Workspace, Uuid::from_u128(1));
+        let run = |intent| {
+            let order = Order {
+                target: Some(key.id),
+                intent,
+                conditions: Conditions::default(),
+                command: command_id(),
+                fingerprint: Fingerprint::of(&[]),
+                origin: Origin::default(),
+            };
+            service.execute(&order).unwrap();
+        };
+        let create = serde_json::from_value(serde_json::json!({"name": "w"})).unwrap();
+        run(Intent::CreateWorkspace(create));
+        let inner = &*service.0;
+        inner.cache.remove(&key);
+        let mut slow = Desk::new(inner);
+        slow.load(key).unwrap();
+        let member = AddMember { member: "mia".to_owned(), role: domain::Role::Viewer };
+        run(Intent::Workspace(Command::AddMember(member)));
+        // Where it has been pushed out meanwhile, nothing newer stands in the way of the old state.
+        inner.cache.remove(&key);
+        slow.clear(&FxHashSet::default());
+        let mut next = Desk::new(inner);
+        let workspace = Workspace::of(&next.load(key).unwrap().state).unwrap();
+        assert_eq!(workspace.role("mia"), Some(domain::Role::Viewer));
     }
 }

@@ -4,19 +4,25 @@
 //! service can give, and where a name from elsewhere (`externalKey`) makes the id.
 
 use super::key::{Key, Kind};
+use domain::limits::{
+    ASSIGNEES_MAX, COLUMNS_MAX, EXTERNAL_KEY_CHARS_MAX, FIELDS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX,
+    TITLE_CHARS_MAX,
+};
+use domain::schema::{self, SAYS_SOMETHING};
 use domain::{
-    BoardId, ColumnId, CommentId, ItemId, ProjectId, Rank, WorkspaceId, board, comment, item, project,
+    BoardId, ColumnId, CommentId, Date, ItemId, ProjectId, Rank, WorkspaceId, board, comment, item, project,
     workspace,
 };
 use eventstore::{CommandId, Fingerprint, Timestamp, TraceParent, Version};
 use http_kit::auth::Principal;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Creates a workspace.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateWorkspace {
     /// Its id, if the caller chooses it.
@@ -24,11 +30,12 @@ pub struct CreateWorkspace {
     /// Its name elsewhere, which makes its id.
     pub external_key: Option<String>,
     /// What it is called.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
 }
 
 /// Creates a project.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateProject {
     /// Its id, if the caller chooses it.
@@ -38,13 +45,15 @@ pub struct CreateProject {
     /// Where it belongs.
     pub workspace_id: WorkspaceId,
     /// What it is called.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// What it is about.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
 }
 
 /// Creates a board.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateBoard {
     /// Its id, if the caller chooses it.
@@ -56,21 +65,25 @@ pub struct CreateBoard {
     /// Where it belongs.
     pub project_id: ProjectId,
     /// What it is called.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// What it is about.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
     /// Its columns from the start.
     #[serde(default)]
+    #[schemars(length(max = COLUMNS_MAX))]
     pub columns: Vec<board::NewColumn>,
 }
 
 /// Creates an item.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateItem {
     /// Its id, if the caller chooses it.
     pub id: Option<ItemId>,
     /// Its name elsewhere, which makes its id and is kept.
+    #[schemars(length(min = 1, max = EXTERNAL_KEY_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub external_key: Option<String>,
     /// The workspace; only to be checked against the board's.
     pub workspace_id: Option<WorkspaceId>,
@@ -82,31 +95,39 @@ pub struct CreateItem {
     pub column_id: Option<ColumnId>,
     /// What it is called.
     #[serde(default)]
+    #[schemars(!default, length(min = 1, max = TITLE_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub title: String,
     /// What it is about.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
     /// Who it is assigned to.
     #[serde(default)]
+    #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
-    /// Its custom fields.
+    /// The day on which it is due.
+    pub due_date: Option<Date>,
+    /// Its custom fields. Those that the board defines hold what it says, others any JSON.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, Value>,
     /// Its place in the column; the end where absent.
     pub rank: Option<Rank>,
 }
 
 /// Comments on an item.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddComment {
     /// Its id, if the caller chooses it.
     pub id: Option<CommentId>,
     /// Its name elsewhere, which makes its id and is kept.
+    #[schemars(length(max = EXTERNAL_KEY_CHARS_MAX))]
     pub external_key: Option<String>,
     /// The item.
     pub item_id: ItemId,
     /// The text.
     #[serde(default)]
+    #[schemars(!default, length(min = 1, max = TEXT_BYTES_MAX), regex(pattern = SAYS_SOMETHING))]
     pub body: String,
 }
 
@@ -128,6 +149,8 @@ pub enum Intent {
     Board(board::Command),
     /// An item is to be.
     CreateItem(CreateItem),
+    /// An item is to be said differently.
+    UpdateItem(item::Update),
     /// An item is to be in a column.
     MoveItem(item::Move),
     /// Anything else about an item.
@@ -146,7 +169,7 @@ impl Intent {
             Self::CreateWorkspace(_) | Self::Workspace(_) => Kind::Workspace,
             Self::CreateProject(_) | Self::Project(_) => Kind::Project,
             Self::CreateBoard(_) | Self::Board(_) => Kind::Board,
-            Self::CreateItem(_) | Self::MoveItem(_) | Self::Item(_) => Kind::Item,
+            Self::CreateItem(_) | Self::UpdateItem(_) | Self::MoveItem(_) | Self::Item(_) => Kind::Item,
             Self::AddComment(_) | Self::Comment(_) => Kind::Comment,
         }
     }
@@ -167,12 +190,27 @@ impl Intent {
 /// What must hold of the target's version; everything that is said must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conditions {
-    /// `If-Match`.
-    pub if_match: Option<IfMatch>,
-    /// `If-None-Match: *`: it must not exist.
-    pub if_none_match: bool,
-    /// `expectedVersion` in the body.
+    /// `If-Match`: it must be there, at one of these.
+    pub if_match: Option<EntityTags>,
+    /// `If-None-Match`: it must not be there, or not at one of these.
+    pub if_none_match: Option<EntityTags>,
+    /// `expectedVersion` or `baseVersion` in the body: the version that the sender saw.
     pub expected_version: Option<Version>,
+    /// What happens where the target has moved on since.
+    pub on_conflict: OnConflict,
+}
+
+/// What happens to an order whose sender saw an older version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It is carried out if it is not in the way of what happened since; see [`domain::conflict`].
+    Merge,
+    /// It is carried out.
+    LastWriterWins,
 }
 
 impl Conditions {
@@ -183,13 +221,25 @@ impl Conditions {
     }
 }
 
-/// The versions that `If-Match` accepts.
+/// The versions that a condition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// `*`: any, but it must exist.
+pub enum EntityTags {
+    /// `*`: whichever, as long as there is one.
     Any,
     /// One of these.
     Versions(Vec<Version>),
+}
+
+impl EntityTags {
+    /// Whether a version is among them.
+    #[must_use]
+    pub fn name(&self, version: Option<Version>) -> bool {
+        match (self, version) {
+            (_, None) => false,
+            (Self::Any, Some(_)) => true,
+            (Self::Versions(versions), Some(version)) => versions.contains(&version),
+        }
+    }
 }
 
 /// Who asks, and where the wish comes from.
@@ -272,6 +322,7 @@ impl Order {
             Intent::Workspace(_)
             | Intent::Project(_)
             | Intent::Board(_)
+            | Intent::UpdateItem(_)
             | Intent::MoveItem(_)
             | Intent::Item(_)
             | Intent::Comment(_) => said,
@@ -290,6 +341,7 @@ impl Order {
             Intent::Workspace(_)
             | Intent::Project(_)
             | Intent::Board(_)
+            | Intent::UpdateItem(_)
             | Intent::MoveItem(_)
             | Intent::Item(_)
             | Intent::Comment(_) => None,
@@ -302,7 +354,7 @@ impl Order {
 pub struct Done {
     /// What it was about.
     pub key: Key,
-    /// The target's version after it; unknown only for a repeated order of a batch that had changed nothing.
+    /// The target's version after it; the first answer's too where the order is repeated.
     pub version: Option<Version>,
     /// The number of events that the log then held, at least.
     pub position: eventstore::Position,

@@ -15,7 +15,7 @@ use crate::envelope::timestamp;
 use crate::problems::problem;
 use crate::registry::Schemas;
 use crate::request::command_of_key;
-use crate::service::{IfMatch, Origin, Refusal, uuid_v7};
+use crate::service::{EntityTags, Origin, Refusal, uuid_v7};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use domain::Extras;
@@ -37,7 +37,7 @@ use uuid::Uuid;
 pub(super) struct Append {
     pub(super) stream: StreamId,
     pub(super) body: Bytes,
-    pub(super) if_match: Option<IfMatch>,
+    pub(super) if_match: Option<EntityTags>,
     pub(super) if_none_match: bool,
     pub(super) key: Option<String>,
     pub(super) origin: Origin,

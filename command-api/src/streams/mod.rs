@@ -22,8 +22,9 @@ mod reserved;
 mod routes;
 mod tenant;
 
+pub(crate) use body::Body;
 pub(crate) use reserved::is_reserved_type;
-pub(crate) use routes::routes;
+pub(crate) use routes::{APPENDED, append, stream_id};
 pub(crate) use tenant::tenant_of;
 
 use crate::registry::Registry;
