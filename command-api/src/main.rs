@@ -1,8 +1,8 @@
 //! `command-api`: the one process that writes a log.
 
 use clap::Parser;
-use command_api::{AppState, CommandService};
 use command_api::service::SNAPSHOT_EVERY_DEFAULT;
+use command_api::{AppState, CommandService};
 use eventstore::{OpenError, Store, StoreOptions};
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};

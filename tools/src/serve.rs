@@ -113,7 +113,8 @@ impl Parts {
                 let failure = move || health.failure();
                 QueryService::over(&data_dir, log, projector.models().clone(), failure)
             };
-            let state = AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
+            let state =
+                AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
             Ok(Self { state, query, projector, store })
         })
         .await

@@ -257,7 +257,7 @@ impl Inner {
     }
 
     /// An aggregate's state: its newest snapshot and the events since, or its whole history.
-    fn read(&self, key: Key) -> Result<Entry, Refusal> {
+    pub(super) fn read(&self, key: Key) -> Result<Entry, Refusal> {
         let mut entry = Entry::absent(key);
         if self.store.stream_version(&entry.stream)?.is_none() {
             return Ok(entry);

@@ -46,7 +46,8 @@ use census::Census;
 use claims::Claims;
 use domain::DomainEvent;
 use eventstore::{
-    Direction, EventType, Position, PreparedCommit, Receipt, SnapshotOptions, Snapshots, Store, StreamId, Version,
+    Direction, EventType, Position, PreparedCommit, Receipt, SnapshotOptions, Snapshots, Store, StreamId,
+    Version,
 };
 use figures::Counters;
 use keeper::Keeper;
@@ -94,7 +95,9 @@ impl CommandService {
     pub fn open_with_snapshots(store: Store, snapshots: Snapshots, every: u64) -> Self {
         Self::with(store, |store, counters| {
             let keeper = Keeper::start(snapshots, every, store.log(), counters);
-            keeper.inspect_err(|error| tracing::warn!(%error, "no snapshots: their thread cannot be started")).ok()
+            keeper
+                .inspect_err(|error| tracing::warn!(%error, "no snapshots: their thread cannot be started"))
+                .ok()
         })
     }
 
