@@ -13,9 +13,12 @@
 
 mod answer;
 mod caller;
+mod entity_tags;
 mod envelope;
 mod openapi;
 mod problems;
+mod recorded;
+mod registry;
 mod request;
 mod routes;
 pub mod service;
@@ -23,6 +26,7 @@ mod state;
 mod streams;
 
 pub use problems::problem;
+pub use registry::{Compatibility, Difference, Registry};
 pub use routes::router;
 pub use service::CommandService;
 pub use state::AppState;

@@ -5,6 +5,7 @@
 
 use crate::answer;
 use crate::problems::problem;
+use crate::registry::Registry;
 use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
 use crate::streams::Streams;
@@ -24,6 +25,7 @@ const REQUESTS_MAX: usize = 256;
 pub struct AppState {
     service: CommandService,
     streams: Streams,
+    registry: Registry,
     places: Arc<Semaphore>,
     /// Orders that are being carried out.
     orders: Arc<AtomicUsize>,
@@ -50,15 +52,22 @@ impl AppState {
     /// Handlers for this service.
     #[must_use]
     pub fn new(service: CommandService) -> Self {
-        let streams = Streams::new(service.store().clone());
+        let registry = Registry::new(service.store().clone());
+        let streams = Streams::new(service.store().clone(), registry.clone());
         let places = Arc::new(Semaphore::new(REQUESTS_MAX));
-        Self { service, streams, places, orders: Arc::default() }
+        Self { service, streams, registry, places, orders: Arc::default() }
     }
 
     /// The service itself.
     #[must_use]
     pub fn service(&self) -> &CommandService {
         &self.service
+    }
+
+    /// The schemas of events.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Streams outside the domain.

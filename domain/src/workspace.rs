@@ -193,6 +193,7 @@ pub struct MemberRemoved {
 #[serde(rename_all = "camelCase")]
 pub struct MemberRoleChanged {
     /// The subject.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
     /// What they might do before.
     pub from: Role,

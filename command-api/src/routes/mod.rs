@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod bulk;
 mod data;
 pub(crate) mod deprecation;
 pub(crate) mod examples;
@@ -37,7 +38,8 @@ pub fn router(state: AppState) -> Router {
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
+        .merge(crate::registry::routes());
     app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
 }
 

@@ -5,12 +5,11 @@
 
 use super::Inner;
 use super::cache::Cached;
-use super::census::Census;
+use super::census::Held as HeldTurns;
 use super::key::{Key, State};
 use super::refusal::Refusal;
 use domain::{ColumnId, Decoded, codec};
 use eventstore::{Direction, Position, StreamId, Tag, Version};
-use parking_lot::MutexGuard;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// An aggregate on the desk.
@@ -43,12 +42,12 @@ pub(super) struct Desk<'s> {
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
     /// Whether only what is in memory may be looked at.
-    is_at_hand: bool,
+    pub(super) is_at_hand: bool,
     /// States that the cache had; counted in one go, because the counter is everybody's.
     hits: u64,
-    /// Held while limited columns are decided about, until the outcome is durable.
-    pub(super) census: Option<MutexGuard<'s, Census>>,
-    /// What this desk's decisions add to the census.
+    /// Turns at the limited columns that are decided about, until the outcome is durable.
+    pub(super) turns: HeldTurns<'s>,
+    /// What this desk's decisions add to the census, while they are one commit.
     pub(super) census_delta: FxHashMap<ColumnId, i64>,
 }
 
@@ -63,7 +62,7 @@ impl<'s> Desk<'s> {
             is_atomic: false,
             is_at_hand: false,
             hits: 0,
-            census: None,
+            turns: HeldTurns::none(&inner.turns),
             census_delta: FxHashMap::default(),
         }
     }
@@ -144,8 +143,8 @@ impl<'s> Desk<'s> {
 
     pub(super) fn parts(&mut self, key: Key) -> Option<Parts<'_>> {
         let entry = self.entries.get_mut(&key)?;
-        let is_counting = self.census.is_some();
-        Some(Parts { entry, tags: &mut self.tags, delta: is_counting.then_some(&mut self.census_delta) })
+        // Whoever decides about single orders begins anew for each.
+        Some(Parts { entry, tags: &mut self.tags, delta: self.is_atomic.then_some(&mut self.census_delta) })
     }
 
     pub(super) fn tags(&mut self) -> &mut FxHashSet<Tag> {
@@ -185,6 +184,7 @@ impl<'s> Desk<'s> {
 
     fn release(&mut self) {
         self.rests_on.clear();
+        self.turns.clear();
         for key in self.claims.drain() {
             self.inner.claims.release(&key);
         }

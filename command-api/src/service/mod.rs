@@ -30,24 +30,25 @@ mod refusal;
 
 pub use access::scope_of;
 pub use atomic::AtomicOutcome;
+pub use batch::Name;
 pub use figures::{APPEND_BOUNDS_US, AppendLatency, Figures};
 pub use key::{Key, Kind};
 pub use order::{
-    AddComment, Conditions, CreateBoard, CreateItem, CreateProject, CreateWorkspace, Done, IfMatch, Intent,
-    Order, Origin,
+    AddComment, Conditions, CreateBoard, CreateItem, CreateProject, CreateWorkspace, Done, EntityTags,
+    Intent, OnConflict, Order, Origin,
 };
-pub use refusal::{Demand, Refusal};
+pub use refusal::{Demand, Refusal, Since};
 
 pub(crate) use draft::part_id;
 pub(crate) use entropy::{command_id, uuid_v7};
 
 use cache::Cache;
-use census::Census;
+use census::{Census, Turns};
 use claims::Claims;
 use domain::DomainEvent;
 use eventstore::{
-    Direction, EventType, Position, PreparedCommit, Receipt, SnapshotOptions, Snapshots, Store, StreamId,
-    Version,
+    Direction, EventType, FoundCommand, Position, PreparedCommit, Receipt, SnapshotOptions, Snapshots, Store,
+    StreamId, Version,
 };
 use figures::Counters;
 use keeper::Keeper;
@@ -77,8 +78,10 @@ pub(crate) struct Inner {
     keeper: Option<Keeper>,
     counters: Arc<Counters>,
     claims: Claims,
-    /// Locked from counting until the outcome is durable: decisions about full columns go one by one.
+    /// Locked only to count.
     census: Mutex<Census>,
+    /// Decisions that change how many items a limited column holds go one by one.
+    turns: Turns,
     event_types: FxHashMap<&'static str, EventType>,
 }
 
@@ -128,6 +131,7 @@ impl CommandService {
             cache: Cache::new(CACHE_BYTES_MAX),
             claims: Claims::default(),
             census: Mutex::default(),
+            turns: Turns::default(),
             event_types,
         }))
     }
@@ -168,47 +172,62 @@ impl Inner {
     }
 
     /// What an order became when it was carried out before, if it was.
-    fn known(&self, order: &Order) -> Result<Option<Receipt>, Refusal> {
+    fn known(&self, order: &Order) -> Result<Option<FoundCommand>, Refusal> {
         match self.store.find_command(&order.command)? {
-            None => Ok(None),
-            Some(found) if found.fingerprint == order.fingerprint => {
-                // The receipt speaks of the commit, which may hold other commands; this one is asked about.
-                Ok(Some(Receipt { outcome: found.outcome, ..found.receipt }))
-            }
-            Some(_) => Err(Refusal::KeyReused),
+            Some(found) if found.fingerprint != order.fingerprint => Err(Refusal::KeyReused),
+            found => Ok(found),
         }
     }
 
-    /// The first answer again, rebuilt from the receipt. `target` is what the order says that it is about.
-    fn repeat(&self, receipt: &Receipt, target: Key) -> Result<Done, Refusal> {
+    /// The first answer again: nothing but what the log says of the command. `target` is what the order says that it is
+    /// about.
+    fn repeat(&self, found: &FoundCommand, target: Key) -> Result<Done, Refusal> {
         let of_target = target.stream();
-        let touched = receipt.versions.iter().find(|(stream, _)| *stream == of_target);
+        let touched = found.versions.iter().find(|(stream, _)| *stream == of_target);
         let version = match touched {
             Some((_, version)) => Some(*version),
             // It was found as it should be, by an order whose commit may have changed other things.
-            None => self.version_before(&of_target, receipt.next)?,
+            None => self.version_before(&of_target, found.next)?,
         };
-        // Older logs hold ids that did not follow from the command; there the only stream of the receipt knows.
-        let (key, version) = match (version, &receipt.versions[..]) {
+        // Older logs hold ids that did not follow from the command; there the only stream that it touched knows.
+        let (key, version) = match (version, &found.versions[..]) {
             (None, [(stream, version)]) => (Key::of_stream(stream).unwrap_or(target), Some(*version)),
             (version, _) => (target, version),
         };
-        Ok(Done { key, version, position: receipt.next, outcome: receipt.outcome, duplicate: true })
+        Ok(Done { key, version, position: found.receipt.next, outcome: found.outcome, duplicate: true })
+    }
+
+    /// The first answer to an order that the log has just said to know.
+    fn repeat_known(&self, order: &Order, target: Key) -> Result<Done, Refusal> {
+        let found = self.known(order)?;
+        let found = found.ok_or_else(|| Refusal::Fault("a known command is not found".to_owned()))?;
+        self.repeat(&found, target)
     }
 
     /// The version that a stream had at a position.
     fn version_before(&self, stream: &StreamId, position: Position) -> Result<Option<Version>, Refusal> {
-        const PAGE: usize = 64;
-        let mut newest = self.store.stream_version(stream)?;
-        while let Some(from) = newest {
-            for event in self.store.read_stream(stream, from, Direction::Backward, PAGE)? {
-                let Some(view) = event.get() else { continue };
-                if view.position() < position {
-                    return Ok(Some(view.version()));
-                }
-            }
-            newest = from.get().checked_sub(PAGE as u64).map(Version::new);
+        let Some(newest) = self.store.stream_version(stream)? else { return Ok(None) };
+        let is_before = |version: u64| -> Result<bool, Refusal> {
+            let events = self.store.read_stream(stream, Version::new(version), Direction::Forward, 1)?;
+            Ok(events.first().and_then(|event| event.get()).is_some_and(|view| view.position() < position))
+        };
+        // Most commands are repeated soon, so the newest version is looked at first; then halves, as positions grow
+        // with versions.
+        if is_before(newest.get())? {
+            return Ok(Some(newest));
         }
-        Ok(None)
+        let (mut low, mut high) = (0, newest.get());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_before(middle)? { low = middle + 1 } else { high = middle }
+        }
+        Ok(low.checked_sub(1).map(Version::new))
+    }
+
+    /// Items that a column holds, and the position that they were counted up to.
+    fn count(&self, column: domain::ColumnId) -> Result<(i64, Position), Refusal> {
+        let mut census = self.census.lock();
+        census.advance(&self.store)?;
+        Ok((census.count(column), census.upto()))
     }
 }

@@ -3,11 +3,13 @@
 use super::answer::AppendAnswer;
 use super::append::Append;
 use crate::caller::Caller;
-use crate::request::{if_match, if_none_match, key, origin};
+use crate::entity_tags::{if_match, if_none_match};
+use crate::request::key;
 use crate::routes::operation::Success;
+use crate::service::EntityTags;
 use crate::state::AppState;
 use axum::extract::State;
-use axum::http::{Extensions, HeaderMap};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use eventstore::StreamId;
 use eventstore::limits::STREAM_ID_BYTES_MAX;
@@ -40,10 +42,9 @@ pub(crate) async fn append(
     caller: Caller,
     Path(stream): Path<String>,
     headers: HeaderMap,
-    extensions: Extensions,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let principal = caller.with(Scope::StreamsWrite)?;
+    let origin = caller.with(Scope::StreamsWrite)?;
     let stream = StreamId::new(stream)
         .map_err(|error| Problem::invalid_parameter("streamId", format!("streamId: {error}")))?;
     super::reserved::check_stream(&stream)?;
@@ -51,10 +52,20 @@ pub(crate) async fn append(
         stream,
         body,
         if_match: if_match(&headers)?,
-        if_none_match: if_none_match(&headers)?,
+        if_none_match: is_none(if_none_match(&headers)?)?,
         key: key(&headers)?.map(str::to_owned),
-        origin: origin(&headers, &extensions),
-        principal,
+        origin,
     };
     append.run(&app).await
+}
+
+/// Whether the stream must not be there. The log has no way to demand that a version is not the newest one.
+fn is_none(tags: Option<EntityTags>) -> Result<bool, Problem> {
+    match tags {
+        None => Ok(false),
+        Some(EntityTags::Any) => Ok(true),
+        Some(EntityTags::Versions(_)) => {
+            Err(Problem::invalid_header("if-none-match", "if-none-match: only * is understood by appends"))
+        }
+    }
 }
