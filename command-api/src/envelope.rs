@@ -210,7 +210,7 @@ impl Envelope<'_> {
             text => Ok(text.as_ref().map(|text| text.0.clone().into_owned())),
         };
         let command = match &self.idempotency_key {
-            Some(Text(key)) if is_key(key) => command_of_key(key),
+            Some(Text(key)) if is_key(key) => command_of_key(&origin.principal, key),
             Some(_) => return Err(malformed("idempotencyKey", "1 to 255 visible ASCII characters")),
             None => command_id(),
         };

@@ -3,9 +3,11 @@
 use clap::Parser;
 use command_api::{AppState, CommandService};
 use eventstore::{Store, StoreOptions};
+use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
 use http_kit::{server, shutdown::Shutdown};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,7 +26,7 @@ struct Options {
     /// Directory of the log and everything derived from it [default: ./data]
     #[arg(long, env = "SUNDAY_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Loopback address to serve on [default: 127.0.0.1:7400]
+    /// Address to serve on; without authentication a loopback address [default: 127.0.0.1:7400]
     #[arg(long, env = "SUNDAY_COMMAND_ADDR")]
     command_addr: Option<SocketAddr>,
     /// Shape of the log lines [default: text]
@@ -33,6 +35,8 @@ struct Options {
     /// A TOML file with settings; flags and variables come before it
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    auth: AuthSettings,
 }
 
 fn main() -> ExitCode {
@@ -51,20 +55,28 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into());
     let addr = options.command_addr.or(file.command_addr).unwrap_or(ADDR_DEFAULT);
 
+    let plan = options.auth.or(&file.auth).plan()?;
+
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         // Before the store is opened, so that a taken address costs nothing.
-        let listener = server::bind(addr).await?;
+        let listener = server::bind(addr, plan.protection()).await?;
+        let addr = listener.local_addr()?;
+        let door = plan.open(&data_dir, addr).await?;
         let store = {
             let data_dir = data_dir.clone();
             tokio::task::spawn_blocking(move || Store::open(&data_dir, &StoreOptions::default())).await??
         };
         tracing::info!(
             data_dir = %data_dir.display(), store = %store.store_id(), position = %store.watermark(),
-            url = %format_args!("http://{}", listener.local_addr()?), "command-api is ready"
+            url = %format_args!("http://{addr}"), "command-api is ready"
         );
-        let router = command_api::router(AppState::new(CommandService::open(store.clone())));
+        if let Some(token) = door.development_token() {
+            let _ = io::stderr().write_all(token.announcement().as_bytes());
+        }
+        let state = AppState::new(CommandService::open(store.clone()));
+        let router = command_api::router(state, door.authentication());
         server::serve(listener, router, shutdown).await;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("command-api has stopped");

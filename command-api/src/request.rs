@@ -6,10 +6,11 @@
 use crate::problems::problem;
 use crate::service::{Conditions, IfMatch, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderName, header};
 use eventstore::{CommandId, Fingerprint, TraceParent, Version};
 use http_kit::REQUEST_ID;
+use http_kit::auth::Principal;
 use http_kit::json::{self, JsonBytes};
 use http_kit::problem::Problem;
 use serde::de::DeserializeOwned;
@@ -22,10 +23,6 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Longest `Idempotency-Key`, characters.
 pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
-
-/// The tenant and the principal that commands are named under, until there is authentication.
-const TENANT: &[u8] = b"";
-const PRINCIPAL: &[u8] = b"local";
 
 /// A request to change something.
 #[derive(Debug)]
@@ -41,6 +38,9 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let principal = Principal::from_request_parts(&mut parts, state).await?;
+        let request = Request::from_parts(parts, body);
         let headers = request.headers();
         let conditions = Conditions {
             if_match: if_match(headers)?,
@@ -48,10 +48,10 @@ impl<S: Send + Sync> FromRequest<S> for Call {
             expected_version: None,
         };
         let command = match key(headers)? {
-            Some(key) => command_of_key(key),
+            Some(key) => command_of_key(&principal, key),
             None => command_id(),
         };
-        let origin = origin(headers);
+        let origin = origin(headers, principal);
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
@@ -126,9 +126,9 @@ fn are_same(one: &str, other: &str) -> bool {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// The permanent name of a command that its sender named.
-pub(crate) fn command_of_key(key: &str) -> CommandId {
-    CommandId::derive(&[TENANT, PRINCIPAL, key.as_bytes()])
+/// The permanent name of a command that its sender named: nobody's key is ever another's.
+pub(crate) fn command_of_key(principal: &Principal, key: &str) -> CommandId {
+    CommandId::derive(&[&principal.tenant_key(), principal.subject().as_bytes(), key.as_bytes()])
 }
 
 /// Whether a text can be an idempotency key.
@@ -192,10 +192,11 @@ fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
-/// Who asks, as far as headers say.
-pub(crate) fn origin(headers: &HeaderMap) -> Origin {
+/// Who asks, and what else the headers say of that.
+pub(crate) fn origin(headers: &HeaderMap, principal: Principal) -> Origin {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     Origin {
+        principal,
         correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
         traceparent: text(&TRACEPARENT).and_then(traceparent),
         ..Origin::default()

@@ -3,6 +3,7 @@
 //! Invariant: a file that was asked for and cannot be used is an error, never passed over; so is a setting
 //! in it that nobody knows.
 
+use crate::auth::AuthSettings;
 use crate::telemetry::LogFormat;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub query_addr: Option<SocketAddr>,
     /// Shape of the log lines.
     pub log_format: Option<LogFormat>,
+    /// Whose tokens the command API takes.
+    pub auth: AuthSettings,
 }
 
 /// Why a settings file cannot be used.
@@ -75,6 +78,9 @@ mod tests {
         assert_eq!(settings.command_addr, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!(settings.log_format, Some(LogFormat::Json));
         assert_eq!(settings.query_addr, None);
+        let settings = read("[auth]\nissuer = \"https://issuer.example\"\nleeway-seconds = 5").unwrap();
+        assert_eq!(settings.auth.issuer.as_deref(), Some("https://issuer.example"));
+        assert_eq!(settings.auth.leeway_seconds, Some(5));
         assert_eq!(load::<Settings>(None).unwrap(), Settings::default());
     }
 
@@ -82,6 +88,7 @@ mod tests {
     fn what_cannot_be_used_is_an_error() {
         assert!(matches!(read("data-dri = \"/d\""), Err(ConfigError::Parse { .. })));
         assert!(matches!(read("command-addr = \"here\""), Err(ConfigError::Parse { .. })));
+        assert!(matches!(read("[auth]\nisuer = \"x\""), Err(ConfigError::Parse { .. })));
         assert!(matches!(load::<Settings>(Some(Path::new("/no/such/file"))), Err(ConfigError::Read { .. })));
     }
 }

@@ -8,6 +8,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
+use http_kit::auth::Principal;
 use http_kit::json::{JsonBytes, parse};
 use http_kit::problem::Problem;
 
@@ -17,10 +18,11 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn batch(
     State(app): State<AppState>,
+    principal: Principal,
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    let origin = origin(&headers);
+    let origin = origin(&headers, principal);
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
         let batch: BatchBody<'_> = parse(&body)?;

@@ -10,10 +10,11 @@ mod workspaces;
 use crate::state::AppState;
 use axum::Router;
 use http_kit::app::App;
+use http_kit::auth::Authentication;
 
-/// Everything that the command API serves, with health and figures.
-pub fn router(state: AppState) -> Router {
-    let app = App::new();
+/// Everything that the command API serves, with health and figures, for whom `authentication` lets in.
+pub fn router(state: AppState, authentication: Authentication) -> Router {
+    let app = App::new(authentication);
     let service = state.service().clone();
     app.metrics().gauge("sunday_command_cached_states", "States of aggregates kept ready.", {
         let service = service.clone();

@@ -68,7 +68,8 @@ impl<'s> Pen<'s> {
         origin: Origin,
     ) -> Self {
         let imported = origin.is_import();
-        let extras = Extras::new(&origin.actor, origin.on_behalf_of.as_deref(), origin.source.as_deref());
+        let actor = origin.principal.subject();
+        let extras = Extras::new(actor, origin.on_behalf_of.as_deref(), origin.source.as_deref());
         let metadata = Metadata {
             correlation_id: origin.correlation_id,
             causation_id: None,
@@ -78,7 +79,7 @@ impl<'s> Pen<'s> {
             extras: extras.encode(),
         };
         let context = Context {
-            actor: origin.actor,
+            actor: actor.to_string(),
             on_behalf_of: origin.on_behalf_of,
             now_ns: Timestamp::now().get(),
             occurred_at_ns: origin.occurred_at.map(Timestamp::get),

@@ -27,7 +27,7 @@ pub use atomic::AtomicOutcome;
 pub use key::{Key, Kind};
 pub use order::{
     AddComment, Conditions, CreateBoard, CreateItem, CreateProject, CreateWorkspace, Done, IfMatch, Intent,
-    LOCAL_ACTOR, Order, Origin,
+    Order, Origin,
 };
 pub use refusal::{Demand, Refusal};
 

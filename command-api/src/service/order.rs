@@ -9,6 +9,7 @@ use domain::{
     workspace,
 };
 use eventstore::{CommandId, Fingerprint, Timestamp, TraceParent, Version};
+use http_kit::auth::Principal;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -194,8 +195,8 @@ pub enum IfMatch {
 /// Who asks, and where the wish comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The authenticated subject.
-    pub actor: String,
+    /// Who asks; its subject is the actor.
+    pub principal: Principal,
     /// Whom the subject acts for.
     pub on_behalf_of: Option<String>,
     /// When it really happened.
@@ -208,13 +209,10 @@ pub struct Origin {
     pub traceparent: Option<TraceParent>,
 }
 
-/// The subject of every command until there is authentication.
-pub const LOCAL_ACTOR: &str = "local";
-
 impl Default for Origin {
     fn default() -> Self {
         Self {
-            actor: LOCAL_ACTOR.to_owned(),
+            principal: Principal::local(),
             on_behalf_of: None,
             occurred_at: None,
             source: None,
