@@ -13,18 +13,13 @@
 use crate::answer;
 use crate::problems::problem;
 use crate::request::{command_of_key, is_key};
-use crate::service::{CommandService, Conditions, Done, IfMatch, Intent, Order, Origin, Refusal, command_id};
+use crate::routes;
+use crate::service::{CommandService, Conditions, Done, IfMatch, Order, Origin, Refusal, command_id};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::board::Command as Board;
-use domain::comment::Command as Comment;
-use domain::item::Command as Item;
-use domain::project::Command as Project;
-use domain::workspace::Command as Workspace;
-use domain::{AttachmentId, ColumnId};
 use eventstore::{Fingerprint, Timestamp, Version};
 use http_kit::SUNDAY_POSITION;
-use http_kit::json::{Json, parse};
+use http_kit::json::Json;
 use http_kit::problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -191,18 +186,19 @@ impl Envelope<'_> {
         };
         let data = self.data.map_or("{}", RawValue::get);
         let data = if data == "null" { "{}" } else { data };
-        let intent = read(&self.command.0, data).map_err(|problem| match problem {
-            Unread::UnknownCommand => malformed("command", "there is no such command"),
-            Unread::Data(problem) => {
+        let intent = match routes::command(&self.command.0, data.as_bytes()) {
+            Some(Ok(intent)) => intent,
+            Some(Err(problem)) => {
                 let inner = problem.extension("field").and_then(|field| field.as_str()).unwrap_or(".");
                 let field = if inner == "." {
                     format!("commands[{index}].data")
                 } else {
                     format!("commands[{index}].data.{inner}")
                 };
-                Refusal::Malformed { field, detail: problem.detail().to_owned() }
+                return Err(Refusal::Malformed { field, detail: problem.detail().to_owned() });
             }
-        })?;
+            None => return Err(malformed("command", "there is no such command")),
+        };
         let name = |member: &str, text: &Option<Text<'_>>| match text {
             Some(Text(text)) if text.is_empty() || text.chars().count() > NAME_CHARS_MAX => {
                 Err(malformed(member, &format!("1 to {NAME_CHARS_MAX} characters")))
@@ -259,114 +255,8 @@ impl Envelope<'_> {
     }
 }
 
-fn timestamp(text: &str) -> Option<Timestamp> {
+/// A time as RFC 3339 says, if the log can keep it.
+pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(at.unix_timestamp_nanos()).ok().map(Timestamp::new)
-}
-
-/// Why `data` was not read.
-enum Unread {
-    UnknownCommand,
-    Data(Problem),
-}
-
-impl From<Problem> for Unread {
-    fn from(problem: Problem) -> Self {
-        Self::Data(problem)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-/// A body of a column's command, with the column that elsewhere stands in the path.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OfColumn {
-    column_id: ColumnId,
-    name: Option<String>,
-    #[serde(default, deserialize_with = "said")]
-    wip_limit: Option<Option<u32>>,
-    index: Option<u32>,
-    items_to: Option<ColumnId>,
-}
-
-fn said<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(source).map(Some)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OfAttachment {
-    attachment_id: AttachmentId,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OfField {
-    name: String,
-}
-
-fn read(command: &str, data: &str) -> Result<Intent, Unread> {
-    let data = data.as_bytes();
-    let nothing = |intent| parse::<Nothing>(data).map(|Nothing {}| intent);
-    Ok(match command {
-        "item.create" => Intent::CreateItem(parse(data)?),
-        "item.update" => Intent::Item(Item::Update(parse(data)?)),
-        "item.move" => Intent::MoveItem(parse(data)?),
-        "item.rank" => Intent::Item(Item::Rank(parse(data)?)),
-        "item.assign" => Intent::Item(Item::Assign(parse(data)?)),
-        "item.unassign" => Intent::Item(Item::Unassign(parse(data)?)),
-        "item.complete" => Intent::Item(Item::Complete(parse(data)?)),
-        "item.reopen" => nothing(Intent::Item(Item::Reopen))?,
-        "item.link" => Intent::Item(Item::Link(parse(data)?)),
-        "item.unlink" => Intent::Item(Item::Unlink(parse(data)?)),
-        "item.add_attachment" => Intent::Item(Item::AddAttachment(parse(data)?)),
-        "item.remove_attachment" => {
-            Intent::Item(Item::RemoveAttachment(parse::<OfAttachment>(data)?.attachment_id))
-        }
-        "item.delete" => nothing(Intent::Item(Item::Delete))?,
-        "comment.add" => Intent::AddComment(parse(data)?),
-        "comment.edit" => Intent::Comment(Comment::Edit(parse(data)?)),
-        "comment.delete" => nothing(Intent::Comment(Comment::Delete))?,
-        "board.create" => Intent::CreateBoard(parse(data)?),
-        "board.update" => Intent::Board(Board::Update(parse(data)?)),
-        "board.delete" => nothing(Intent::Board(Board::Delete))?,
-        "board.add_column" => Intent::Board(Board::AddColumn(parse(data)?)),
-        "board.change_column" | "board.move_column" | "board.remove_column" => {
-            of_column(command, parse(data)?)?
-        }
-        "board.add_member" => Intent::Board(Board::AddMember(parse(data)?)),
-        "board.remove_member" => Intent::Board(Board::RemoveMember(parse(data)?)),
-        "board.change_member_role" => Intent::Board(Board::ChangeMemberRole(parse(data)?)),
-        "board.define_field" => Intent::Board(Board::DefineField(parse(data)?)),
-        "board.remove_field" => Intent::Board(Board::RemoveField(parse::<OfField>(data)?.name)),
-        "project.create" => Intent::CreateProject(parse(data)?),
-        "project.update" => Intent::Project(Project::Update(parse(data)?)),
-        "project.archive" => nothing(Intent::Project(Project::Archive))?,
-        "project.restore" => nothing(Intent::Project(Project::Restore))?,
-        "workspace.create" => Intent::CreateWorkspace(parse(data)?),
-        "workspace.rename" => Intent::Workspace(Workspace::Rename(parse(data)?)),
-        "workspace.archive" => nothing(Intent::Workspace(Workspace::Archive))?,
-        "workspace.add_member" => Intent::Workspace(Workspace::AddMember(parse(data)?)),
-        "workspace.remove_member" => Intent::Workspace(Workspace::RemoveMember(parse(data)?)),
-        _ => return Err(Unread::UnknownCommand),
-    })
-}
-
-fn of_column(command: &str, data: OfColumn) -> Result<Intent, Problem> {
-    use domain::board::{ChangeColumn, MoveColumn, RemoveColumn};
-    let OfColumn { column_id, name, wip_limit, index, items_to } = data;
-    let missing = |field: &str| Problem::invalid_body(field, format!("{field}: it is missing"));
-    Ok(Intent::Board(match command {
-        "board.change_column" => Board::ChangeColumn(column_id, ChangeColumn { name, wip_limit }),
-        "board.move_column" => {
-            Board::MoveColumn(column_id, MoveColumn { index: index.ok_or_else(|| missing("index"))? })
-        }
-        _ => Board::RemoveColumn(
-            column_id,
-            RemoveColumn { items_to: items_to.ok_or_else(|| missing("itemsTo"))? },
-        ),
-    }))
 }

@@ -18,6 +18,7 @@ mod request;
 mod routes;
 pub mod service;
 mod state;
+mod streams;
 
 pub use problems::problem;
 pub use routes::router;

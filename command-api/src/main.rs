@@ -32,6 +32,9 @@ struct Options {
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
+    /// Base URL of a collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318
+    #[arg(long, env = "SUNDAY_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
     /// A TOML file with settings; flags and variables come before it
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
@@ -52,6 +55,8 @@ fn main() -> ExitCode {
 fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let file: Settings = config::load(options.config.as_deref())?;
     telemetry::init(options.log_format.or(file.log_format).unwrap_or_default());
+    let otlp_endpoint = options.otlp_endpoint.or(file.otlp_endpoint);
+    let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "command-api")?;
     let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into());
     let addr = options.command_addr.or(file.command_addr).unwrap_or(ADDR_DEFAULT);
 

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use domain::DomainError;
 use domain::error::Kind;
 use eventstore::Version;
+use http_kit::auth::insufficient_scope;
 use http_kit::problem::Problem;
 use serde_json::Value;
 
@@ -24,6 +25,13 @@ pub fn problem(refusal: &Refusal) -> Problem {
         Refusal::Malformed { field, .. } => Problem::invalid_body(field, text),
         Refusal::Contradiction { field, .. } => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "contradiction", text).with("field", *field)
+        }
+        Refusal::InsufficientScope { needs } => insufficient_scope(*needs),
+        Refusal::TenantMismatch { field } => {
+            Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", text).with("field", *field)
+        }
+        Refusal::TenantUnsaid => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "tenant_unsaid", text).with("field", "id")
         }
         Refusal::NoTarget => Problem::invalid_body("id", text),
         Refusal::VersionConflict { stream, expected, current, demand } => {
@@ -63,8 +71,15 @@ fn of_domain(error: &DomainError, field: Option<&str>, text: String) -> Problem 
         Kind::Gone => StatusCode::GONE,
         Kind::AlreadyExists => StatusCode::CONFLICT,
         Kind::Invalid | Kind::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::NotPermitted => StatusCode::FORBIDDEN,
     };
-    let problem = Problem::new(status, error.code(), text);
+    let mut problem = Problem::new(status, error.code(), text);
+    if let DomainError::NotPermitted { action, needs, has } = error {
+        problem = problem
+            .with("action", *action)
+            .with("needs", needs.name())
+            .with("has", has.map_or(Value::Null, |role| role.name().into()));
+    }
     match field {
         Some(field) => problem.with("field", field),
         None => problem,

@@ -8,18 +8,18 @@ use crate::service::{Conditions, IfMatch, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderName, header};
-use eventstore::{CommandId, Fingerprint, TraceParent, Version};
+use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
 use http_kit::auth::Principal;
 use http_kit::json::{self, JsonBytes};
 use http_kit::problem::Problem;
+use http_kit::telemetry::trace_context;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// The header that names a command.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Longest `Idempotency-Key`, characters.
 pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
@@ -47,11 +47,11 @@ impl<S: Send + Sync> FromRequest<S> for Call {
             if_none_match: if_none_match(headers)?,
             expected_version: None,
         };
+        let origin = origin(headers, principal);
         let command = match key(headers)? {
-            Some(key) => command_of_key(&principal, key),
+            Some(key) => command_of_key(&origin.principal, key),
             None => command_id(),
         };
-        let origin = origin(headers, principal);
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
@@ -61,25 +61,20 @@ impl<S: Send + Sync> FromRequest<S> for Call {
 }
 
 impl Call {
-    /// Reads the body; `expectedVersion` (or `baseVersion`) is taken out of it and becomes a condition. No body is
-    /// an empty object.
-    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
-        let members = self.members()?;
-        from_members(members)
-    }
-
-    /// The same, with a member that the path says; where the body says it too, it has to say the same.
-    pub(crate) fn read_with<T: DeserializeOwned>(
+    /// Reads the body with the members that the path says; where the body says one of them too, it has to say the
+    /// same. `expectedVersion` (or `baseVersion`) is taken out and becomes a condition. No body is an empty object.
+    pub(crate) fn read<T: DeserializeOwned>(
         &mut self,
-        member: &'static str,
-        in_path: &str,
+        in_path: &[(&'static str, &str)],
     ) -> Result<T, Problem> {
         let mut members = self.members()?;
-        if let Some(said) = members.insert(member.to_owned(), in_path.into())
-            && !said.as_str().is_some_and(|said| are_same(said, in_path))
-        {
-            let detail = "the body says another one than the path";
-            return Err(problem(&Refusal::Contradiction { field: member, detail }));
+        for &(member, in_path) in in_path {
+            if let Some(said) = members.insert(member.to_owned(), in_path.into())
+                && !said.as_str().is_some_and(|said| are_same(said, in_path))
+            {
+                let detail = "the body says another one than the path";
+                return Err(problem(&Refusal::Contradiction { field: member, detail }));
+            }
         }
         from_members(members)
     }
@@ -101,12 +96,6 @@ impl Call {
         }
         Ok(members)
     }
-
-    /// For requests that say everything in their path.
-    pub(crate) fn read_nothing(&mut self) -> Result<(), Problem> {
-        let Nothing {} = self.read()?;
-        Ok(())
-    }
 }
 
 fn from_members<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, Problem> {
@@ -122,10 +111,6 @@ fn are_same(one: &str, other: &str) -> bool {
         || matches!((Uuid::try_parse(one), Uuid::try_parse(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 /// The permanent name of a command that its sender named: nobody's key is ever another's.
 pub(crate) fn command_of_key(principal: &Principal, key: &str) -> CommandId {
     CommandId::derive(&[&principal.tenant_key(), principal.subject().as_bytes(), key.as_bytes()])
@@ -136,7 +121,8 @@ pub(crate) fn is_key(text: &str) -> bool {
     (1..=IDEMPOTENCY_KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+/// The `Idempotency-Key`.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = single(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     if is_key(value) {
         return Ok(Some(value));
@@ -158,7 +144,8 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
         .map_err(|_| Problem::invalid_header(name.as_str(), format!("{name}: visible ASCII characters only")))
 }
 
-fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
+/// The `If-Match`.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     let Some(text) = single(headers, &header::IF_MATCH)? else { return Ok(None) };
     if text == "*" {
         return Ok(Some(IfMatch::Any));
@@ -182,7 +169,8 @@ fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     Ok(Some(IfMatch::Versions(versions)))
 }
 
-fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
+/// Whether there is an `If-None-Match: *`.
+pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
     match single(headers, &header::IF_NONE_MATCH)? {
         None => Ok(false),
         Some("*") => Ok(true),
@@ -198,25 +186,9 @@ pub(crate) fn origin(headers: &HeaderMap, principal: Principal) -> Origin {
     Origin {
         principal,
         correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
-        traceparent: text(&TRACEPARENT).and_then(traceparent),
+        traceparent: trace_context::of(headers),
         ..Origin::default()
     }
-}
-
-/// `00-<trace id>-<parent id>-<flags>` in hexadecimal (W3C Trace Context).
-fn traceparent(text: &str) -> Option<TraceParent> {
-    let rest = text.strip_prefix("00-")?.as_bytes();
-    // 32, 16 and 2 digits with hyphens between them.
-    if rest.len() != 52 || rest[32] != b'-' || rest[49] != b'-' {
-        return None;
-    }
-    let digits = rest[..32].iter().chain(&rest[33..49]).chain(&rest[50..]);
-    let mut bytes = [0; 25];
-    for (index, digit) in digits.enumerate() {
-        let digit = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
-        bytes[index / 2] = bytes[index / 2] << 4 | digit;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -241,17 +213,6 @@ mod tests {
         assert_eq!(read("\"abc\"").unwrap(), Some(IfMatch::Versions(vec![])));
         for wrong in ["3", "\"3", "", "\"3\" \"4\"", "\"", "W/3"] {
             assert_eq!(read(wrong).unwrap_err().status(), 400, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_traceparent_is_taken_or_passed_over() {
-        let bytes = traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
-        assert_eq!((bytes[0], bytes[15], bytes[16], bytes[24]), (0x0a, 0x9c, 0xb7, 1));
-        for wrong in
-            ["", "00-", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-zz", &"0".repeat(55)]
-        {
-            assert_eq!(traceparent(wrong), None, "{wrong}");
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::answer;
 use crate::problems::problem;
 use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
+use crate::streams::Streams;
 use axum::response::Response;
 use http_kit::problem::Problem;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ const REQUESTS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct AppState {
     service: CommandService,
+    streams: Streams,
     places: Arc<Semaphore>,
 }
 
@@ -26,13 +28,19 @@ impl AppState {
     /// Handlers for this service.
     #[must_use]
     pub fn new(service: CommandService) -> Self {
-        Self { service, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+        let streams = Streams::new(service.store().clone());
+        Self { service, streams, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
     }
 
     /// The service itself.
     #[must_use]
     pub fn service(&self) -> &CommandService {
         &self.service
+    }
+
+    /// Streams outside the domain.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// Carries out what a request asks for and answers it.

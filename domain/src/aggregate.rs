@@ -24,11 +24,19 @@ pub struct Context {
     pub occurred_at_ns: Option<i64>,
     /// Whether this is history from elsewhere: taken as it is, such as items without a title.
     pub imported: bool,
+    /// Whether the subject acts with an operator's rights, whatever its role: the scope `admin`.
+    pub is_privileged: bool,
     /// Random bits, fresh for each command. The same bits and times give the same events.
     pub entropy: u64,
 }
 
 impl Context {
+    /// Whose deed it counts as: `onBehalfOf ?? actor`.
+    #[must_use]
+    pub fn person(&self) -> &str {
+        self.on_behalf_of.as_deref().unwrap_or(&self.actor)
+    }
+
     /// The business time: when it happened, or else when the command arrived; nanoseconds.
     #[must_use]
     pub fn time_ns(&self) -> i64 {
@@ -132,6 +140,7 @@ mod tests {
             now_ns: 1_700_000_000_000_000_000,
             occurred_at_ns: None,
             imported: false,
+            is_privileged: false,
             entropy: 7,
         };
         assert_ne!(context.fresh_id(0), context.fresh_id(1));

@@ -9,9 +9,9 @@ mod decide;
 mod event;
 mod state;
 
+pub use crate::workspace::ChangeMemberRole;
 pub use command::{
-    AddColumn, ChangeColumn, ChangeMemberRole, Command, Create, DefineField, MoveColumn, NewColumn,
-    RemoveColumn,
+    AddColumn, ChangeColumn, Command, Create, DefineField, MoveColumn, NewColumn, RemoveColumn,
 };
 pub use event::{
     ColumnAdded, ColumnChanged, ColumnMoved, ColumnRemoved, Created, CreatedColumn, Deleted, Event,

@@ -1,7 +1,8 @@
 //! A comment on an item.
 //!
 //! Invariant: the state keeps a digest of the body, never the body: the log has it.
-//! Who wrote it stands in the event's metadata and is not known here.
+//! Invariant: the author stands in the event, because who may edit it depends on that and a state knows payloads only.
+//! Comments of older logs have none; those are their board's admins' to change.
 
 use crate::{
     aggregate::{Aggregate, Context, Life},
@@ -64,6 +65,9 @@ pub struct Added {
     /// The comment's name elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_key: Option<String>,
+    /// Who wrote it: `onBehalfOf ?? actor`. Older logs do not say it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     /// The text.
     pub body: String,
 }
@@ -108,6 +112,7 @@ struct Home {
 pub struct Comment {
     life: Life,
     home: Option<Home>,
+    author: Option<String>,
     body: Option<TextDigest>,
 }
 
@@ -122,6 +127,12 @@ impl Comment {
     #[must_use]
     pub fn item_id(&self) -> Option<ItemId> {
         self.home.map(|home| home.item)
+    }
+
+    /// Who wrote it, where the log says so.
+    #[must_use]
+    pub fn author(&self) -> Option<&str> {
+        self.author.as_deref()
     }
 
     fn open_item(&self) -> Result<ItemId, DomainError> {
@@ -149,6 +160,7 @@ impl Aggregate for Comment {
                     board_id: item.board_id(),
                     item_id: item.item_id(),
                     external_key,
+                    author: Some(context.person().to_owned()),
                     body,
                 };
                 Ok(vec![added.into()])
@@ -172,6 +184,7 @@ impl Aggregate for Comment {
                 self.life = Life::Present;
                 self.home =
                     Some(Home { workspace: event.workspace_id, board: event.board_id, item: event.item_id });
+                self.author.clone_from(&event.author);
                 self.body = Some(TextDigest::of(&event.body));
             }
             Event::Edited(event) => self.body = Some(TextDigest::of(&event.body)),

@@ -4,7 +4,7 @@
 //!
 //! HTTP is not known here: [`Kind`] is what a service maps to a status.
 
-use crate::ids::ColumnId;
+use crate::{ids::ColumnId, workspace::Role};
 use std::fmt;
 
 /// What kind of thing an error is about.
@@ -63,6 +63,8 @@ pub enum Kind {
     Invalid,
     /// The command is well formed, but the state forbids it (422).
     Refused,
+    /// Whoever asks may not do this (403).
+    NotPermitted,
 }
 
 /// Why a command is refused.
@@ -176,6 +178,23 @@ pub enum DomainError {
     /// There is no room for a rank of allowed length; the column has to be ranked anew.
     #[error("the ranks here are used up, the column has to be ranked anew")]
     RankExhausted,
+    /// Somebody whose role is too low.
+    #[error("{action} takes the role {needs} here, and the caller {}", held(*has))]
+    NotPermitted {
+        /// What was asked for, such as `item.delete`.
+        action: &'static str,
+        /// The lowest role that may do it.
+        needs: Role,
+        /// The role that the caller has where it was to be done.
+        has: Option<Role>,
+    },
+    /// Taking away the last owner of a workspace.
+    #[error("a workspace keeps at least one owner: make somebody else an owner first")]
+    LastOwner,
+}
+
+fn held(role: Option<Role>) -> String {
+    role.map_or_else(|| "has none".to_owned(), |role| format!("has the role {role}"))
 }
 
 impl DomainError {
@@ -207,6 +226,8 @@ impl DomainError {
             Self::RankInvalid => "rank_invalid",
             Self::RankOrder => "rank_order",
             Self::RankExhausted => "rank_exhausted",
+            Self::NotPermitted { .. } => "not_permitted",
+            Self::LastOwner => "last_owner",
         }
     }
 
@@ -232,7 +253,9 @@ impl DomainError {
             | Self::NoColumns
             | Self::OtherBoard
             | Self::WipLimitReached { .. }
+            | Self::LastOwner
             | Self::RankExhausted => Kind::Refused,
+            Self::NotPermitted { .. } => Kind::NotPermitted,
         }
     }
 
@@ -251,10 +274,12 @@ impl DomainError {
             Self::ColumnToItself => Some("itemsTo"),
             Self::RankInvalid | Self::RankExhausted => Some("rank"),
             Self::RankOrder => Some("after"),
+            Self::LastOwner => Some("member"),
             Self::AlreadyExists { .. }
             | Self::NotFound { .. }
             | Self::Gone { .. }
-            | Self::Archived { .. } => None,
+            | Self::Archived { .. }
+            | Self::NotPermitted { .. } => None,
         }
     }
 }

@@ -13,8 +13,9 @@
 //! Where to look: [`Aggregate`] is what the five aggregates ([`workspace`], [`project`], [`board`],
 //! [`item`], [`comment`]) have in common; [`DomainEvent`] is any event of theirs; [`codec`] turns
 //! events into stored bytes and back; [`tags`] names what each event is about; [`metadata`] is who did
-//! it; [`ids`] and [`rank`] make the names and the order.
+//! it; [`access`] is who may do what; [`ids`] and [`rank`] make the names and the order.
 
+pub mod access;
 pub mod aggregate;
 pub mod board;
 pub mod change;

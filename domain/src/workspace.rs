@@ -2,6 +2,10 @@
 //!
 //! Invariant: what is archived is not changed any more. What it contains (projects, boards, items) is not
 //! known here.
+//!
+//! Invariant: a workspace that has an owner keeps one, save that somebody with an operator's rights
+//! ([`Context::is_privileged`]) takes the last one away. Imported workspaces begin without members. Who may change
+//! what is decided by [`access`](crate::access).
 
 use crate::{
     aggregate::{Aggregate, Context, Life},
@@ -14,18 +18,55 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
-/// What a member may do; enforced by the services.
+/// What a member may do; [`access`](crate::access) has the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
-    /// Everything, including members and deletion.
+    /// Reads and writes, and says who else may, and what is deleted or archived.
     Admin,
     /// Reads and writes.
     #[default]
     Member,
     /// Reads.
     Viewer,
+    /// Everything, owners included. Last, because images and snapshots hold the place and not the name.
+    Owner,
+}
+
+impl Role {
+    /// Whether it is this role or a higher one.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.level() >= other.level()
+    }
+
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    fn level(self) -> u8 {
+        match self {
+            Self::Viewer => 0,
+            Self::Member => 1,
+            Self::Admin => 2,
+            Self::Owner => 3,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Creates a workspace.
@@ -66,6 +107,16 @@ pub struct RemoveMember {
     pub member: String,
 }
 
+/// Lets a member of a workspace or a board do something else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeMemberRole {
+    /// The subject.
+    pub member: String,
+    /// What they may do.
+    pub role: Role,
+}
+
 /// What can be asked of a workspace.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -80,6 +131,8 @@ pub enum Command {
     AddMember(AddMember),
     /// See [`RemoveMember`].
     RemoveMember(RemoveMember),
+    /// See [`ChangeMemberRole`].
+    ChangeMemberRole(ChangeMemberRole),
 }
 
 /// `workspace.created`
@@ -123,6 +176,18 @@ pub struct MemberRemoved {
     pub member: String,
 }
 
+/// `workspace.member_role_changed`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberRoleChanged {
+    /// The subject.
+    pub member: String,
+    /// What they might do before.
+    pub from: Role,
+    /// What they may do now.
+    pub to: Role,
+}
+
 events! {
     /// It exists.
     Created = "workspace.created" v 1,
@@ -134,6 +199,8 @@ events! {
     MemberAdded = "workspace.member_added" v 1,
     /// Somebody is no member any more.
     MemberRemoved = "workspace.member_removed" v 1,
+    /// Somebody may do something else.
+    MemberRoleChanged = "workspace.member_role_changed" v 1,
 }
 
 /// What decisions about a workspace need.
@@ -177,6 +244,19 @@ impl Workspace {
         self.members.get(member).copied()
     }
 
+    fn known_member(&self, member: &str) -> Result<Role, DomainError> {
+        self.role(member).ok_or(DomainError::NotFound { thing: Thing::Member })
+    }
+
+    /// Whether somebody is an owner when one member of this role is none any more.
+    fn check_owned_without(&self, context: &Context, role: Role) -> Result<(), DomainError> {
+        if role != Role::Owner || context.is_privileged {
+            return Ok(());
+        }
+        let owners = self.members.values().filter(|role| **role == Role::Owner).count();
+        if owners > 1 { Ok(()) } else { Err(DomainError::LastOwner) }
+    }
+
     /// Proof, for a project to be created in it.
     ///
     /// # Errors
@@ -193,12 +273,19 @@ impl Aggregate for Workspace {
     type Command = Command;
     type Event = Event;
 
-    fn decide(&self, _context: &Context, command: Command) -> Result<Vec<Event>, DomainError> {
+    fn decide(&self, context: &Context, command: Command) -> Result<Vec<Event>, DomainError> {
         match command {
             Command::Create(Create { name, .. }) => {
                 self.life.check_absent(Thing::Workspace)?;
                 check_name("name", &name)?;
-                Ok(vec![Created { name }.into()])
+                let created = Created { name }.into();
+                if context.imported {
+                    // A history says itself who belonged to it.
+                    return Ok(vec![created]);
+                }
+                let member = context.person().to_owned();
+                check_name("member", &member)?;
+                Ok(vec![created, MemberAdded { member, role: Role::Owner }.into()])
             }
             Command::Rename(Rename { name }) => {
                 self.life.check_open(Thing::Workspace)?;
@@ -221,10 +308,18 @@ impl Aggregate for Workspace {
             }
             Command::RemoveMember(RemoveMember { member }) => {
                 self.life.check_open(Thing::Workspace)?;
-                if !self.members.contains_key(&member) {
-                    return Err(DomainError::NotFound { thing: Thing::Member });
-                }
+                let role = self.known_member(&member)?;
+                self.check_owned_without(context, role)?;
                 Ok(vec![MemberRemoved { member }.into()])
+            }
+            Command::ChangeMemberRole(ChangeMemberRole { member, role }) => {
+                self.life.check_open(Thing::Workspace)?;
+                let from = self.known_member(&member)?;
+                if from == role {
+                    return Ok(vec![]);
+                }
+                self.check_owned_without(context, from)?;
+                Ok(vec![MemberRoleChanged { member, from, to: role }.into()])
             }
         }
     }
@@ -242,6 +337,9 @@ impl Aggregate for Workspace {
             }
             Event::MemberRemoved(event) => {
                 self.members.remove(&event.member);
+            }
+            Event::MemberRoleChanged(event) => {
+                self.members.insert(event.member.clone(), event.to);
             }
         }
     }

@@ -101,6 +101,7 @@ fn comments_carry_their_item_to_the_end() {
         board_id: board_id(),
         item_id: item_id(),
         external_key: None,
+        author: None,
         body: "b".into(),
     }
     .into();

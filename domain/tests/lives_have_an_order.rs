@@ -23,6 +23,7 @@ fn comment_added() -> comment::Event {
         board_id: board_id(),
         item_id: item_id(),
         external_key: None,
+        author: None,
         body: "yes".into(),
     }
     .into()
@@ -75,7 +76,8 @@ fn every_item_command() -> Vec<item::Command> {
 
 #[test]
 fn what_is_new_is_created() {
-    nothing::<Workspace>().when(create_workspace()).then([workspace_created()]);
+    let owner = workspace::MemberAdded { member: "ann".into(), role: Role::Owner };
+    nothing::<Workspace>().when(create_workspace()).then([workspace_created(), owner.into()]);
     nothing::<Project>().when(create_project()).then([project_created()]);
     let events = nothing::<Item>()
         .when(item::Command::Create(
@@ -84,7 +86,9 @@ fn what_is_new_is_created() {
         ))
         .events();
     assert_eq!(events, [item_created()]);
-    nothing::<Comment>().when(add_comment("yes")).then([comment_added()]);
+    let comment::Event::Added(added) = comment_added() else { unreachable!() };
+    let added = comment::Added { author: Some("ann".into()), ..added };
+    nothing::<Comment>().when(add_comment("yes")).then([added]);
 }
 
 #[test]

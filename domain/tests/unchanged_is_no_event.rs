@@ -103,6 +103,7 @@ fn editing_a_comment_to_the_same_text_or_to_none_that_is_known() {
             board_id: board_id(),
             item_id: item_id(),
             external_key: None,
+            author: None,
             body: "once".into(),
         }
         .into()])

@@ -4,7 +4,7 @@
 use crate::codec;
 use crate::digest::Batch;
 use crate::error::CommitError;
-use crate::event::{Metadata, NewEvent};
+use crate::event::{EventRef, Metadata, NewEvent};
 use crate::format::body::{BODY_HEADER_BYTES, Body, CommandRecord};
 use crate::format::event::{EVENT_HEADER_BYTES, EventIter};
 use crate::format::frame::{Frame, FrameHeader, FrameKind, frame_len};
@@ -17,6 +17,7 @@ use crate::names::{CommandId, Fingerprint, StreamId, Tag};
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use rustc_hash::FxHashMap;
 use std::fmt;
+use uuid::Uuid;
 
 /// What the writer of a stream believes about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,14 +94,21 @@ pub struct Command {
     pub outcome: Outcome,
 }
 
-/// Collects one atomic append.
+/// Collects one atomic append. Events are encoded as they come, so that nothing of theirs has to be kept.
 #[derive(Debug, Default)]
 pub struct CommitBuilder {
     expectations: Vec<(StreamId, ExpectedVersion)>,
     guards: Vec<Guard>,
-    events: Vec<NewEvent>,
+    streams: TouchedStreams,
+    /// The events' records, one after the other.
+    records: Vec<u8>,
+    ids: Vec<Uuid>,
+    tags: Vec<(Tag, u64)>,
+    tags_on_one: usize,
     commands: Vec<CommandRecord>,
     claimed: usize,
+    /// The first limit that an event broke; it is told when the commit is prepared.
+    broken: Option<CommitError>,
 }
 
 impl CommitBuilder {
@@ -123,9 +131,33 @@ impl CommitBuilder {
     }
 
     /// An event; events keep their order.
+    #[expect(clippy::needless_pass_by_value, reason = "who makes an event for one commit is done with it")]
     pub fn event(&mut self, event: NewEvent) -> &mut Self {
-        self.events.push(event);
+        self.event_ref(&event.borrowed())
+    }
+
+    /// As [`CommitBuilder::event`], of what is at hand as slices: nothing is copied but into the commit.
+    pub fn event_ref(&mut self, event: &EventRef<'_>) -> &mut Self {
+        let index = self.ids.len();
+        self.ids.push(event.id);
+        self.tags_on_one = self.tags_on_one.max(event.tags.len());
+        // What cannot become a commit any more is only counted.
+        if self.broken.is_none() && index < COMMIT_EVENTS_MAX {
+            if let Err(error) = self.encode(event, index) {
+                self.broken = Some(error);
+            }
+        }
         self
+    }
+
+    fn encode(&mut self, event: &EventRef<'_>, index: usize) -> Result<(), CommitError> {
+        let (stream, ordinal) = self.streams.place(event.stream)?;
+        encode_event(&mut self.records, event, stream, ordinal, index)?;
+        if self.records.len() > COMMIT_BYTES_MAX {
+            return Err(CommitError::TooLarge { bytes: self.records.len(), max: COMMIT_BYTES_MAX });
+        }
+        self.tags.extend(event.tags.iter().map(|tag| (tag.clone(), index as u64)));
+        Ok(())
     }
 
     /// A command to be remembered, with the events added since the last one.
@@ -140,9 +172,9 @@ impl CommitBuilder {
                 Outcome::Unchanged => 1,
             },
             first_event: narrow(self.claimed),
-            events: narrow(self.events.len() - self.claimed),
+            events: narrow(self.ids.len() - self.claimed),
         });
-        self.claimed = self.events.len();
+        self.claimed = self.ids.len();
         self
     }
 
@@ -152,11 +184,10 @@ impl CommitBuilder {
     /// When a limit is broken, or an expectation names a stream that the commit does not write.
     pub fn prepare(self) -> Result<PreparedCommit, CommitError> {
         self.check_counts()?;
-        let Self { expectations, guards, events, commands, .. } = self;
-
-        let mut streams = TouchedStreams::default();
-        let places =
-            events.iter().map(|event| streams.place(&event.stream)).collect::<Result<Vec<_>, _>>()?;
+        let Self { expectations, guards, mut streams, records, ids, tags, commands, broken, .. } = self;
+        if let Some(error) = broken {
+            return Err(error);
+        }
         for (stream, expected) in expectations {
             match streams.get_mut(&stream) {
                 // The last word on a stream counts.
@@ -166,19 +197,15 @@ impl CommitBuilder {
         }
         let streams = streams.list;
 
-        let body = encode_body(&streams, &commands, &events, &places)?;
+        let body = encode_body(&streams, &commands, &records);
         if body.len() > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge { bytes: body.len(), max: COMMIT_BYTES_MAX });
         }
-        let tags: Vec<_> = (0..)
-            .zip(events)
-            .flat_map(|(index, event)| event.tags.into_iter().map(move |tag| (tag, index)))
-            .collect();
         let mut prepared = PreparedCommit {
             body_crc: crc32fast::hash(&body),
             body,
             body_digest: Digest::default(),
-            events: places.len(),
+            events: ids.len(),
             summary: CommitSummary::of_parts(
                 streams.iter().map(|touched| (touched.id.as_str(), touched.events)),
                 tags.iter().map(|(tag, index)| {
@@ -197,17 +224,13 @@ impl CommitBuilder {
     }
 
     fn check_counts(&self) -> Result<(), CommitError> {
-        if self.events.is_empty() && self.commands.is_empty() {
+        if self.ids.is_empty() && self.commands.is_empty() {
             return Err(CommitError::Empty);
         }
         for (what, count, max) in [
-            ("events", self.events.len(), COMMIT_EVENTS_MAX),
+            ("events", self.ids.len(), COMMIT_EVENTS_MAX),
             ("commands", self.commands.len(), COMMIT_COMMANDS_MAX),
-            (
-                "tags on one event",
-                self.events.iter().map(|event| event.tags.len()).max().unwrap_or(0),
-                TAGS_MAX,
-            ),
+            ("tags on one event", self.tags_on_one, TAGS_MAX),
         ] {
             if count > max {
                 return Err(CommitError::TooMany { what, count, max });
@@ -228,7 +251,7 @@ impl CommitBuilder {
         }
         // Ids are UUIDv7 by contract, so they cannot meet by chance; one event given twice is caught where it costs
         // nothing.
-        if let Some(event) = first_twice(self.events.iter().map(|event| event.id)) {
+        if let Some(event) = first_twice(self.ids.iter().copied()) {
             return Err(CommitError::EventTwice { event });
         }
         Ok(())
@@ -364,14 +387,9 @@ fn command_table_of(body: &[u8]) -> &[u8] {
     Body::decode(body).map(|body| body.command_table).unwrap_or_default()
 }
 
-fn encode_body(
-    streams: &[TouchedStream],
-    commands: &[CommandRecord],
-    events: &[NewEvent],
-    places: &[(u16, u32)],
-) -> Result<Vec<u8>, CommitError> {
-    let payloads: usize = events.iter().map(|event| event.payload.len() + 512).sum();
-    let mut body = Vec::with_capacity(payloads + 64);
+fn encode_body(streams: &[TouchedStream], commands: &[CommandRecord], records: &[u8]) -> Vec<u8> {
+    let names: usize = streams.iter().map(|stream| stream.id.as_str().len() + 1).sum();
+    let mut body = Vec::with_capacity(records.len() + names + 64 * commands.len() + 64);
     body.resize(BODY_HEADER_BYTES, 0);
     for stream in streams {
         push_short(&mut body, stream.id.as_str());
@@ -385,19 +403,19 @@ fn encode_body(
     let narrow = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
     body[0..4].copy_from_slice(&narrow(stream_table));
     body[4..8].copy_from_slice(&narrow(command_table));
-    for (index, (event, (stream, ordinal))) in events.iter().zip(places).enumerate() {
-        encode_event(&mut body, event, *stream, *ordinal, index)?;
-    }
-    Ok(body)
+    body.extend_from_slice(records);
+    body
 }
 
 fn encode_event(
     body: &mut Vec<u8>,
-    event: &NewEvent,
+    event: &EventRef<'_>,
     stream: u16,
     ordinal: u32,
     index: usize,
 ) -> Result<(), CommitError> {
+    // Names, tags and metadata of most events fit.
+    body.reserve(event.payload.len() + 512);
     let start = body.len();
     let mut header = [0; EVENT_HEADER_BYTES];
     header[8..24].copy_from_slice(event.id.as_bytes());
@@ -411,17 +429,17 @@ fn encode_event(
     body.extend_from_slice(&header);
     body.extend_from_slice(event.event_type.as_str().as_bytes());
     let tags_at = body.len();
-    for tag in &event.tags {
+    for tag in event.tags {
         push_short(body, tag.as_str());
     }
     let metadata_at = body.len();
-    body[start + 35] = push_metadata(body, &event.metadata);
+    body[start + 35] = push_metadata(body, event.metadata);
     let payload_at = body.len();
     let record_len = payload_at - start + event.payload.len();
     if record_len > EVENT_BYTES_MAX {
         return Err(CommitError::EventTooLarge { index, bytes: record_len, max: EVENT_BYTES_MAX });
     }
-    body.extend_from_slice(&event.payload);
+    body.extend_from_slice(event.payload);
     let narrow = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
     body[start..start + 4].copy_from_slice(&narrow(record_len));
     body[start + 4..start + 8].copy_from_slice(&narrow(event.payload.len()));

@@ -66,3 +66,42 @@ pub struct NewEvent {
     /// The event itself, given out byte for byte as stored.
     pub payload: Vec<u8>,
 }
+
+impl NewEvent {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> EventRef<'_> {
+        EventRef {
+            id: self.id,
+            stream: &self.stream,
+            event_type: &self.event_type,
+            content_type: self.content_type,
+            schema_version: self.schema_version,
+            tags: &self.tags,
+            metadata: &self.metadata,
+            payload: &self.payload,
+        }
+    }
+}
+
+/// An event to be appended, of parts that its producer keeps: many events can share names and metadata, and the payload
+/// can be a slice of what came over the network.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRef<'a> {
+    /// See [`NewEvent::id`].
+    pub id: Uuid,
+    /// See [`NewEvent::stream`].
+    pub stream: &'a StreamId,
+    /// See [`NewEvent::event_type`].
+    pub event_type: &'a EventType,
+    /// See [`NewEvent::content_type`].
+    pub content_type: ContentType,
+    /// See [`NewEvent::schema_version`].
+    pub schema_version: u16,
+    /// See [`NewEvent::tags`].
+    pub tags: &'a [Tag],
+    /// See [`NewEvent::metadata`].
+    pub metadata: &'a Metadata,
+    /// See [`NewEvent::payload`].
+    pub payload: &'a [u8],
+}

@@ -71,7 +71,7 @@ pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, Prepar
 pub use commits::Commits;
 pub use engine::Engine;
 pub use error::{AppendError, CommitError, Damage, IndexError, OpenError, ReadError};
-pub use event::{ContentType, Metadata, NewEvent, TraceParent};
+pub use event::{ContentType, EventRef, Metadata, NewEvent, TraceParent};
 pub use flush::Flush;
 pub use format::event::EventView;
 pub use format::metadata::MetadataView;

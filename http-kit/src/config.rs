@@ -22,6 +22,8 @@ pub struct Settings {
     pub query_addr: Option<SocketAddr>,
     /// Shape of the log lines.
     pub log_format: Option<LogFormat>,
+    /// Base URL of a collector of traces (OTLP over HTTP).
+    pub otlp_endpoint: Option<String>,
     /// Whose tokens the command API takes.
     pub auth: AuthSettings,
 }

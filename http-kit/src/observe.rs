@@ -1,10 +1,11 @@
-//! Around every request: its id, its time limit, its panic, its line in the access log and its figures.
+//! Around every request: its id, its time limit, its panic, its line in the access log, its span and its figures.
 //!
 //! Invariant: a panic in a handler ends that request with a 500 and nothing else.
 
 use crate::REQUEST_ID;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::telemetry::ServerSpan;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -30,6 +31,7 @@ pub(crate) async fn observe(State(metrics): State<Metrics>, mut request: Request
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let span = ServerSpan::begin(&mut request, route.as_ref().map_or("unmatched", MatchedPath::as_str));
 
     let answer = tokio::time::timeout(REQUEST_TIME_MAX, catch(next.run(request))).await;
     let mut response = match answer {
@@ -48,6 +50,9 @@ pub(crate) async fn observe(State(metrics): State<Metrics>, mut request: Request
 
     let took = started.elapsed();
     let status = response.status().as_u16();
+    if let Some(span) = span {
+        span.end(status);
+    }
     metrics.request(&method, route.as_ref().map_or("unmatched", MatchedPath::as_str), status, took);
     tracing::debug!(%method, path, status, took_us = took.as_micros(), id = ?id, "answered");
     response

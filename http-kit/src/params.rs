@@ -5,10 +5,11 @@
 use crate::problem::Problem;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery};
+use axum::extract::{FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::error::Error;
+use uuid::Uuid;
 
 /// The parameters of the path.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,38 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
             Ok(AxumPath(value)) => Ok(Self(value)),
             Err(rejection) => Err(of_path(rejection)),
         }
+    }
+}
+
+/// The parameters of the path as texts, by name: for those who learn only at run time which there are.
+#[derive(Debug)]
+pub struct Parameters(RawPathParams);
+
+impl Parameters {
+    /// A parameter's text, decoded; empty where the route has none of this name.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| *key == name).map_or("", |(_, text)| text)
+    }
+
+    /// A parameter that is an id.
+    ///
+    /// # Errors
+    /// 400 `invalid_parameter` where it is not.
+    pub fn uuid(&self, name: &str) -> Result<Uuid, Problem> {
+        Uuid::try_parse(self.text(name))
+            .map_err(|error| Problem::invalid_parameter(name, format!("{name}: {error}")))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        RawPathParams::from_request_parts(parts, state)
+            .await
+            .map(Self)
+            .map_err(|rejection| Problem::invalid_parameter("path", rejection.body_text()))
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     _command_addr: Option<IgnoredAny>,
     #[serde(rename = "query-addr")]
     _query_addr: Option<IgnoredAny>,
+    #[serde(rename = "otlp-endpoint")]
+    _otlp_endpoint: Option<IgnoredAny>,
     #[serde(rename = "auth")]
     _auth: Option<IgnoredAny>,
 }

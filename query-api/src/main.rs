@@ -38,6 +38,9 @@ struct Arguments {
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    /// Base URL of a collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318
+    #[arg(long, env = "SUNDAY_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
     /// TOML file with settings that neither flags nor variables give
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
@@ -59,6 +62,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let format = arguments.log_format.or(settings.as_ref().ok().and_then(|settings| settings.log_format));
     telemetry::init(format.unwrap_or_default());
     let settings = settings?;
+    let otlp_endpoint = arguments.otlp_endpoint.or(settings.otlp_endpoint);
+    let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "query-api")?;
     let data_dir = arguments.data_dir.or(settings.data_dir).unwrap_or_else(|| DATA_DIR.into());
     let addr = arguments.query_addr.or(settings.query_addr);
     let addr = addr.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, QUERY_PORT)));

@@ -58,6 +58,9 @@ enum Task {
         token: TokenFile,
         #[command(flatten)]
         auth: Box<AuthSettings>,
+        /// Base URL of a collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318
+        #[arg(long, env = "SUNDAY_OTLP_ENDPOINT")]
+        otlp_endpoint: Option<String>,
     },
     /// Import a work history through the command API; twice is as good as once
     Import {
@@ -179,9 +182,12 @@ fn main() -> ExitCode {
 fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
     let mut out = io::stdout().lock();
     match task {
-        Task::Serve { data, command_addr, query_addr, import, token, auth } => {
+        Task::Serve { data, command_addr, query_addr, import, token, auth, otlp_endpoint } => {
             drop(out);
             let plan = auth.or(&settings.auth).plan().map_err(|error| Failure::Usage(error.to_string()))?;
+            let otlp_endpoint = otlp_endpoint.or_else(|| settings.otlp_endpoint.clone());
+            let traces = telemetry::send_traces(otlp_endpoint.as_deref(), "sunday");
+            let _traces = traces.map_err(|error| Failure::Usage(error.to_string()))?;
             let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let options = serve::Options {
                 data_dir: data.or(settings),

@@ -1,22 +1,16 @@
 //! `POST /batch`: many commands in one request.
 
-use crate::envelope::{self, BATCH_BYTES_MAX, BatchBody, COMMANDS_MAX};
+use crate::envelope::{self, BatchBody, COMMANDS_MAX};
 use crate::request::origin;
 use crate::state::AppState;
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::post;
 use http_kit::auth::Principal;
 use http_kit::json::{JsonBytes, parse};
 use http_kit::problem::Problem;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/batch", post(batch)).layer(DefaultBodyLimit::max(BATCH_BYTES_MAX))
-}
-
-async fn batch(
+pub(super) async fn batch(
     State(app): State<AppState>,
     principal: Principal,
     headers: HeaderMap,

@@ -1,16 +1,25 @@
-//! One router per resource; handlers only say what a request asks for.
+//! From the table of operations to routes and to the batch's commands.
+//!
+//! ```text
+//! table (every operation once) ─▶ routes: axum's router
+//!                              └▶ command: a batch's command by its name
+//! ```
 
 mod batch;
-mod boards;
-mod comments;
-mod items;
-mod projects;
-mod workspaces;
+mod data;
+mod operation;
+mod table;
 
+use crate::service::Intent;
 use crate::state::AppState;
 use axum::Router;
 use http_kit::app::App;
 use http_kit::auth::Authentication;
+use http_kit::problem::Problem;
+use operation::Reader;
+use rustc_hash::FxHashMap;
+use std::sync::LazyLock;
+use table::OPERATIONS;
 
 /// Everything that the command API serves, with health and figures, for whom `authentication` lets in.
 pub fn router(state: AppState, authentication: Authentication) -> Router {
@@ -23,18 +32,58 @@ pub fn router(state: AppState, authentication: Authentication) -> Router {
     app.metrics().counter("sunday_log_watermark", "The next position of the log.", move || {
         count(service.store().watermark().get())
     });
-    let api = Router::new()
-        .merge(workspaces::routes())
-        .merge(projects::routes())
-        .merge(boards::routes())
-        .merge(items::routes())
-        .merge(comments::routes())
-        .merge(batch::routes())
-        .with_state(state);
-    app.frame(Router::new().nest("/api/v1", api))
+    let api = OPERATIONS
+        .iter()
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
+        .merge(crate::streams::routes());
+    app.frame(Router::new().nest("/api/v1", api.with_state(state)))
+}
+
+/// What a command of a batch asks for; nothing where there is no command of this name.
+pub(crate) fn command(name: &str, data: &[u8]) -> Option<Result<Intent, Problem>> {
+    static COMMANDS: LazyLock<FxHashMap<&str, &dyn Reader>> = LazyLock::new(|| {
+        let of_batch = OPERATIONS.iter().filter(|operation| operation.is_in_batch);
+        of_batch.filter_map(|operation| Some((operation.id, operation.reader()?))).collect()
+    });
+    COMMANDS.get(name).map(|reader| reader.of_data(data))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure may be off by a part in 2^53")]
 fn count(value: u64) -> f64 {
     value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
+        assert_eq!(names.len(), OPERATIONS.len());
+    }
+
+    #[test]
+    fn a_batch_carries_by_name_what_the_path_carries_elsewhere() {
+        let id = "5d0b3f4c-8a55-5e1e-9c27-c1f050da7001";
+        for (name, data) in [
+            ("board.change_column", format!(r#"{{"columnId":"{id}","wipLimit":null}}"#)),
+            ("board.move_column", format!(r#"{{"columnId":"{id}","index":1}}"#)),
+            ("board.remove_column", format!(r#"{{"columnId":"{id}","itemsTo":"{id}"}}"#)),
+            ("board.remove_member", r#"{"member":"ann"}"#.to_owned()),
+            ("board.change_member_role", r#"{"member":"ann","role":"admin"}"#.to_owned()),
+            ("board.remove_field", r#"{"name":"priority"}"#.to_owned()),
+            ("workspace.remove_member", r#"{"member":"ann"}"#.to_owned()),
+            ("item.remove_attachment", format!(r#"{{"attachmentId":"{id}"}}"#)),
+            ("comment.add", format!(r#"{{"itemId":"{id}","body":"x"}}"#)),
+            ("item.reopen", "{}".to_owned()),
+        ] {
+            let intent = command(name, data.as_bytes());
+            assert!(matches!(intent, Some(Ok(_))), "{name}: {intent:?}");
+            assert!(matches!(command(name, br#"{"other":1}"#), Some(Err(_))), "{name}");
+        }
+        assert!(command("project.delete", b"{}").is_none(), "a route's name is no command");
+        assert!(command("batch", b"{}").is_none());
+    }
 }

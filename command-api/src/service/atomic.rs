@@ -3,7 +3,7 @@
 use super::desk::Desk;
 use super::order::{Done, Intent, Order};
 use super::refusal::{Demand, Refusal};
-use super::{ATTEMPTS_MAX, CommandService, Inner, Key};
+use super::{ATTEMPTS_MAX, CommandService, Inner, Key, Kind};
 use domain::{BoardId, ProjectId, WorkspaceId};
 use eventstore::{CommitBuilder, Receipt};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,7 +30,7 @@ impl CommandService {
             // An id that is new is chosen once, whatever the number of attempts.
             let key = desk.target(order).map_err(|refusal| vec![(index, refusal)])?;
             order.target = Some(key.id);
-            homes.take_in(&order.intent, key, &mut desk);
+            homes.take_in(order, key, &mut desk);
             keys.push(key);
         }
         desk.discard();
@@ -97,8 +97,8 @@ struct Homes {
 }
 
 impl Homes {
-    fn take_in(&mut self, intent: &Intent, key: Key, desk: &mut Desk<'_>) {
-        match intent {
+    fn take_in(&mut self, order: &Order, key: Key, desk: &mut Desk<'_>) {
+        match &order.intent {
             Intent::CreateProject(create) => {
                 self.projects.insert(ProjectId::new(key.id), create.workspace_id);
             }
@@ -106,7 +106,11 @@ impl Homes {
                 let workspace = create
                     .workspace_id
                     .or_else(|| self.projects.get(&create.project_id).copied())
-                    .or_else(|| desk.workspace_of(create.project_id));
+                    .or_else(|| {
+                        let project = Key::new(Kind::Project, create.project_id.uuid());
+                        let home = desk.home(project, order.origin.principal.tenants()).ok()??;
+                        Some(WorkspaceId::new(home.workspace()))
+                    });
                 self.boards.extend(workspace.map(|workspace| (BoardId::new(key.id), workspace)));
             }
             _ => {}

@@ -106,16 +106,20 @@ impl Batch<'_, '_> {
         if !self.seen.insert(order.command) {
             return Step::Alone;
         }
+        let key = match self.desk.target(&order) {
+            Ok(key) => key,
+            // No newer state changes what a token says.
+            Err(refusal @ (Refusal::InsufficientScope { .. } | Refusal::TenantMismatch { .. })) => {
+                return Step::Answered(Err(refusal));
+            }
+            Err(_) => return Step::Alone,
+        };
         // Most orders of a repeated import end here, so this comes before everything that costs.
         match self.desk.inner.known(&order) {
             Ok(None) => {}
-            Ok(Some(receipt)) => {
-                let Ok(key) = self.desk.target(&order) else { return Step::Alone };
-                return Step::Answered(repeat(self.desk.inner, &receipt, key));
-            }
+            Ok(Some(receipt)) => return Step::Answered(repeat(self.desk.inner, &receipt, key)),
             Err(refusal) => return Step::Answered(Err(refusal)),
         }
-        let Ok(key) = self.desk.target(&order) else { return Step::Alone };
         if !self.desk.try_claim(key) {
             return Step::Alone;
         }

@@ -1,8 +1,9 @@
 //! From an order to a draft: proofs are fetched, conditions checked, the domain decides, events are made.
 //!
-//! Invariant: whatever a decision rests on besides its target becomes a guard of the draft, save that the home
-//! of a new item is not archived.
+//! Invariant: whatever a decision rests on besides its target becomes a guard of the draft, save who may take it and
+//! whether the target's home is in use (see [`access`](super::access)).
 
+use super::access;
 use super::conditions::{agrees, check, check_derived};
 use super::desk::Desk;
 use super::draft::{Draft, Pen, other_kind, part_id};
@@ -23,6 +24,7 @@ use uuid::Uuid;
 impl Desk<'_> {
     /// The aggregate that an order is about: said, derived from a foreign name, or new.
     pub(super) fn target(&mut self, order: &Order) -> Result<Key, Refusal> {
+        access::admit(order)?;
         if let (Some(said), Some(in_body)) = (order.target, order.body_id())
             && said != in_body
         {
@@ -34,18 +36,22 @@ impl Desk<'_> {
         match &order.intent {
             Intent::CreateItem(create) => {
                 if let Some(external_key) = &create.external_key {
-                    let workspace = self.board(create.board_id, Board::workspace_id)?;
-                    let workspace = workspace.ok_or(Refusal::Reference {
-                        field: "boardId",
-                        error: DomainError::NotFound { thing: Thing::Board },
-                    })?;
+                    let board = Key::new(Kind::Board, create.board_id.uuid());
+                    let home =
+                        self.home(board, order.origin.principal.tenants())?.ok_or(Refusal::Reference {
+                            field: "boardId",
+                            error: DomainError::NotFound { thing: Thing::Board },
+                        })?;
+                    let workspace = WorkspaceId::new(home.workspace());
                     return Ok(Key::new(Kind::Item, ItemId::derive(workspace, external_key).uuid()));
                 }
             }
-            Intent::CreateWorkspace(_)
-            | Intent::CreateProject(_)
-            | Intent::CreateBoard(_)
-            | Intent::AddComment(_) => {}
+            Intent::CreateWorkspace(_) => {
+                if let Some(id) = access::new_workspace(&order.origin.principal)? {
+                    return Ok(Key::new(Kind::Workspace, id));
+                }
+            }
+            Intent::CreateProject(_) | Intent::CreateBoard(_) | Intent::AddComment(_) => {}
             _ => return Err(Refusal::NoTarget),
         }
         // Derived from the command, so that the order sent again is about the same thing.
@@ -54,7 +60,8 @@ impl Desk<'_> {
 
     /// Decides about an order. The target is claimed.
     pub(super) fn decide(&mut self, order: Order, key: Key) -> Result<Draft, Refusal> {
-        self.rests_on = None;
+        self.rests_on.clear();
+        let permit = self.enter(&order, key)?;
         check(self.load(key)?, &order.conditions, order.intent.creates())?;
         let Order { intent, command, fingerprint, origin, .. } = order;
         let pen = Pen::new(self.inner, command, fingerprint, origin);
@@ -71,11 +78,12 @@ impl Desk<'_> {
                     WorkspaceId::new(id),
                     workspace::Command::Create(create),
                     pen,
+                    permit,
                     vec![],
                 )
             }
             Intent::Workspace(command) => {
-                self.write::<Workspace>(key, WorkspaceId::new(id), command, pen, vec![])
+                self.write::<Workspace>(key, WorkspaceId::new(id), command, pen, permit, vec![])
             }
             Intent::CreateProject(create) => {
                 let workspace_id = create.workspace_id;
@@ -94,9 +102,11 @@ impl Desk<'_> {
                     description: create.description,
                 };
                 let command = project::Command::Create(create, proof);
-                self.write::<Project>(key, ProjectId::new(id), command, pen, guard)
+                self.write::<Project>(key, ProjectId::new(id), command, pen, permit, guard)
             }
-            Intent::Project(command) => self.write::<Project>(key, ProjectId::new(id), command, pen, vec![]),
+            Intent::Project(command) => {
+                self.write::<Project>(key, ProjectId::new(id), command, pen, permit, vec![])
+            }
             Intent::CreateBoard(create) => {
                 let project_id = create.project_id;
                 let derived =
@@ -115,20 +125,26 @@ impl Desk<'_> {
                     description: create.description,
                     columns: create.columns,
                 };
-                self.write::<Board>(key, BoardId::new(id), board::Command::Create(create, proof), pen, guard)
+                self.write::<Board>(
+                    key,
+                    BoardId::new(id),
+                    board::Command::Create(create, proof),
+                    pen,
+                    permit,
+                    guard,
+                )
             }
             Intent::Board(mut command) => {
                 if let board::Command::AddColumn(add) = &mut command {
                     add.id.get_or_insert_with(|| ColumnId::new(part_id(id, &pen.command)));
                 }
-                self.write::<Board>(key, BoardId::new(id), command, pen, vec![])
+                self.write::<Board>(key, BoardId::new(id), command, pen, permit, vec![])
             }
             Intent::CreateItem(create) => {
                 let (placement, guards) = self.place(create.board_id, create.column_id, None)?;
                 let workspace = placement.workspace_id();
                 agrees("workspaceId", create.workspace_id, workspace)?;
                 agrees("projectId", create.project_id, placement.project_id())?;
-                self.check_home(&placement)?;
                 check_derived(
                     id,
                     create.external_key.as_deref().map(|name| ItemId::derive(workspace, name).uuid()),
@@ -149,6 +165,7 @@ impl Desk<'_> {
                     ItemId::new(id),
                     item::Command::Create(create, placement),
                     pen,
+                    permit,
                     guards,
                 )
             }
@@ -160,13 +177,20 @@ impl Desk<'_> {
                     (item.board_id().ok_or(DomainError::NotFound { thing: Thing::Item })?, item.column_id())
                 };
                 let (placement, guards) = self.place(board, Some(to.column_id), from)?;
-                self.write::<Item>(key, ItemId::new(id), item::Command::Move(to, placement), pen, guards)
+                self.write::<Item>(
+                    key,
+                    ItemId::new(id),
+                    item::Command::Move(to, placement),
+                    pen,
+                    permit,
+                    guards,
+                )
             }
             Intent::Item(mut command) => {
                 if let item::Command::AddAttachment(add) = &mut command {
                     add.id.get_or_insert_with(|| AttachmentId::new(part_id(id, &pen.command)));
                 }
-                self.write::<Item>(key, ItemId::new(id), command, pen, vec![])
+                self.write::<Item>(key, ItemId::new(id), command, pen, permit, vec![])
             }
             Intent::AddComment(add) => {
                 let item_id = add.item_id;
@@ -178,7 +202,7 @@ impl Desk<'_> {
                     })?;
                 let add = comment::Add { id: add.id, external_key: add.external_key, body: add.body };
                 let command = comment::Command::Add(add, proof);
-                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, guard)
+                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, permit, guard)
             }
             Intent::Comment(command) => {
                 let guard = match command {
@@ -186,20 +210,14 @@ impl Desk<'_> {
                     // What is no use any more may still be taken away.
                     _ => vec![],
                 };
-                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, guard)
+                self.write::<comment::Comment>(key, CommentId::new(id), command, pen, permit, guard)
             }
         }
     }
 
-    /// Where a project belongs, if it is there.
-    pub(super) fn workspace_of(&mut self, project: ProjectId) -> Option<WorkspaceId> {
-        let entry = self.load(Key::new(Kind::Project, project.uuid())).ok()?;
-        Project::of(&entry.state)?.workspace_id()
-    }
-
     fn board<T>(&mut self, id: BoardId, look: impl FnOnce(&Board) -> T) -> Result<T, Refusal> {
         let key = Key::new(Kind::Board, id.uuid());
-        self.rests_on = Some(key);
+        self.rests_on.push(key);
         let entry = self.load(key)?;
         Board::of(&entry.state).map(look).ok_or_else(other_kind)
     }
@@ -244,21 +262,6 @@ impl Desk<'_> {
         Ok((placement, guards))
     }
 
-    /// Nothing is created in what is archived. There is no guard for it: one on the project would have every
-    /// item that is created conflict with whoever changes the project meanwhile. So an item may come just after
-    /// the archiving that it raced with, as if it had come just before.
-    fn check_home(&mut self, placement: &Placement) -> Result<(), Refusal> {
-        let project = Key::new(Kind::Project, placement.project_id().uuid());
-        let workspace = Key::new(Kind::Workspace, placement.workspace_id().uuid());
-        for (key, thing) in [(project, Thing::Project), (workspace, Thing::Workspace)] {
-            if self.load(key)?.state.life() == Life::Archived {
-                self.rests_on = Some(key);
-                return Err(Refusal::Reference { field: "boardId", error: DomainError::Archived { thing } });
-            }
-        }
-        Ok(())
-    }
-
     /// Guards that keep true that the item of a comment is there; none where the comment itself is not.
     fn prove_commented(&mut self, key: Key) -> Result<Vec<Guard>, Refusal> {
         let entry = self.load(key)?;
@@ -279,7 +282,7 @@ impl Desk<'_> {
         field: &'static str,
         proof: impl FnOnce(&A) -> Result<P, DomainError>,
     ) -> Result<(P, Vec<Guard>), Refusal> {
-        self.rests_on = Some(key);
+        self.rests_on.push(key);
         let is_atomic = self.is_atomic;
         let entry = self.load(key)?;
         let state = A::of(&entry.state).ok_or_else(other_kind)?;

@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) weight: usize,
     /// Changed on this desk.
     pub(super) is_dirty: bool,
+    /// It came from the cache.
+    is_cached: bool,
 }
 
 /// The states under consideration.
@@ -35,7 +37,7 @@ pub(super) struct Desk<'s> {
     /// Tags that were used before: the same few stand on most events.
     tags: FxHashSet<Tag>,
     /// What the last decision rested on besides its target.
-    pub(super) rests_on: Option<Key>,
+    pub(super) rests_on: Vec<Key>,
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
     /// Held while limited columns are decided about, until the outcome is durable.
@@ -51,7 +53,7 @@ impl<'s> Desk<'s> {
             entries: FxHashMap::default(),
             claims: FxHashSet::default(),
             tags: FxHashSet::default(),
-            rests_on: None,
+            rests_on: Vec::new(),
             is_atomic: false,
             census: None,
             census_delta: FxHashMap::default(),
@@ -92,8 +94,8 @@ impl<'s> Desk<'s> {
 
     /// Whether the states that the last decision rested on are durable and still the newest ones.
     pub(super) fn is_current(&self, target: Key) -> Result<bool, Refusal> {
-        for key in [Some(target), self.rests_on].into_iter().flatten() {
-            let Some(entry) = self.entries.get(&key) else { continue };
+        for key in std::iter::once(&target).chain(&self.rests_on) {
+            let Some(entry) = self.entries.get(key) else { continue };
             if entry.is_dirty || self.inner.store.stream_version(&entry.stream)? != entry.version {
                 return Ok(false);
             }
@@ -134,8 +136,8 @@ impl<'s> Desk<'s> {
         for (key, entry) in self.entries.drain() {
             if failed.contains(&key) {
                 self.inner.cache.remove(&key);
-            } else if let Some(cached) = entry.into_cached() {
-                self.inner.cache.put(key, cached);
+            } else if entry.is_dirty || !entry.is_cached {
+                self.inner.keep(key, entry);
             }
         }
         for key in failed {
@@ -150,11 +152,11 @@ impl<'s> Desk<'s> {
             self.inner.cache.remove(&key);
         }
         self.census_delta.clear();
-        self.rests_on = None;
+        self.rests_on.clear();
     }
 
     fn release(&mut self) {
-        self.rests_on = None;
+        self.rests_on.clear();
         for key in self.claims.drain() {
             self.inner.claims.release(&key);
         }
@@ -191,11 +193,24 @@ impl From<Cached> for Entry {
             as_of: Some(cached.as_of),
             weight: cached.weight,
             is_dirty: false,
+            is_cached: true,
         }
     }
 }
 
 impl Inner {
+    /// Hands a state to the cache. Nothing guards what roles are read from, so the cache must not go back to what was
+    /// read before somebody else's commit: whoever did not write looks whether it is still the newest afterwards.
+    fn keep(&self, key: Key, entry: Entry) {
+        let was_read = !entry.is_dirty;
+        let Some(cached) = entry.into_cached() else { return };
+        let (stream, version) = (cached.stream.clone(), cached.version);
+        self.cache.put(key, cached);
+        if was_read && !self.store.stream_version(&stream).is_ok_and(|newest| newest == Some(version)) {
+            self.cache.remove(&key);
+        }
+    }
+
     /// Folds an aggregate's whole history.
     fn read(&self, key: Key) -> Result<Entry, Refusal> {
         let stream = key.stream();
@@ -205,6 +220,7 @@ impl Inner {
             as_of: Some(Position::ZERO),
             weight: 0,
             is_dirty: false,
+            is_cached: false,
             stream,
         };
         if self.store.stream_version(&entry.stream)?.is_none() {

@@ -8,11 +8,13 @@ use super::key::{Held, Key};
 use super::order::Origin;
 use super::refusal::Refusal;
 use super::{Inner, census};
+use domain::access::Permit;
 use domain::{Context, DomainEvent, Extras, codec, tags};
 use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, ExpectedVersion, Fingerprint, Guard, Metadata, NewEvent,
     Outcome, StreamId, Timestamp, Version,
 };
+use http_kit::auth::Scope;
 use uuid::Uuid;
 
 /// What an order would append.
@@ -68,8 +70,9 @@ impl<'s> Pen<'s> {
         origin: Origin,
     ) -> Self {
         let imported = origin.is_import();
-        let actor = origin.principal.subject();
-        let extras = Extras::new(actor, origin.on_behalf_of.as_deref(), origin.source.as_deref());
+        let principal = &origin.principal;
+        let extras =
+            Extras::new(principal.subject(), origin.on_behalf_of.as_deref(), origin.source.as_deref());
         let metadata = Metadata {
             correlation_id: origin.correlation_id,
             causation_id: None,
@@ -79,11 +82,12 @@ impl<'s> Pen<'s> {
             extras: extras.encode(),
         };
         let context = Context {
-            actor: actor.to_string(),
+            actor: principal.subject().to_string(),
             on_behalf_of: origin.on_behalf_of,
             now_ns: Timestamp::now().get(),
             occurred_at_ns: origin.occurred_at.map(Timestamp::get),
             imported,
+            is_privileged: principal.may(Scope::Admin),
             entropy: entropy::next(),
         };
         Self { inner, metadata, context, command, fingerprint }
@@ -91,13 +95,14 @@ impl<'s> Pen<'s> {
 }
 
 impl<'s> Desk<'s> {
-    /// Lets the domain decide, takes the events in, and makes them ready for the log.
+    /// Lets the domain decide, takes the events in, and makes them ready for the log. Whoever comes here was permitted.
     pub(super) fn write<A: Held>(
         &mut self,
         key: Key,
         id: A::Id,
         command: A::Command,
         pen: Pen<'s>,
+        _permit: Permit,
         mut guards: Vec<Guard>,
     ) -> Result<Draft, Refusal> {
         let is_atomic = self.is_atomic;

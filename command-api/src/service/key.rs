@@ -7,7 +7,7 @@ use domain::comment::Comment;
 use domain::item::Item;
 use domain::project::Project;
 use domain::workspace::Workspace;
-use domain::{Aggregate, BoardId, CommentId, DomainEvent, ItemId, Life, ProjectId, WorkspaceId};
+use domain::{Aggregate, BoardId, CommentId, DomainEvent, ItemId, Life, ProjectId, Scope, WorkspaceId};
 use eventstore::StreamId;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -99,6 +99,17 @@ impl State {
             Self::Board(state) => state.life(),
             Self::Item(state) => state.life(),
             Self::Comment(state) => state.life(),
+        }
+    }
+
+    /// Where it belongs, once it exists; also after its end.
+    pub(crate) fn scope(&self, id: Uuid) -> Option<Scope> {
+        match self {
+            Self::Workspace(state) => state.scope(WorkspaceId::new(id)),
+            Self::Project(state) => state.scope(ProjectId::new(id)),
+            Self::Board(state) => state.scope(BoardId::new(id)),
+            Self::Item(state) => state.scope(ItemId::new(id)),
+            Self::Comment(state) => state.scope(CommentId::new(id)),
         }
     }
 

@@ -8,6 +8,7 @@
 //!
 //! Invariant: no answer rests on what is not durable. All calls block; keep them off async workers.
 
+mod access;
 mod atomic;
 mod batch;
 mod cache;
@@ -23,6 +24,7 @@ mod key;
 mod order;
 mod refusal;
 
+pub use access::scope_of;
 pub use atomic::AtomicOutcome;
 pub use key::{Key, Kind};
 pub use order::{
@@ -32,7 +34,7 @@ pub use order::{
 pub use refusal::{Demand, Refusal};
 
 pub(crate) use draft::part_id;
-pub(crate) use entropy::command_id;
+pub(crate) use entropy::{command_id, uuid_v7};
 
 use cache::Cache;
 use census::Census;

@@ -195,7 +195,7 @@ pub enum IfMatch {
 /// Who asks, and where the wish comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// Who asks; its subject is the actor.
+    /// Who asks, as the token says.
     pub principal: Principal,
     /// Whom the subject acts for.
     pub on_behalf_of: Option<String>,
@@ -210,6 +210,7 @@ pub struct Origin {
 }
 
 impl Default for Origin {
+    /// The development principal, from nowhere in particular.
     fn default() -> Self {
         Self {
             principal: Principal::local(),

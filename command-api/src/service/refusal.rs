@@ -2,6 +2,7 @@
 
 use domain::DomainError;
 use eventstore::{AppendError, CommitError, Guard, ReadError, StreamId, Version};
+use http_kit::auth::Scope;
 
 /// What was demanded of the target's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,21 @@ pub enum Refusal {
         /// What it does not fit.
         detail: &'static str,
     },
+    /// The token lacks a scope that the order needs.
+    #[error("the token lacks the scope {needs}, which this command needs")]
+    InsufficientScope {
+        /// The scope.
+        needs: Scope,
+    },
+    /// The order names a workspace that is none of the token's tenants.
+    #[error("{field}: this workspace is none of the token's tenants")]
+    TenantMismatch {
+        /// The member that names it.
+        field: &'static str,
+    },
+    /// A workspace is to be created, and the token has several tenants that it could be.
+    #[error("id: the token has several tenants; say which of them the new workspace is")]
+    TenantUnsaid,
     /// The order is about an existing thing and does not say which.
     #[error("the id of what the command is about is missing")]
     NoTarget,

@@ -6,7 +6,7 @@ use crate::{
     change::present,
     ids::{BoardId, ColumnId, ProjectId},
     project::{ProjectRef, Update},
-    workspace::{AddMember, RemoveMember, Role},
+    workspace::{AddMember, ChangeMemberRole, RemoveMember},
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,16 +86,6 @@ pub struct MoveColumn {
 pub struct RemoveColumn {
     /// The column that takes over its items.
     pub items_to: ColumnId,
-}
-
-/// Lets a member do something else.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ChangeMemberRole {
-    /// The subject.
-    pub member: String,
-    /// What they may do.
-    pub role: Role,
 }
 
 /// Says what a custom field of the board's items is; said again, it replaces what was said.

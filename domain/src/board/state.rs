@@ -193,6 +193,12 @@ impl Board {
         self.members.get(member).copied()
     }
 
+    /// Whether anybody is a member; where nobody is, the workspace's roles count.
+    #[must_use]
+    pub fn has_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     /// What it is said that a custom field's values are.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<FieldKind> {

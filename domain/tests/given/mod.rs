@@ -46,6 +46,7 @@ pub(crate) fn context() -> Context {
         now_ns: NOW_NS,
         occurred_at_ns: None,
         imported: false,
+        is_privileged: false,
         entropy: 42,
     }
 }
@@ -54,6 +55,18 @@ impl<A: Aggregate> Given<A> {
     /// The command is history from elsewhere.
     pub(crate) fn imported(mut self) -> Self {
         self.context.imported = true;
+        self
+    }
+
+    /// Somebody with an operator's rights asks.
+    pub(crate) fn privileged(mut self) -> Self {
+        self.context.is_privileged = true;
+        self
+    }
+
+    /// The subject acts for somebody.
+    pub(crate) fn on_behalf_of(mut self, person: &str) -> Self {
+        self.context.on_behalf_of = Some(person.to_owned());
         self
     }
 

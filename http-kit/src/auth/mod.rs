@@ -19,6 +19,9 @@ mod principal;
 mod settings;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use challenge::insufficient_scope;
 pub use development::{DevelopmentToken, TokenCopy, token_for};
 pub use door::{AuthError, Door};

@@ -55,6 +55,9 @@ impl WorkspaceModel {
             Event::MemberRemoved(event) => {
                 self.members.remove(event.member.as_str());
             }
+            Event::MemberRoleChanged(event) => {
+                self.members.insert(Name::new(&event.member), event.to);
+            }
             // Its creation is taken in where it is inserted; others are of a newer build.
             _ => {}
         }

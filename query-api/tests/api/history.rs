@@ -210,6 +210,7 @@ impl World {
             board_id: self.board,
             item_id: item,
             external_key: Some(key.to_owned()),
+            author: None,
             body: body.to_owned(),
         });
         append(store, &id.stream_id(), &self.scope(Some(item)), deed, vec![added.into()]);

@@ -1,0 +1,84 @@
+//! Data of commands that the domain takes in parts: what a path carries over HTTP stands in them by name.
+
+use crate::service::Intent;
+use domain::board::{self, Command};
+use domain::{AttachmentId, ColumnId, item};
+use serde::{Deserialize, Deserializer};
+
+/// Changes a column; what is absent stays.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChangeColumn {
+    column_id: ColumnId,
+    name: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    wip_limit: Option<Option<u32>>,
+}
+
+/// Puts a column elsewhere among the columns.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct MoveColumn {
+    column_id: ColumnId,
+    index: u32,
+}
+
+/// Removes a column.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RemoveColumn {
+    column_id: ColumnId,
+    items_to: ColumnId,
+}
+
+/// Forgets what a custom field of the board's items is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemoveField {
+    name: String,
+}
+
+/// Forgets an attachment.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RemoveAttachment {
+    attachment_id: AttachmentId,
+}
+
+impl ChangeColumn {
+    pub(crate) fn intent(self) -> Intent {
+        let Self { column_id, name, wip_limit } = self;
+        Intent::Board(Command::ChangeColumn(column_id, board::ChangeColumn { name, wip_limit }))
+    }
+}
+
+impl MoveColumn {
+    pub(crate) fn intent(self) -> Intent {
+        let Self { column_id, index } = self;
+        Intent::Board(Command::MoveColumn(column_id, board::MoveColumn { index }))
+    }
+}
+
+impl RemoveColumn {
+    pub(crate) fn intent(self) -> Intent {
+        let Self { column_id, items_to } = self;
+        Intent::Board(Command::RemoveColumn(column_id, board::RemoveColumn { items_to }))
+    }
+}
+
+impl RemoveField {
+    pub(crate) fn intent(self) -> Intent {
+        Intent::Board(Command::RemoveField(self.name))
+    }
+}
+
+impl RemoveAttachment {
+    pub(crate) fn intent(self) -> Intent {
+        Intent::Item(item::Command::RemoveAttachment(self.attachment_id))
+    }
+}
+
+/// A member that stands there is `Some`, even as `null`.
+fn said<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(source).map(Some)
+}

@@ -1,0 +1,460 @@
+//! One append: from the request's bytes to a commit on its way.
+//!
+//! Invariant: what a refusal rests on either never changes (a stream's owner) or is checked by the log itself; and whoever
+//! sends an append again that was recorded gets the first answer, whatever has changed since.
+
+use super::body::{Body, Event, GuardBody, MetadataBody};
+use super::conditions::{Demand, Demanded};
+use super::names::Names;
+use super::owners::Owner;
+use super::reserved::{WORKSPACE_TAG, is_reserved_tag};
+use super::tenant::{mismatch, tenant_of};
+use super::{Appended, BODY_BYTES_INLINE, Inner};
+use crate::envelope::timestamp;
+use crate::problems::problem;
+use crate::service::{IfMatch, Origin, Refusal, uuid_v7};
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use domain::Extras;
+use eventstore::limits::{COMMIT_EVENTS_MAX, TAGS_MAX};
+use eventstore::{
+    AppendError, Command, CommandId, CommitBuilder, CommitError, ContentType, EventRef, ExpectedVersion,
+    Fingerprint, Guard, Metadata, Outcome, Pending, Position, ReadError, Receipt, StreamId, Tag, Timestamp,
+    Version,
+};
+use http_kit::auth::{Principal, Scope, Tenants};
+use http_kit::json::parse;
+use http_kit::problem::Problem;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) stream: StreamId,
+    pub(super) body: Bytes,
+    pub(super) if_match: Option<IfMatch>,
+    pub(super) if_none_match: bool,
+    pub(super) key: Option<String>,
+    pub(super) origin: Origin,
+    pub(super) principal: Principal,
+}
+
+/// Why no commit is on its way.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Something has to be read or takes long: again, where one may block.
+    WouldBlock,
+    /// It was recorded before.
+    Known(Appended),
+    /// It is refused.
+    Refused(Problem),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        Self::Refused(problem(&error.into()))
+    }
+}
+
+/// What is needed to answer once the commit is durable or refused.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) stream: StreamId,
+    /// Whose stream it is, or will be.
+    pub(super) owner: Owner,
+    /// Whether the stream did not exist when it was looked at.
+    pub(super) begins: bool,
+    demanded: Demanded,
+    /// With their numbers in the body.
+    guards: Vec<(usize, Guard)>,
+    /// Whether the caller may know where things outside its tenants are.
+    sees_all: bool,
+    ids: Vec<Uuid>,
+}
+
+/// The append's permanent name, and what it said.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    command: CommandId,
+    fingerprint: Fingerprint,
+    /// Whether the caller can send the same name again.
+    by_caller: bool,
+}
+
+/// An attempt to put a commit on its way.
+struct Attempt<'a> {
+    append: &'a Append,
+    inner: &'a Inner,
+    may_block: bool,
+    named: Named,
+}
+
+impl Append {
+    /// Checks everything that the log does not check, and hands the commit to the log.
+    pub(super) fn begin(&self, inner: &Inner, may_block: bool) -> Result<(Ready, Pending), Stop> {
+        if !may_block && self.body.len() > BODY_BYTES_INLINE {
+            return Err(Stop::WouldBlock);
+        }
+        let body: Body<'_> = parse(&self.body)?;
+        check_counts(&body)?;
+        let tenant = tenant_of(&self.principal, body.workspace_id)?;
+        let now = Timestamp::now();
+        let ids = ids(&body.events.list, now)?;
+        let named = self.name(&body, &ids, tenant);
+        Attempt { append: self, inner, may_block, named }.begin(&body, ids, tenant)
+    }
+
+    /// An append without a name is named by its first event; a made id is as good as none.
+    fn name(&self, body: &Body<'_>, ids: &[Uuid], tenant: Option<Uuid>) -> Named {
+        let said = body.events.list.first().and_then(|event| event.event_id);
+        let command = match &self.key {
+            Some(key) => CommandId::derive(&[
+                &self.principal.tenant_key(),
+                self.principal.subject().as_bytes(),
+                key.as_bytes(),
+            ]),
+            None => CommandId::from_bytes(ids.first().map_or([0; 16], |id| *id.as_bytes())),
+        };
+        let by_caller = self.key.is_some() || said.is_some();
+        let fingerprint = if by_caller {
+            // Other principals of the same tenant say the same; other tenants do not.
+            let tenant = tenant.map_or([0; 16], |tenant| *tenant.as_bytes());
+            Fingerprint::of(&[b"append", self.stream.as_str().as_bytes(), &tenant, &self.body])
+        } else {
+            // Nobody can ask for it again, so it need not be told from another.
+            Fingerprint::from_bytes([0; 16])
+        };
+        Named { command, fingerprint, by_caller }
+    }
+}
+
+impl Attempt<'_> {
+    fn begin(&self, body: &Body<'_>, ids: Vec<Uuid>, tenant: Option<Uuid>) -> Result<(Ready, Pending), Stop> {
+        let Append { stream, principal, .. } = self.append;
+        let store = &self.inner.store;
+        let found = match self.inner.owners.known(stream) {
+            Some(owner) => Some(owner),
+            None if self.may_block => self.inner.owners.find(store, stream)?,
+            None => return Err(Stop::WouldBlock),
+        };
+        let owner = match found {
+            None => tenant,
+            // Whoever may touch all tenants and names none means whoever the stream belongs to.
+            Some(owner) if tenant.is_none() || owner == tenant => owner,
+            Some(_) => {
+                let detail = format!("the stream {stream} belongs to another workspace; choose another name");
+                return Err(mismatch(detail).with("streamId", stream.as_str()).into());
+            }
+        };
+        let begins = found.is_none();
+        let demanded =
+            Demanded::of(self.append.if_match.as_ref(), self.append.if_none_match, body.expected_version)?;
+        let expected = match &demanded.expected {
+            // Two tenants cannot both begin it: the second one finds it there, and asks whose it is.
+            Demand::Log(ExpectedVersion::Any) if begins => ExpectedVersion::NoStream,
+            Demand::Log(expected) => *expected,
+            Demand::OneOf(_) if !self.may_block => return Err(Stop::WouldBlock),
+            Demand::OneOf(versions) => match store.stream_version(stream)? {
+                Some(current) if versions.contains(&current) => ExpectedVersion::Exact(current),
+                current => return Err(self.refuse(demanded.conflict(stream, current))),
+            },
+        };
+        let guards = self.guards(&body.guards.list)?;
+        let mut commit = CommitBuilder::new();
+        commit.expect(stream.clone(), expected);
+        for (_, guard) in &guards {
+            commit.guard(guard.clone());
+        }
+        self.events(&mut commit, &body.events.list, &ids, owner)?;
+        let Named { command, fingerprint, .. } = self.named;
+        commit.command(Command { id: command, fingerprint, outcome: Outcome::Applied });
+        let commit = commit.prepare().map_err(|error| too_large(&error, &ids))?;
+        let pending = store.submit(commit).map_err(|error| problem(&Refusal::from(error)))?;
+        let sees_all = *principal.tenants() == Tenants::All;
+        Ok((Ready { stream: stream.clone(), owner, begins, demanded, guards, sees_all, ids }, pending))
+    }
+
+    /// A refusal that rests on what may have been otherwise when the same append was sent first.
+    fn refuse(&self, refusal: Problem) -> Stop {
+        if !self.named.by_caller {
+            return Stop::Refused(refusal);
+        }
+        if !self.may_block {
+            return Stop::WouldBlock;
+        }
+        match self.inner.store.find_command(&self.named.command) {
+            Ok(None) => Stop::Refused(refusal),
+            Ok(Some(found)) if found.fingerprint == self.named.fingerprint => {
+                match self.inner.recorded(found.receipt.first, self.append.stream.clone()) {
+                    Ok(appended) => Stop::Known(appended),
+                    Err(problem) => Stop::Refused(problem),
+                }
+            }
+            Ok(Some(_)) => Stop::Refused(problem(&Refusal::KeyReused)),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The guards that the log has to check.
+    fn guards(&self, bodies: &[GuardBody<'_>]) -> Result<Vec<(usize, Guard)>, Stop> {
+        let tenants = self.append.principal.tenants();
+        let sees_all = *tenants == Tenants::All;
+        let mut guards = Vec::with_capacity(bodies.len());
+        for (index, body) in bodies.iter().enumerate() {
+            let guard = match body {
+                GuardBody::Stream(body) => {
+                    let stream = StreamId::new(&body.stream.0)
+                        .map_err(|error| invalid(format!("guards[{index}].stream"), &error))?;
+                    let guard = Guard::StreamAt(stream, body.version.map(Version::new));
+                    if !sees_all && let Guard::StreamAt(stream, version) = &guard {
+                        if !self.may_block {
+                            return Err(Stop::WouldBlock);
+                        }
+                        let owner = self.inner.owners.find(&self.inner.store, stream)?;
+                        let is_foreign =
+                            owner.is_some_and(|owner| !owner.is_some_and(|owner| tenants.contains(owner)));
+                        // What belongs to others is as if it were not there.
+                        match version {
+                            None if is_foreign => continue,
+                            Some(_) if is_foreign => {
+                                return Err(self.refuse(guard_failed(index, &guard, None, false)));
+                            }
+                            _ => {}
+                        }
+                    }
+                    guard
+                }
+                GuardBody::Tag(body) => {
+                    let tag = &*body.tag.0;
+                    let field = || format!("guards[{index}].tag");
+                    if !sees_all && is_reserved_tag(tag) && !is_workspace_of(tag, tenants) {
+                        let detail = "only whoever may touch every workspace can guard tags of the domain";
+                        return Err(reserved_tag(field(), detail).into());
+                    }
+                    let tag = Tag::new(tag).map_err(|error| invalid(field(), &error))?;
+                    Guard::NoNewer(tag, Position::new(body.position))
+                }
+            };
+            guards.push((index, guard));
+        }
+        Ok(guards)
+    }
+
+    fn events(
+        &self,
+        commit: &mut CommitBuilder,
+        events: &[Event<'_>],
+        ids: &[Uuid],
+        owner: Owner,
+    ) -> Result<(), Stop> {
+        let Append { stream, origin, principal, .. } = self.append;
+        let mut names = Names::new(owner)?;
+        let mut tags = Vec::with_capacity(8);
+        let shared = Metadata {
+            correlation_id: origin.correlation_id,
+            causation_id: None,
+            command_id: Some(self.named.command),
+            traceparent: origin.traceparent,
+            occurred_at: None,
+            extras: Extras::new(principal.subject(), None, None).encode(),
+        };
+        for (index, (event, id)) in events.iter().zip(ids).enumerate() {
+            let own = match &event.metadata {
+                Some(body) => Some(self.metadata(index, body, &shared)?),
+                None => None,
+            };
+            if event.schema_version == 0 {
+                let field = format!("events[{index}].schemaVersion");
+                return Err(invalid(field, &"versions begin with 1").into());
+            }
+            names.tags(index, &event.tags, &mut tags)?;
+            let event_type = names.event_type(index, &event.event_type.0)?;
+            commit.event_ref(&EventRef {
+                id: *id,
+                stream,
+                event_type,
+                content_type: ContentType::Json,
+                schema_version: event.schema_version,
+                tags: &tags,
+                metadata: own.as_ref().unwrap_or(&shared),
+                payload: event.data.get().as_bytes(),
+            });
+        }
+        Ok(())
+    }
+
+    fn metadata(
+        &self,
+        index: usize,
+        body: &MetadataBody<'_>,
+        shared: &Metadata,
+    ) -> Result<Metadata, Problem> {
+        let occurred_at = match &body.occurred_at {
+            None => None,
+            Some(text) => {
+                let field = format!("events[{index}].metadata.occurredAt");
+                let permitted = self.append.principal.require(Scope::Import);
+                permitted.map_err(|problem| problem.with("field", &*field))?;
+                let reason = "a time as RFC 3339 says, between the years 1678 and 2262";
+                Some(timestamp(&text.0).ok_or_else(|| invalid(field, &reason))?)
+            }
+        };
+        Ok(Metadata {
+            correlation_id: body.correlation_id.or(shared.correlation_id),
+            causation_id: body.causation_id,
+            occurred_at,
+            ..shared.clone()
+        })
+    }
+}
+
+impl Ready {
+    pub(super) fn appended(self, receipt: &Receipt) -> Result<Appended, Problem> {
+        let last = receipt.versions.iter().find(|(stream, _)| *stream == self.stream);
+        let (Some((_, last)), Some(more)) = (last, self.ids.len().checked_sub(1)) else {
+            tracing::error!(stream = %self.stream, "a receipt without the stream that was written");
+            return Err(Problem::internal());
+        };
+        let first = Version::new(last.get().saturating_sub(more as u64));
+        Ok(Appended { stream: self.stream, first, last: *last, position: receipt.next, ids: self.ids })
+    }
+
+    /// What the log's refusal means to the caller.
+    pub(super) fn problem(&self, error: AppendError) -> Problem {
+        match error {
+            AppendError::WrongExpectedVersion { current, .. } => {
+                self.demanded.conflict(&self.stream, current)
+            }
+            AppendError::GuardFailed { guard, current } => {
+                let index =
+                    self.guards.iter().find(|(_, said)| *said == guard).map_or(0, |(index, _)| *index);
+                guard_failed(index, &guard, current, self.sees_all)
+            }
+            error => problem(&error.into()),
+        }
+    }
+}
+
+impl Inner {
+    /// What the append became whose first event is at a position.
+    pub(super) fn recorded(&self, first: Position, stream: StreamId) -> Result<Appended, Problem> {
+        let mut commits = self.store.commits(first).skip_while(|commit| {
+            // Commits without events share the position of the next one that has some.
+            commit.as_ref().is_ok_and(eventstore::RecordedCommit::is_empty)
+        });
+        let commit = match commits.next() {
+            Some(Ok(commit)) => commit,
+            Some(Err(error)) => return Err(problem(&error.into())),
+            None => return Err(Problem::internal()),
+        };
+        let mut versions = None;
+        let mut ids = Vec::with_capacity(commit.len());
+        for event in commit.events().filter(|event| event.stream() == stream.as_str()) {
+            let (_, last) = versions.get_or_insert((event.version(), event.version()));
+            *last = event.version();
+            ids.push(event.id());
+        }
+        let Some((first, last)) = versions else {
+            tracing::error!(%stream, "an append that was recorded cannot be found");
+            return Err(Problem::internal());
+        };
+        Ok(Appended { stream, first, last, position: commit.next(), ids })
+    }
+}
+
+fn check_counts(body: &Body<'_>) -> Result<(), Problem> {
+    if body.events.list.is_empty() {
+        return Err(Problem::invalid_body("events", "events: at least one event is needed"));
+    }
+    if body.events.beyond > 0 {
+        let detail = format!("{} events, at most {COMMIT_EVENTS_MAX} are allowed", body.events.said());
+        return Err(
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail).with("field", "events")
+        );
+    }
+    if body.guards.beyond > 0 {
+        let detail =
+            format!("guards: {} of them, at most {} are allowed", body.guards.said(), body.guards.list.len());
+        return Err(Problem::invalid_body("guards", detail));
+    }
+    Ok(())
+}
+
+/// The ids of the events: said, or made.
+fn ids(events: &[Event<'_>], now: Timestamp) -> Result<Vec<Uuid>, Problem> {
+    let ids = events.iter().enumerate().map(|(index, event)| match event.event_id {
+        Some(id) if id.is_nil() => {
+            Err(invalid(format!("events[{index}].eventId"), &"the nil UUID names nothing"))
+        }
+        Some(id) => Ok(id),
+        None => Ok(uuid_v7(now.get())),
+    });
+    ids.collect()
+}
+
+fn is_workspace_of(tag: &str, tenants: &Tenants) -> bool {
+    tag.strip_prefix(WORKSPACE_TAG)
+        .and_then(|workspace| Uuid::try_parse(workspace).ok())
+        .is_some_and(|workspace| tenants.contains(workspace))
+}
+
+fn too_large(error: &CommitError, ids: &[Uuid]) -> Problem {
+    let refusal = |code: &'static str, field: String| {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, error.to_string()).with("field", field)
+    };
+    match error {
+        CommitError::EventTooLarge { index, .. } => {
+            refusal("event_too_large", format!("events[{index}].data"))
+        }
+        CommitError::TooLarge { .. } => refusal("append_too_large", "events".to_owned()),
+        CommitError::EventTwice { event } => {
+            let index = ids.iter().rposition(|id| id == event).unwrap_or_default();
+            invalid(format!("events[{index}].eventId"), error)
+        }
+        error => problem(&Refusal::from(error.clone())),
+    }
+}
+
+/// 400 with the path to what is wrong.
+pub(super) fn invalid(field: String, reason: &dyn std::fmt::Display) -> Problem {
+    Problem::invalid_body(&field, format!("{field}: {reason}"))
+}
+
+pub(super) fn reserved_tag(field: String, detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "reserved_tag", format!("{field}: {detail}")).with("field", field)
+}
+
+/// More tags than an event takes.
+pub(super) fn too_many_tags(index: usize, count: usize) -> Problem {
+    let field = format!("events[{index}].tags");
+    let reason = format!("{count} tags, the workspace's own included; at most {TAGS_MAX} are allowed");
+    invalid(field, &reason)
+}
+
+fn guard_failed(index: usize, guard: &Guard, current: Option<u64>, says_where: bool) -> Problem {
+    let field = format!("guards[{index}]");
+    let said = match guard {
+        Guard::StreamAt(stream, version) => {
+            json!({"stream": stream.as_str(), "version": version.map(Version::get)})
+        }
+        Guard::NoNewer(tag, position) => json!({"tag": tag.as_str(), "position": position.get()}),
+    };
+    let refusal =
+        Problem::new(StatusCode::CONFLICT, "guard_failed", format!("{field} does not hold: {guard}"))
+            .with("field", field)
+            .with("guard", said);
+    let current = current.map_or(Value::Null, Value::from);
+    match guard {
+        Guard::StreamAt(..) => refusal.with("currentVersion", current),
+        // Tags are one space for all tenants, so where the newest event is may be another's business.
+        Guard::NoNewer(..) if says_where => refusal.with("newestPosition", current),
+        Guard::NoNewer(..) => refusal,
+    }
+}
