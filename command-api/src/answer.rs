@@ -10,6 +10,7 @@ use domain::{AttachmentId, ColumnId, board, item};
 use eventstore::{CommandId, Outcome};
 use http_kit::SUNDAY_POSITION;
 use http_kit::json::Json;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -43,9 +44,10 @@ impl Shape {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// The body of an answer.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+pub(crate) struct Answer {
     id: Uuid,
     version: Option<u64>,
     position: u64,

@@ -21,6 +21,7 @@ use eventstore::{Fingerprint, Timestamp, Version};
 use http_kit::SUNDAY_POSITION;
 use http_kit::json::Json;
 use http_kit::problem::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -38,12 +39,13 @@ pub(crate) const COMMANDS_MAX: usize = 10_000;
 const NAME_CHARS_MAX: usize = domain::limits::NAME_CHARS_MAX;
 
 /// A text that is borrowed where it has no escapes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The whole request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchBody<'a> {
     #[serde(default)]
@@ -53,7 +55,7 @@ pub(crate) struct BatchBody<'a> {
 }
 
 /// One command.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Envelope<'a> {
     #[serde(borrow)]
@@ -69,23 +71,25 @@ pub(crate) struct Envelope<'a> {
     #[serde(borrow)]
     source: Option<Text<'a>>,
     #[serde(borrow)]
+    #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Serialize)]
-struct BatchAnswer {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BatchAnswer {
     position: u64,
     results: Vec<ResultAnswer>,
 }
 
-#[derive(Debug, Serialize)]
-struct ResultAnswer {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ResultAnswer {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default, with = "crate::openapi::AnyProblem")]
     problem: Option<Problem>,
 }
 

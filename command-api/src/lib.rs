@@ -13,6 +13,7 @@
 
 mod answer;
 mod envelope;
+mod openapi;
 mod problems;
 mod request;
 mod routes;

@@ -3,12 +3,13 @@
 //! Invariant: a change is only written down where `from` and `to` differ. A long text (a description)
 //! leaves `from` out: the state does not keep it, and the event before this one has it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// One field's change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// What it was; left out where it was nothing, or a long text.
     #[serde(default, skip_serializing_if = "Option::is_none")]

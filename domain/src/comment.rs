@@ -10,33 +10,40 @@ use crate::{
     event::events,
     ids::{BoardId, CommentId, ItemId, WorkspaceId},
     item::ItemRef,
-    limits::EXTERNAL_KEY_CHARS_MAX,
+    limits::{EXTERNAL_KEY_CHARS_MAX, TEXT_BYTES_MAX},
+    schema::SAYS_SOMETHING,
     tags::Scope,
     text::{TextDigest, check_chars, check_says_something, check_text},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Comments on an item.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "NewComment")]
 pub struct Add {
     /// The id that the caller chose, for whoever names the stream; the decision does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<CommentId>,
     /// The comment's name elsewhere: at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = EXTERNAL_KEY_CHARS_MAX))]
     pub external_key: Option<String>,
     /// At most 4,000,000 bytes; empty only in imported histories.
     #[serde(default)]
+    #[schemars(!default, length(min = 1, max = TEXT_BYTES_MAX), regex(pattern = SAYS_SOMETHING))]
     pub body: String,
 }
 
 /// Says it differently.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "EditComment")]
 pub struct Edit {
     /// The new text; a history may only know that there was an edit, which then changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = TEXT_BYTES_MAX), regex(pattern = SAYS_SOMETHING))]
     pub body: Option<String>,
 }
 
@@ -53,7 +60,7 @@ pub enum Command {
 }
 
 /// `comment.added`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Added {
     /// The tenant.
@@ -64,26 +71,29 @@ pub struct Added {
     pub item_id: ItemId,
     /// The comment's name elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = EXTERNAL_KEY_CHARS_MAX))]
     pub external_key: Option<String>,
     /// Who wrote it: `onBehalfOf ?? actor`. Older logs do not say it here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// The text.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub body: String,
 }
 
 /// `comment.edited`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Edited {
     /// The item it is about.
     pub item_id: ItemId,
     /// The new text.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub body: String,
 }
 
 /// `comment.deleted`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Deleted {
     /// The item it was about.

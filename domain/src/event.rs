@@ -36,6 +36,17 @@ macro_rules! events {
                 match self { $( Self::$variant(event) => serde_json::to_vec(event), )+ }
             }
 
+            /// The schema of a type's payload; `None` where the type is not this aggregate's.
+            pub(crate) fn schema(
+                event_type: &str,
+                generator: schemars::SchemaGenerator,
+            ) -> Option<schemars::Schema> {
+                match event_type {
+                    $( $name => Some(generator.into_root_schema_for::<$variant>()), )+
+                    _ => None,
+                }
+            }
+
             /// Reads a payload of the current version; `None` where the type is not this aggregate's.
             pub(crate) fn parse(event_type: &str, payload: &[u8]) -> Option<serde_json::Result<Self>> {
                 match event_type {
@@ -115,6 +126,15 @@ macro_rules! conversions {
             /// The payload as JSON.
             pub(crate) fn payload(&self) -> serde_json::Result<Vec<u8>> {
                 match self { $( Self::$variant(event) => event.payload(), )+ }
+            }
+
+            /// The schema of a type's payload; `None` where the type is not the domain's.
+            pub(crate) fn schema(
+                event_type: &str,
+                generator: schemars::SchemaGenerator,
+            ) -> Option<schemars::Schema> {
+                // One of them knows the type.
+                None $( .or_else(|| <$event>::schema(event_type, generator.clone())) )+
             }
 
             /// Reads a payload of the current version; `None` where the type is not the domain's.

@@ -12,6 +12,9 @@ mod event;
 mod fields;
 mod state;
 
+/// What `changes` says of an item itself, so that no custom field may be called so.
+pub(crate) const RESERVED_FIELDS: [&str; 2] = ["title", "description"];
+
 pub use command::{
     AddAttachment, Assign, Command, Complete, Create, FieldEdit, Link, Move, SetRank, Unassign, Update,
 };

@@ -29,6 +29,7 @@ pub mod limits;
 pub mod metadata;
 pub mod project;
 pub mod rank;
+pub mod schema;
 pub mod tags;
 pub mod text;
 pub mod workspace;

@@ -8,15 +8,19 @@ use crate::{
     error::{DomainError, Thing},
     event::events,
     ids::{ProjectId, WorkspaceId},
+    limits::{NAME_CHARS_MAX, TEXT_BYTES_MAX},
+    schema::{self, SAYS_SOMETHING},
     tags::Scope,
     text::{TextDigest, check_name, check_text},
     workspace::WorkspaceRef,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Creates a project.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "NewProject")]
 pub struct Create {
     /// The id that the caller chose, for whoever names the stream; the decision does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,21 +28,26 @@ pub struct Create {
     /// Where it belongs; the decision takes the [`WorkspaceRef`]'s.
     pub workspace_id: WorkspaceId,
     /// At most 200 characters, not empty.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// At most 4,000,000 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
 }
 
 /// Changes what is said of a project or a board; what is absent stays.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "UpdateProjectOrBoard")]
 pub struct Update {
     /// Another name: at most 200 characters, not empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: Option<String>,
     /// Another description, or none (`null`).
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<Option<String>>,
 }
 
@@ -57,33 +66,36 @@ pub enum Command {
 }
 
 /// `project.created`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Created {
     /// Where it belongs.
     pub workspace_id: WorkspaceId,
     /// Its name.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// Its description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
 }
 
 /// `project.updated`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Updated {
     /// Of `name` and `description`; the description's change has no `from`.
+    #[schemars(schema_with = "schema::label_changes")]
     pub changes: Changes,
 }
 
 /// `project.archived`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Archived {}
 
 /// `project.restored`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Restored {}
 

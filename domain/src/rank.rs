@@ -11,10 +11,13 @@
 //! Equal ranks are possible; order is (rank, item id), and the id is not known here.
 
 use crate::{error::DomainError, limits::RANK_CHARS_MAX};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+/// What [`Rank::new`] takes, for those who check it elsewhere.
+const PATTERN: &str = "^[0-9a-z]{0,63}[1-9a-z]$";
 const BASE: u8 = 36;
 /// Digits that hold any 64-bit time: 36¹³ > 2⁶⁴.
 const TIME_DIGITS: usize = 13;
@@ -26,8 +29,9 @@ const BETWEEN_RANDOM_DIGITS: usize = 4;
 const STEP_NS: u64 = 1_000_000;
 
 /// A place in a column's order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(inline, extend("pattern" = PATTERN))]
 pub struct Rank(String);
 
 impl Rank {

@@ -12,16 +12,18 @@ use crate::{
     error::{DomainError, Thing},
     event::events,
     ids::WorkspaceId,
-    limits::MEMBERS_MAX,
+    limits::{MEMBERS_MAX, NAME_CHARS_MAX},
+    schema::SAYS_SOMETHING,
     tags::Scope,
     text::{check_count, check_name},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a member may do; [`access`](crate::access) has the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
     /// Reads and writes, and says who else may, and what is deleted or archived.
@@ -70,29 +72,34 @@ impl fmt::Display for Role {
 }
 
 /// Creates a workspace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "NewWorkspace")]
 pub struct Create {
     /// The id that the caller chose, for whoever names the stream; the decision does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<WorkspaceId>,
     /// At most 200 characters, not empty.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
 }
 
 /// Gives a workspace another name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "RenameWorkspace")]
 pub struct Rename {
     /// At most 200 characters, not empty.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
 }
 
 /// Makes somebody a member, of a workspace or of a board.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddMember {
     /// The subject: at most 200 characters, not empty.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
     /// What they may do; `member` where it is not said.
     #[serde(default)]
@@ -100,7 +107,7 @@ pub struct AddMember {
 }
 
 /// Ends somebody's membership, of a workspace or of a board.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RemoveMember {
     /// The subject.
@@ -108,7 +115,7 @@ pub struct RemoveMember {
 }
 
 /// Lets a member of a workspace or a board do something else.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeMemberRole {
     /// The subject.
@@ -136,48 +143,53 @@ pub enum Command {
 }
 
 /// `workspace.created`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Created {
     /// Its name.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
 }
 
 /// `workspace.renamed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Renamed {
     /// Its name before.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub from: String,
     /// Its name now.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub to: String,
 }
 
 /// `workspace.archived`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Archived {}
 
 /// `workspace.member_added`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberAdded {
     /// The subject.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
     /// What they may do.
     pub role: Role,
 }
 
 /// `workspace.member_removed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberRemoved {
     /// The subject.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
 }
 
 /// `workspace.member_role_changed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberRoleChanged {
     /// The subject.

@@ -199,6 +199,10 @@ fn every_golden_file_of_any_version_is_still_known() {
     let mut count = 0;
     for entry in fs::read_dir(folder()).expect("the folder is there") {
         let path = entry.expect("an entry").path();
+        // The schemas have a folder of their own.
+        if path.is_dir() {
+            continue;
+        }
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let (event_type, version) =
             name.strip_suffix(".json").and_then(|name| name.rsplit_once(".v")).expect("type.vN.json");

@@ -3,11 +3,12 @@
 //! Invariant: the frame is laid around the finished routes once, last, so that no route escapes it. It cannot be made
 //! without saying how callers are known.
 
-use crate::auth::{Authentication, authenticate};
+use crate::auth::{Authentication, authenticate, knows};
 use crate::health::{self, Readiness};
 use crate::json::BODY_BYTES_MAX;
+use crate::limits::{Limits, meter};
 use crate::metrics::Metrics;
-use crate::observe;
+use crate::observe::{self, Observer};
 use crate::problem::Problem;
 use crate::same_machine::same_machine;
 use axum::Router;
@@ -23,6 +24,7 @@ pub struct App {
     authentication: Authentication,
     metrics: Metrics,
     readiness: Readiness,
+    limits: Limits,
 }
 
 impl fmt::Debug for App {
@@ -39,13 +41,20 @@ impl App {
         if let Authentication::Required(authenticator) = &authentication {
             authenticator.figures(&metrics);
         }
-        Self { authentication, metrics, readiness: Arc::new(|| Ok(())) }
+        Self { authentication, metrics, readiness: Arc::new(|| Ok(())), limits: Limits::default() }
     }
 
     /// Says when the service is ready, or why not.
     #[must_use]
     pub fn ready_when(mut self, ready: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.readiness = Arc::new(ready);
+        self
+    }
+
+    /// Limits other than the defaults.
+    #[must_use]
+    pub fn within(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -56,18 +65,25 @@ impl App {
     }
 
     /// Lays the frame around the routes: behind it every request has a [`crate::auth::Principal`], but for what is
-    /// [`crate::auth::OPEN`]. Without an issuer's tokens, foreign web pages are refused. Bodies are limited to [`BODY_BYTES_MAX`] unless a route sets its own
-    /// `DefaultBodyLimit`.
+    /// [`crate::auth::OPEN`]. Without an issuer's tokens, foreign web pages are refused. Bodies are limited to
+    /// [`BODY_BYTES_MAX`] unless a route sets its own `DefaultBodyLimit`.
     pub fn frame(self, routes: Router) -> Router {
+        if let Authentication::Required(authenticator) = &self.authentication {
+            let authenticator = authenticator.clone();
+            self.limits.recognise(move |headers| knows(&authenticator, headers));
+        }
         let is_for_this_machine = self.authentication.is_for_this_machine();
         let routes = routes
             .merge(health::routes(self.metrics.clone(), self.readiness))
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            // Inside of what says who asks.
+            .layer(from_fn_with_state(self.limits.clone(), meter))
             .layer(from_fn_with_state(self.authentication, authenticate));
         let routes = if is_for_this_machine { routes.layer(from_fn(same_machine)) } else { routes };
-        routes.layer(from_fn_with_state(self.metrics, observe::observe))
+        let observer = Observer { metrics: self.metrics, limits: self.limits };
+        routes.layer(from_fn_with_state(observer, observe::observe))
     }
 }
 

@@ -4,6 +4,7 @@
 //! in it that nobody knows.
 
 use crate::auth::AuthSettings;
+use crate::limits::LimitSettings;
 use crate::telemetry::LogFormat;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub query_addr: Option<SocketAddr>,
     /// Shape of the log lines.
     pub log_format: Option<LogFormat>,
+    /// What clients may take: the table `[limits]`.
+    pub limits: LimitSettings,
     /// Base URL of a collector of traces (OTLP over HTTP).
     pub otlp_endpoint: Option<String>,
     /// Whose tokens the command API takes.

@@ -3,23 +3,26 @@
 //! Invariant: a body is read once, fast; only one that is refused is read again, slowly, to say where it
 //! is wrong. The limit of a body's length is axum's `DefaultBodyLimit`, which `app` and routes set.
 
+mod depth;
+
+pub use depth::DEPTH_MAX;
+
 use crate::problem::Problem;
+use crate::server::TooSlow;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::{Deserialize, DeserializeOwned};
 use serde::ser::Serialize;
-use std::time::Duration;
+use std::error::Error;
 
 /// The media type of JSON.
 pub const APPLICATION_JSON: &str = "application/json";
 
 /// Longest body that is taken unless a route says otherwise, bytes.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
-
-/// How long a client may take to send a body.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A JSON body: as an extractor it is read into `T`, as an answer `T` is written as 200.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,8 +75,13 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
 /// Reads JSON that may borrow from the bytes.
 ///
 /// # Errors
-/// 400 `invalid_body`, whose `field` is the path to what is wrong (`.` for the body itself).
+/// 400 `invalid_body`, whose `field` is the path to what is wrong (`.` for the body itself). Of a member that stands
+/// twice serde's word holds: a typed one is refused, of an untyped one the last counts.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    if let Some(at) = depth::too_deep(body) {
+        let detail = format!("nested deeper than {DEPTH_MAX} levels at byte {at}");
+        return Err(Problem::invalid_body(".", detail));
+    }
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
@@ -94,17 +102,29 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
 }
 
 async fn read<S: Send + Sync>(request: Request<Body>, state: &S) -> Result<Bytes, Problem> {
-    let body = tokio::time::timeout(BODY_TIME_MAX, Bytes::from_request(request, state));
-    match body.await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+    // How long it may take is the connection's to say: see `server`.
+    match Bytes::from_request(request, state).await {
+        Ok(body) => Ok(body),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Err(Problem::body_too_large())
         }
-        Ok(Err(rejection)) => Err(Problem::invalid_body(".", rejection.body_text())),
-        Err(_) => {
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body took too long to arrive"))
+        Err(rejection) if is_too_slow(&rejection) => {
+            let detail = "the body came too slowly; nothing was done";
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
         }
+        Err(rejection) => Err(Problem::invalid_body(".", rejection.body_text())),
     }
+}
+
+fn is_too_slow(rejection: &BytesRejection) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(rejection);
+    while let Some(error) = cause {
+        if error.is::<TooSlow>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ pub mod auth;
 pub mod config;
 pub mod health;
 pub mod json;
+pub mod limits;
 pub mod metrics;
 mod observe;
 pub mod params;

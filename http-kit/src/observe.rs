@@ -3,11 +3,12 @@
 //! Invariant: a panic in a handler ends that request with a 500 and nothing else.
 
 use crate::REQUEST_ID;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::telemetry::ServerSpan;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
@@ -15,16 +16,24 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use uuid::Uuid;
-
-/// How long a request may take in all, bodies and waiting included.
-pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Longest request id that is taken over from a client, bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-pub(crate) async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
+/// What every request meets first.
+#[derive(Debug, Clone)]
+pub(crate) struct Observer {
+    pub(crate) metrics: Metrics,
+    pub(crate) limits: Limits,
+}
+
+pub(crate) async fn observe(
+    State(Observer { metrics, limits }): State<Observer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     request.headers_mut().insert(REQUEST_ID, id.clone());
@@ -33,17 +42,20 @@ pub(crate) async fn observe(State(metrics): State<Metrics>, mut request: Request
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = ServerSpan::begin(&mut request, route.as_ref().map_or("unmatched", MatchedPath::as_str));
 
-    let answer = tokio::time::timeout(REQUEST_TIME_MAX, catch(next.run(request))).await;
-    let mut response = match answer {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            tracing::error!(%method, path, id = ?id, panic = message(&*panic), "a handler panicked");
-            Problem::internal().into_response()
-        }
-        Err(_) => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "request_timeout", "the request took too long")
-                .retry_after(1)
-                .into_response()
+    let mut response = match limits.admit(&request) {
+        Err(refused) => refused,
+        Ok(shown) => {
+            let time = limits.settings().request_seconds.get();
+            let response = match tokio::time::timeout(time, catch(next.run(request))).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(panic)) => {
+                    tracing::error!(%method, path, id = ?id, panic = message(&*panic), "a handler panicked");
+                    Problem::internal().into_response()
+                }
+                Err(_) => took_too_long(&method).into_response(),
+            };
+            limits.judged(shown, response.status());
+            response
         }
     };
     response.headers_mut().insert(REQUEST_ID, id.clone());
@@ -56,6 +68,20 @@ pub(crate) async fn observe(State(metrics): State<Metrics>, mut request: Request
     metrics.request(&method, route.as_ref().map_or("unmatched", MatchedPath::as_str), status, took);
     tracing::debug!(%method, path, status, took_us = took.as_micros(), id = ?id, "answered");
     response
+}
+
+/// What was handed over goes on without this request, so nothing is said about a change but that it may have happened.
+fn took_too_long(method: &Method) -> Problem {
+    let (code, detail) = if method.is_safe() {
+        ("request_timeout", "the request took too long")
+    } else {
+        (
+            "outcome_unknown",
+            "the request took too long, and whether it is carried out is not known: send it again with the same \
+             Idempotency-Key to learn what became of it",
+        )
+    };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(1)
 }
 
 fn request_id(request: &Request) -> HeaderValue {

@@ -1,31 +1,38 @@
 //! Sockets: binding, serving, and stopping without losing what was accepted.
 //!
 //! Invariant: nothing but a loopback address is bound, unless callers need tokens of a configured issuer.
-//! What a request means is not known here.
+//! What a request means is not known here. How long a connection may take for what stands in [`registry`].
+
+mod registry;
+mod wire;
+
+pub(crate) use wire::TooSlow;
 
 use crate::auth::Protection;
+use crate::limits::Limits;
 use crate::shutdown::Shutdown;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use registry::{Connection, Registry, Ticket};
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-
-/// How long a client may take to send the head of a request, counted from the end of the last one: it is
-/// also how long an idle connection is kept.
-pub const HEAD_TIME_MAX: Duration = Duration::from_secs(75);
+use tokio::net::{TcpListener, TcpStream};
+use wire::{Answers, Pace, Wire};
 
 /// How long a stop waits for the requests that were accepted.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Connections at one time; the next ones wait in the kernel's queue.
-pub const CONNECTIONS_MAX: usize = 4096;
+/// What is buffered of one connection, bytes each way: also what a client can send ahead of the answers it waits for.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// How long a connection is silent before the other end is asked whether it is still there, and how often then.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Why an address could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -73,20 +80,38 @@ pub async fn bind(addr: SocketAddr, protection: Protection) -> Result<TcpListene
     TcpListener::bind(addr).await.map_err(|source| BindError::Io { addr, source })
 }
 
-/// Serves until the shutdown goes off, then finishes what was accepted, for at most [`DRAIN_TIME_MAX`].
+/// Serves with the limits' defaults: [`serve_within`].
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    serve_within(listener, router, shutdown, &Limits::default()).await;
+}
+
+/// Serves until the shutdown goes off, then finishes what was accepted, for at most [`DRAIN_TIME_MAX`].
+///
+/// What a connection may be and take is said by the limits; an oversized or unreadable head is answered by hyper
+/// (431, 400) with no body, everything else by the router.
+pub async fn serve_within(listener: TcpListener, router: Router, shutdown: Shutdown, limits: &Limits) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let settings = limits.settings();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    // The registry keeps the times of heads and idle connections; hyper's one time would be both at once.
+    http.timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_header_size(bounded(settings.head_bytes))
+        .max_headers(bounded(settings.headers))
+        .max_buf_size(BUFFER_BYTES_MAX.max(bounded(settings.head_bytes)));
+    let pace = Pace::of(settings);
+    let registry = Registry::new(limits.clone());
+    let watchman = tokio::spawn(Arc::clone(&registry).watch());
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.wait() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &registry) => accepted,
         };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
+        let (stream, connection, ticket) = match accepted {
+            Ok(Some(accepted)) => accepted,
+            // One address has enough; closing it here keeps the others' way free.
+            Ok(None) => continue,
             Err(error) => {
                 // Mostly: out of file descriptors. A pause keeps this loop from spinning until some are free.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -94,19 +119,19 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
                 continue;
             }
         };
-        // Answers are written whole; waiting for more to send (Nagle) would only add 40 ms.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection without TCP_NODELAY");
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(%error, "a connection without TCP_NODELAY or keep-alive");
         }
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        let answers = Answers::new(router.clone(), Arc::clone(&connection), pace);
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&connection)));
+        let served = graceful.watch(http.serve_connection(wire, answers));
+        let task = tokio::spawn(async move {
+            if let Err(error) = served.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(place);
+            drop(ticket);
         });
+        connection.is_run_by(task.abort_handle());
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
@@ -115,15 +140,31 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
             "some requests did not end in time and were cut off"
         );
     }
+    watchman.abort();
 }
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    registry: &Arc<Registry>,
+) -> io::Result<Option<(TcpStream, Arc<Connection>, Ticket)>> {
+    let (stream, peer) = listener.accept().await?;
+    let admitted = registry.admit(peer).await;
+    if admitted.is_none() {
+        tracing::debug!(%peer, "closed: its address has too many connections");
+    }
+    Ok(admitted.map(|(connection, ticket)| (stream, connection, ticket)))
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Answers are written whole; waiting for more to send (Nagle) would only add 40 ms.
+    stream.set_nodelay(true)?;
+    // A client whose machine or network has died says nothing: asked four times, it is given up after two minutes.
+    let alive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(4);
+    SockRef::from(stream).set_tcp_keepalive(&alive)
+}
+
+fn bounded(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]

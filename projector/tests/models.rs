@@ -57,6 +57,22 @@ fn an_item_is_what_its_events_say() {
 }
 
 #[test]
+fn members_are_who_events_say_in_their_last_role() {
+    let world = World::with_board();
+    let stream = workspace().stream_id();
+    world.append(&stream, "workspace.member_added", json!({"member": "ann", "role": "owner"}));
+    world.append(&stream, "workspace.member_added", json!({"member": "bob", "role": "viewer"}));
+    let changed = json!({"member": "bob", "from": "viewer", "to": "admin"});
+    world.append(&stream, "workspace.member_role_changed", changed);
+    world.append(&stream, "workspace.member_added", json!({"member": "eve", "role": "member"}));
+    world.append(&stream, "workspace.member_removed", json!({"member": "eve"}));
+    let models = world.models();
+    let members = models.workspace(workspace()).unwrap().members.iter();
+    let members: Vec<_> = members.map(|(member, role)| (member.as_str(), *role)).collect();
+    assert_eq!(members, [("ann", domain::Role::Owner), ("bob", domain::Role::Admin)]);
+}
+
+#[test]
 fn columns_are_ordered_by_rank_then_id() {
     let world = World::with_board();
     for (key, rank) in [("1", "5"), ("2", "3"), ("3", "4"), ("4", "4")] {

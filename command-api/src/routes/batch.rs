@@ -1,6 +1,7 @@
 //! `POST /batch`: many commands in one request.
 
-use crate::envelope::{self, BatchBody, COMMANDS_MAX};
+use super::operation::Success;
+use crate::envelope::{self, BatchAnswer, BatchBody, COMMANDS_MAX};
 use crate::request::origin;
 use crate::state::AppState;
 use axum::extract::State;
@@ -9,6 +10,16 @@ use axum::response::Response;
 use http_kit::auth::Principal;
 use http_kit::json::{JsonBytes, parse};
 use http_kit::problem::Problem;
+use schemars::JsonSchema;
+
+/// What a batch answers.
+pub(super) const BATCH_SUCCESS: Success = Success {
+    status: 200,
+    what: "The result of every command, in their order; each may be a problem of its own.",
+    name: "BatchDone",
+    schema: BatchAnswer::json_schema,
+    headers: &["Sunday-Position"],
+};
 
 pub(super) async fn batch(
     State(app): State<AppState>,

@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! table (every operation once) ─▶ routes: axum's router
-//!                              └▶ command: a batch's command by its name
+//!                              ├▶ command: a batch's command by its name
+//!                              └▶ openapi: the document
 //! ```
 
 mod batch;
 mod data;
-mod operation;
-mod table;
+pub(crate) mod deprecation;
+pub(crate) mod examples;
+pub(crate) mod operation;
+pub(crate) mod table;
 
+use crate::openapi;
 use crate::service::Intent;
 use crate::state::AppState;
 use axum::Router;
@@ -34,9 +38,8 @@ pub fn router(state: AppState, authentication: Authentication) -> Router {
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
-        .merge(crate::streams::routes());
-    app.frame(Router::new().nest("/api/v1", api.with_state(state)))
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
+    app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
 }
 
 /// What a command of a batch asks for; nothing where there is no command of this name.
@@ -75,6 +78,7 @@ mod tests {
             ("board.change_member_role", r#"{"member":"ann","role":"admin"}"#.to_owned()),
             ("board.remove_field", r#"{"name":"priority"}"#.to_owned()),
             ("workspace.remove_member", r#"{"member":"ann"}"#.to_owned()),
+            ("workspace.change_member_role", r#"{"member":"ann","role":"owner"}"#.to_owned()),
             ("item.remove_attachment", format!(r#"{{"attachmentId":"{id}"}}"#)),
             ("comment.add", format!(r#"{{"itemId":"{id}","body":"x"}}"#)),
             ("item.reopen", "{}".to_owned()),

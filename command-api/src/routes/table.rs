@@ -1,81 +1,198 @@
 //! The whole command API: every operation once. Routes, the batch's commands and the served document come from here.
+//!
+//! An entry says method, path, name and what it does; how its data becomes an intent (see `operation`); whether it
+//! creates; and which codes of 422 it has of its own.
 
-use super::batch::batch;
+use super::batch::{BATCH_SUCCESS, batch};
 use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, RemoveField};
 use super::operation::{Nothing, Operation, delete, patch, post};
-use crate::envelope::BATCH_BYTES_MAX;
+use crate::envelope::{BATCH_BYTES_MAX, BatchBody};
 use crate::service::Intent;
+use crate::streams;
 use domain::board::Command as Board;
 use domain::comment::Command as Comment;
 use domain::item::Command as Item;
 use domain::project::Command as Project;
 use domain::workspace::Command as Workspace;
+use http_kit::auth::Scope;
 use std::sync::LazyLock;
 
 /// The table.
-pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(operations);
+pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let needing = |scope: Scope, operations: Vec<Operation>| {
+        operations.into_iter().map(move |operation| operation.needs(scope))
+    };
+    needing(Scope::WorkspacesWrite, workspaces())
+        .chain(needing(Scope::ProjectsWrite, projects()))
+        .chain(needing(Scope::BoardsWrite, boards()))
+        .chain(needing(Scope::ItemsWrite, items()))
+        .chain(needing(Scope::CommentsWrite, comments()))
+        .chain(needing(Scope::StreamsWrite, streams()))
+        .chain(batches())
+        .collect()
+});
 
-fn operations() -> Vec<Operation> {
+fn workspaces() -> Vec<Operation> {
     vec![
-        post("/workspaces", "workspace.create").reads(Intent::CreateWorkspace),
-        patch("/workspaces/{id}", "workspace.rename")
+        post("/workspaces", "workspace.create", "Creates a workspace.")
+            .reads(Intent::CreateWorkspace)
+            .creates(),
+        patch("/workspaces/{id}", "workspace.rename", "Gives a workspace another name.")
             .reads(|data| Intent::Workspace(Workspace::Rename(data))),
-        post("/workspaces/{id}/archive", "workspace.archive")
+        post("/workspaces/{id}/archive", "workspace.archive", "Keeps a workspace as it is, for good.")
             .reads(|_: Nothing| Intent::Workspace(Workspace::Archive)),
-        post("/workspaces/{id}/members", "workspace.add_member")
+        post("/workspaces/{id}/members", "workspace.add_member", "Makes somebody a member.")
             .reads(|data| Intent::Workspace(Workspace::AddMember(data))),
-        patch("/workspaces/{id}/members/{member}", "workspace.change_member_role")
-            .reads(|data| Intent::Workspace(Workspace::ChangeMemberRole(data))),
-        delete("/workspaces/{id}/members/{member}", "workspace.remove_member")
-            .reads(|data| Intent::Workspace(Workspace::RemoveMember(data))),
-        //
-        post("/projects", "project.create").reads(Intent::CreateProject),
-        patch("/projects/{id}", "project.update").reads(|data| Intent::Project(Project::Update(data))),
-        post("/projects/{id}/archive", "project.archive")
+        patch(
+            "/workspaces/{id}/members/{member}",
+            "workspace.change_member_role",
+            "Lets a member do something else.",
+        )
+        .reads(|data| Intent::Workspace(Workspace::ChangeMemberRole(data)))
+        .refuses(422, &["last_owner"]),
+        delete("/workspaces/{id}/members/{member}", "workspace.remove_member", "Ends somebody's membership.")
+            .reads(|data| Intent::Workspace(Workspace::RemoveMember(data)))
+            .refuses(422, &["last_owner"]),
+    ]
+}
+
+fn projects() -> Vec<Operation> {
+    vec![
+        post("/projects", "project.create", "Creates a project.").reads(Intent::CreateProject).creates(),
+        patch("/projects/{id}", "project.update", "Changes what is said of a project.")
+            .reads(|data| Intent::Project(Project::Update(data))),
+        post("/projects/{id}/archive", "project.archive", "Keeps a project as it is until it is restored.")
             .reads(|_: Nothing| Intent::Project(Project::Archive)),
-        // A project is never lost: deleting it archives it.
-        delete("/projects/{id}", "project.delete")
+        // A project is never lost.
+        delete("/projects/{id}", "project.delete", "Archives a project.")
             .reads(|_: Nothing| Intent::Project(Project::Archive))
             .not_in_batch(),
-        post("/projects/{id}/restore", "project.restore")
+        post("/projects/{id}/restore", "project.restore", "Takes an archived project up again.")
             .reads(|_: Nothing| Intent::Project(Project::Restore)),
-        //
-        post("/boards", "board.create").reads(Intent::CreateBoard),
-        patch("/boards/{id}", "board.update").reads(|data| Intent::Board(Board::Update(data))),
-        delete("/boards/{id}", "board.delete").reads(|_: Nothing| Intent::Board(Board::Delete)),
-        post("/boards/{id}/columns", "board.add_column").reads(|data| Intent::Board(Board::AddColumn(data))),
-        patch("/boards/{id}/columns/{columnId}", "board.change_column").reads(ChangeColumn::intent),
-        post("/boards/{id}/columns/{columnId}/move", "board.move_column").reads(MoveColumn::intent),
-        delete("/boards/{id}/columns/{columnId}", "board.remove_column").reads(RemoveColumn::intent),
-        post("/boards/{id}/members", "board.add_member").reads(|data| Intent::Board(Board::AddMember(data))),
-        patch("/boards/{id}/members/{member}", "board.change_member_role")
-            .reads(|data| Intent::Board(Board::ChangeMemberRole(data))),
-        delete("/boards/{id}/members/{member}", "board.remove_member")
+    ]
+}
+
+fn boards() -> Vec<Operation> {
+    vec![
+        post("/boards", "board.create", "Creates a board.").reads(Intent::CreateBoard).creates(),
+        patch("/boards/{id}", "board.update", "Changes what is said of a board.")
+            .reads(|data| Intent::Board(Board::Update(data))),
+        delete("/boards/{id}", "board.delete", "Takes a board away, for good.")
+            .reads(|_: Nothing| Intent::Board(Board::Delete)),
+        post("/boards/{id}/columns", "board.add_column", "Adds a column.")
+            .reads(|data| Intent::Board(Board::AddColumn(data)))
+            .creates(),
+        patch("/boards/{id}/columns/{columnId}", "board.change_column", "Changes a column.")
+            .reads(ChangeColumn::intent)
+            .refuses(422, &["no_such_column"]),
+        post("/boards/{id}/columns/{columnId}/move", "board.move_column", "Puts a column elsewhere.")
+            .reads(MoveColumn::intent)
+            .refuses(422, &["no_such_column"]),
+        delete(
+            "/boards/{id}/columns/{columnId}",
+            "board.remove_column",
+            "Removes a column and hands its items to another.",
+        )
+        .reads(RemoveColumn::intent)
+        .refuses(422, &["no_such_column", "column_to_itself", "wip_limit_reached"]),
+        post("/boards/{id}/members", "board.add_member", "Makes somebody a member.")
+            .reads(|data| Intent::Board(Board::AddMember(data))),
+        patch(
+            "/boards/{id}/members/{member}",
+            "board.change_member_role",
+            "Lets a member do something else.",
+        )
+        .reads(|data| Intent::Board(Board::ChangeMemberRole(data))),
+        delete("/boards/{id}/members/{member}", "board.remove_member", "Ends somebody's membership.")
             .reads(|data| Intent::Board(Board::RemoveMember(data))),
-        post("/boards/{id}/fields", "board.define_field")
-            .reads(|data| Intent::Board(Board::DefineField(data))),
-        delete("/boards/{id}/fields/{name}", "board.remove_field").reads(RemoveField::intent),
-        //
-        post("/items", "item.create").reads(Intent::CreateItem),
-        patch("/items/{id}", "item.update").reads(|data| Intent::Item(Item::Update(data))),
-        delete("/items/{id}", "item.delete").reads(|_: Nothing| Intent::Item(Item::Delete)),
-        post("/items/{id}/move", "item.move").reads(Intent::MoveItem),
-        post("/items/{id}/rank", "item.rank").reads(|data| Intent::Item(Item::Rank(data))),
-        post("/items/{id}/assign", "item.assign").reads(|data| Intent::Item(Item::Assign(data))),
-        post("/items/{id}/unassign", "item.unassign").reads(|data| Intent::Item(Item::Unassign(data))),
-        post("/items/{id}/complete", "item.complete").reads(|data| Intent::Item(Item::Complete(data))),
-        post("/items/{id}/reopen", "item.reopen").reads(|_: Nothing| Intent::Item(Item::Reopen)),
-        post("/items/{id}/links", "item.link").reads(|data| Intent::Item(Item::Link(data))),
-        post("/items/{id}/unlink", "item.unlink").reads(|data| Intent::Item(Item::Unlink(data))),
-        post("/items/{id}/attachments", "item.add_attachment")
-            .reads(|data| Intent::Item(Item::AddAttachment(data))),
-        delete("/items/{id}/attachments/{attachmentId}", "item.remove_attachment")
+        post(
+            "/boards/{id}/fields",
+            "board.define_field",
+            "Says what a custom field of the board's items is.",
+        )
+        .reads(|data| Intent::Board(Board::DefineField(data))),
+        delete("/boards/{id}/fields/{name}", "board.remove_field", "Forgets what a custom field is.")
+            .reads(RemoveField::intent),
+    ]
+}
+
+fn items() -> Vec<Operation> {
+    vec![
+        post("/items", "item.create", "Creates an item.")
+            .reads(Intent::CreateItem)
+            .creates()
+            .refuses(422, &["title_empty", "no_such_column", "no_columns", "wip_limit_reached", "too_deep"]),
+        patch("/items/{id}", "item.update", "Changes what is said of an item.")
+            .reads(|data| Intent::Item(Item::Update(data)))
+            .refuses(422, &["title_empty", "not_a_list", "too_deep"]),
+        delete("/items/{id}", "item.delete", "Takes an item away, for good.")
+            .reads(|_: Nothing| Intent::Item(Item::Delete)),
+        post("/items/{id}/move", "item.move", "Puts an item into a column, and to a place in it.")
+            .reads(Intent::MoveItem)
+            .refuses(
+                422,
+                &["no_such_column", "other_board", "wip_limit_reached", "rank_order", "rank_exhausted"],
+            ),
+        post("/items/{id}/rank", "item.rank", "Puts an item to another place in its column.")
+            .reads(|data| Intent::Item(Item::Rank(data)))
+            .refuses(422, &["rank_order", "rank_exhausted"]),
+        post("/items/{id}/assign", "item.assign", "Changes who an item is assigned to.")
+            .reads(|data| Intent::Item(Item::Assign(data))),
+        post("/items/{id}/unassign", "item.unassign", "Takes people off an item.")
+            .reads(|data| Intent::Item(Item::Unassign(data))),
+        post("/items/{id}/complete", "item.complete", "Says that the work is done.")
+            .reads(|data| Intent::Item(Item::Complete(data))),
+        post("/items/{id}/reopen", "item.reopen", "Says that the work is not done after all.")
+            .reads(|_: Nothing| Intent::Item(Item::Reopen)),
+        post("/items/{id}/links", "item.link", "Ties an item to another one.")
+            .reads(|data| Intent::Item(Item::Link(data))),
+        post("/items/{id}/unlink", "item.unlink", "Unties an item from another one.")
+            .reads(|data| Intent::Item(Item::Unlink(data))),
+        post("/items/{id}/attachments", "item.add_attachment", "Notes a file; its bytes are elsewhere.")
+            .reads(|data| Intent::Item(Item::AddAttachment(data)))
+            .creates(),
+        delete("/items/{id}/attachments/{attachmentId}", "item.remove_attachment", "Forgets an attachment.")
             .reads(RemoveAttachment::intent),
-        //
-        post("/items/{itemId}/comments", "comment.add").reads(Intent::AddComment),
-        patch("/comments/{id}", "comment.edit").reads(|data| Intent::Comment(Comment::Edit(data))),
-        delete("/comments/{id}", "comment.delete").reads(|_: Nothing| Intent::Comment(Comment::Delete)),
-        //
-        post("/batch", "batch").calls(batch).takes(BATCH_BYTES_MAX),
+    ]
+}
+
+fn comments() -> Vec<Operation> {
+    vec![
+        post("/items/{itemId}/comments", "comment.add", "Comments on an item.")
+            .reads(Intent::AddComment)
+            .creates()
+            .refuses(422, &["body_empty"]),
+        patch("/comments/{id}", "comment.edit", "Says a comment differently.")
+            .reads(|data| Intent::Comment(Comment::Edit(data)))
+            .refuses(422, &["body_empty"]),
+        delete("/comments/{id}", "comment.delete", "Takes a comment away.")
+            .reads(|_: Nothing| Intent::Comment(Comment::Delete)),
+    ]
+}
+
+fn streams() -> Vec<Operation> {
+    vec![
+        post("/streams/{streamId}/events", "stream.append", "Appends events to a stream outside the domain.")
+            .calls(streams::append, streams::APPENDED)
+            .parameter("streamId", streams::stream_id)
+            .takes::<streams::Body<'_>>()
+            .heeds(&["IdempotencyKey", "IfMatch", "IfNoneMatch"])
+            .refuses(403, &["reserved_stream", "reserved_tag", "reserved_type"])
+            .refuses(409, &["guard_failed", "version_conflict"])
+            .refuses(412, &["version_conflict"])
+            .refuses(413, &["append_too_large", "batch_too_large", "event_too_large"])
+            .refuses(422, &["idempotency_key_reused"]),
+    ]
+}
+
+fn batches() -> Vec<Operation> {
+    vec![
+        post("/batch", "batch", "Carries out many commands in one request.")
+            .calls(batch, BATCH_SUCCESS)
+            .takes::<BatchBody<'_>>()
+            .takes_bytes(BATCH_BYTES_MAX)
+            .refuses(413, &["batch_too_large", "event_too_large"])
+            .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
+            .refuses(409, &["commands_split"]),
     ]
 }

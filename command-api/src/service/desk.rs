@@ -247,3 +247,47 @@ impl Inner {
         Ok(entry)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::key::{Held, Kind};
+    use crate::service::{CommandService, Conditions, Intent, Order, Origin, command_id};
+    use domain::workspace::{AddMember, Command, Workspace};
+    use eventstore::{Fingerprint, Store, StoreOptions};
+    use uuid::Uuid;
+
+    /// Roles are read from the cache and not guarded, so the cache must never go back.
+    #[test]
+    fn a_state_that_was_read_before_a_commit_does_not_outlive_it_in_the_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() };
+        let service = CommandService::open(Store::open(dir.path(), &options).unwrap());
+        let key = Key::new(Kind::Workspace, Uuid::from_u128(1));
+        let run = |intent| {
+            let order = Order {
+                target: Some(key.id),
+                intent,
+                conditions: Conditions::default(),
+                command: command_id(),
+                fingerprint: Fingerprint::of(&[]),
+                origin: Origin::default(),
+            };
+            service.execute(&order).unwrap();
+        };
+        let create = serde_json::from_value(serde_json::json!({"name": "w"})).unwrap();
+        run(Intent::CreateWorkspace(create));
+        let inner = &*service.0;
+        inner.cache.remove(&key);
+        let mut slow = Desk::new(inner);
+        slow.load(key).unwrap();
+        let member = AddMember { member: "mia".to_owned(), role: domain::Role::Viewer };
+        run(Intent::Workspace(Command::AddMember(member)));
+        // Where it has been pushed out meanwhile, nothing newer stands in the way of the old state.
+        inner.cache.remove(&key);
+        slow.clear(&FxHashSet::default());
+        let mut next = Desk::new(inner);
+        let workspace = Workspace::of(&next.load(key).unwrap().state).unwrap();
+        assert_eq!(workspace.role("mia"), Some(domain::Role::Viewer));
+    }
+}

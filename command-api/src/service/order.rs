@@ -4,19 +4,25 @@
 //! service can give, and where a name from elsewhere (`externalKey`) makes the id.
 
 use super::key::{Key, Kind};
+use domain::limits::{
+    ASSIGNEES_MAX, COLUMNS_MAX, EXTERNAL_KEY_CHARS_MAX, FIELDS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX,
+    TITLE_CHARS_MAX,
+};
+use domain::schema::{self, SAYS_SOMETHING};
 use domain::{
     BoardId, ColumnId, CommentId, ItemId, ProjectId, Rank, WorkspaceId, board, comment, item, project,
     workspace,
 };
 use eventstore::{CommandId, Fingerprint, Timestamp, TraceParent, Version};
 use http_kit::auth::Principal;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Creates a workspace.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateWorkspace {
     /// Its id, if the caller chooses it.
@@ -24,11 +30,12 @@ pub struct CreateWorkspace {
     /// Its name elsewhere, which makes its id.
     pub external_key: Option<String>,
     /// What it is called.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
 }
 
 /// Creates a project.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateProject {
     /// Its id, if the caller chooses it.
@@ -38,13 +45,15 @@ pub struct CreateProject {
     /// Where it belongs.
     pub workspace_id: WorkspaceId,
     /// What it is called.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// What it is about.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
 }
 
 /// Creates a board.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateBoard {
     /// Its id, if the caller chooses it.
@@ -56,21 +65,25 @@ pub struct CreateBoard {
     /// Where it belongs.
     pub project_id: ProjectId,
     /// What it is called.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// What it is about.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
     /// Its columns from the start.
     #[serde(default)]
+    #[schemars(length(max = COLUMNS_MAX))]
     pub columns: Vec<board::NewColumn>,
 }
 
 /// Creates an item.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateItem {
     /// Its id, if the caller chooses it.
     pub id: Option<ItemId>,
     /// Its name elsewhere, which makes its id and is kept.
+    #[schemars(length(min = 1, max = EXTERNAL_KEY_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub external_key: Option<String>,
     /// The workspace; only to be checked against the board's.
     pub workspace_id: Option<WorkspaceId>,
@@ -82,31 +95,37 @@ pub struct CreateItem {
     pub column_id: Option<ColumnId>,
     /// What it is called.
     #[serde(default)]
+    #[schemars(!default, length(min = 1, max = TITLE_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub title: String,
     /// What it is about.
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
     /// Who it is assigned to.
     #[serde(default)]
+    #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
     /// Its custom fields.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, Value>,
     /// Its place in the column; the end where absent.
     pub rank: Option<Rank>,
 }
 
 /// Comments on an item.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddComment {
     /// Its id, if the caller chooses it.
     pub id: Option<CommentId>,
     /// Its name elsewhere, which makes its id and is kept.
+    #[schemars(length(max = EXTERNAL_KEY_CHARS_MAX))]
     pub external_key: Option<String>,
     /// The item.
     pub item_id: ItemId,
     /// The text.
     #[serde(default)]
+    #[schemars(!default, length(min = 1, max = TEXT_BYTES_MAX), regex(pattern = SAYS_SOMETHING))]
     pub body: String,
 }
 

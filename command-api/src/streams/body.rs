@@ -9,7 +9,7 @@
 //! list is: the rest is only counted.
 
 use eventstore::limits::{COMMIT_EVENTS_MAX, TAGS_MAX};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -207,12 +207,6 @@ impl<T, const MAX: usize> Bounded<T, MAX> {
     pub(super) fn said(&self) -> usize {
         self.list.len() + self.beyond
     }
-}
-
-/// The schema of the body, for the description of the API.
-#[allow(dead_code, reason = "the description of the API asks for it")]
-pub(crate) fn schema(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<Body<'static>>()
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ mod reserved;
 mod routes;
 mod tenant;
 
-pub(crate) use routes::routes;
+pub(crate) use body::Body;
+pub(crate) use routes::{APPENDED, append, stream_id};
 
 use append::{Append, Stop};
 use axum::response::Response;

@@ -1,24 +1,40 @@
 //! `POST /streams/{streamId}/events`.
 
+use super::answer::AppendAnswer;
 use super::append::Append;
 use crate::request::{if_match, if_none_match, key, origin};
+use crate::routes::operation::Success;
 use crate::state::AppState;
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::post;
 use eventstore::StreamId;
+use eventstore::limits::STREAM_ID_BYTES_MAX;
 use http_kit::auth::{Principal, Scope};
 use http_kit::json::JsonBytes;
 use http_kit::params::Path;
 use http_kit::problem::Problem;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new().route("/streams/{streamId}/events", post(append))
+/// What an append answers when all is well.
+pub(crate) const APPENDED: Success = Success {
+    status: 201,
+    what: "The events are recorded.",
+    name: "AppendedEvents",
+    schema: AppendAnswer::json_schema,
+    headers: &["ETag", "Sunday-Position"],
+};
+
+/// The name of a stream: any text without control characters, up to 255 bytes.
+pub(crate) fn stream_id(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": STREAM_ID_BYTES_MAX,
+        "pattern": "^[^\\u0000-\\u001F\\u007F-\\u009F]+$",
+    })
 }
 
-async fn append(
+pub(crate) async fn append(
     State(app): State<AppState>,
     principal: Principal,
     Path(stream): Path<String>,

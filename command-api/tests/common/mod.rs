@@ -3,6 +3,8 @@
 // Each test uses a part of it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod document;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
@@ -83,11 +85,15 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let sent = body.collect().await.unwrap().to_bytes();
+        let request = request.body(Body::from(sent.clone())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, body };
+        document::judge(method, &format!("/api/v1{path}"), &sent, &answer);
+        answer
     }
 
     pub async fn with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {

@@ -5,12 +5,15 @@ use crate::{
     change::Changes,
     event::events,
     ids::{ColumnId, ProjectId, WorkspaceId},
+    limits::{COLUMNS_MAX, FIELD_NAME_CHARS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX},
+    schema::{self, SAYS_SOMETHING},
     workspace::Role,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `board.created`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Created {
     /// The tenant.
@@ -18,80 +21,92 @@ pub struct Created {
     /// Where it belongs.
     pub project_id: ProjectId,
     /// Its name.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// Its description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
     /// Its columns from the start, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = COLUMNS_MAX))]
     pub columns: Vec<CreatedColumn>,
 }
 
 /// A column that a board has from the start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedColumn {
     /// The column.
     pub column_id: ColumnId,
     /// Its name.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// How many items it may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = u32::MAX))]
     pub wip_limit: Option<u32>,
 }
 
 /// `board.updated`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Updated {
     /// Of `name` and `description`; the description's change has no `from`.
+    #[schemars(schema_with = "schema::label_changes")]
     pub changes: Changes,
 }
 
 /// `board.deleted`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Deleted {}
 
 /// `board.column_added`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColumnAdded {
     /// The column.
     pub column_id: ColumnId,
     /// Its name.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// How many items it may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = u32::MAX))]
     pub wip_limit: Option<u32>,
     /// Its place among the columns, from 0.
+    #[schemars(range(max = u32::MAX))]
     pub index: u32,
 }
 
 /// `board.column_changed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColumnChanged {
     /// The column.
     pub column_id: ColumnId,
     /// Of `name` and `wipLimit`.
+    #[schemars(schema_with = "schema::column_changes")]
     pub changes: Changes,
 }
 
 /// `board.column_moved`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColumnMoved {
     /// The column.
     pub column_id: ColumnId,
     /// Its place before, from 0.
+    #[schemars(range(max = u32::MAX))]
     pub from: u32,
     /// Its place now, from 0.
+    #[schemars(range(max = u32::MAX))]
     pub to: u32,
 }
 
 /// `board.column_removed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ColumnRemoved {
     /// The column.
@@ -101,28 +116,31 @@ pub struct ColumnRemoved {
 }
 
 /// `board.member_added`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberAdded {
     /// The subject.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
     /// What they may do.
     pub role: Role,
 }
 
 /// `board.member_removed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberRemoved {
     /// The subject.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
 }
 
 /// `board.member_role_changed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberRoleChanged {
     /// The subject.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
     /// What they could do before.
     pub from: Role,
@@ -131,20 +149,22 @@ pub struct MemberRoleChanged {
 }
 
 /// `board.field_defined`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldDefined {
     /// The field.
+    #[schemars(length(min = 1, max = FIELD_NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// What its values are.
     pub kind: FieldKind,
 }
 
 /// `board.field_removed`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldRemoved {
     /// The field.
+    #[schemars(length(min = 1, max = FIELD_NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
 }
 

@@ -4,15 +4,22 @@ use crate::{
     board::Placement,
     change::present,
     ids::{AttachmentId, BoardId, ColumnId, ItemId},
+    limits::{
+        ASSIGNEES_MAX, EXTERNAL_KEY_CHARS_MAX, FIELDS_MAX, FILE_NAME_CHARS_MAX, NAME_CHARS_MAX,
+        RESOLUTION_CHARS_MAX, TEXT_BYTES_MAX, TITLE_CHARS_MAX,
+    },
     rank::Rank,
+    schema::{self, SAYS_SOMETHING},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Creates an item.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "NewItem")]
 pub struct Create {
     /// The id that the caller chose, for whoever names the stream; the decision does not look at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,18 +31,23 @@ pub struct Create {
     pub column_id: Option<ColumnId>,
     /// At most 1,000 characters; empty only in imported histories.
     #[serde(default)]
+    #[schemars(!default, length(min = 1, max = TITLE_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub title: String,
     /// At most 4,000,000 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<String>,
     /// The item's name elsewhere: at most 500 characters, not empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = EXTERNAL_KEY_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub external_key: Option<String>,
     /// At most 100 people, of at most 200 characters each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
     /// Custom fields: at most 200, any JSON but `null`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, Value>,
     /// Its place in the column; the end where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,22 +55,26 @@ pub struct Create {
 }
 
 /// Changes what is said of an item; what is absent stays.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "UpdateItem")]
 pub struct Update {
     /// Another title: at most 1,000 characters; empty only in imported histories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = TITLE_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub title: Option<String>,
     /// Another description, or none (`null`): at most 4,000,000 bytes.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<Option<String>>,
     /// Edits of custom fields, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, FieldEdit>,
 }
 
 /// What happens to a custom field: `{"set": …}`, `{"add": […]}` or `{"remove": […]}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FieldEdit {
     /// It has this value; `null` takes the field away.
@@ -70,8 +86,9 @@ pub enum FieldEdit {
 }
 
 /// Puts an item into a column, and to a place in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "MoveItem")]
 pub struct Move {
     /// The column; the decision takes the [`Placement`]'s.
     pub column_id: ColumnId,
@@ -84,8 +101,9 @@ pub struct Move {
 }
 
 /// Gives an item a rank in its column: one between neighbours, or a given one.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "RankItem")]
 pub struct SetRank {
     /// The very rank; used when a whole column is ranked anew. `after` and `before` are then not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,11 +117,13 @@ pub struct SetRank {
 }
 
 /// Changes who an item is assigned to: first some are taken off, then some put on.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "AssignItem")]
 pub struct Assign {
     /// Who is assigned from now on, beside those who are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
     /// Who is not any more; whoever is in both lists stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -111,44 +131,52 @@ pub struct Assign {
 }
 
 /// Takes people off an item.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "UnassignItem")]
 pub struct Unassign {
     /// Who is not assigned any more.
     pub assignees: Vec<String>,
 }
 
 /// Says that the work is done.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "CompleteItem")]
 pub struct Complete {
     /// How it ended: at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = RESOLUTION_CHARS_MAX))]
     pub resolution: Option<String>,
 }
 
 /// Notes a file that belongs to an item; its bytes are elsewhere.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddAttachment {
     /// The id that the caller chose; a fresh one where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<AttachmentId>,
     /// The file's name: at most 1,000 characters, not empty.
+    #[schemars(length(min = 1, max = FILE_NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// Its size in bytes.
     #[serde(default)]
+    #[schemars(range(max = u64::MAX))]
     pub size: u64,
     /// Its media type: at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = FILE_NAME_CHARS_MAX))]
     pub mime: Option<String>,
 }
 
 /// Ties an item to another one, or unties it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "LinkItem")]
 pub struct Link {
     /// What the link says, such as `blocks`: at most 200 characters, not empty.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub kind: String,
     /// The other item.
     pub item_id: ItemId,

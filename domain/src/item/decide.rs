@@ -141,6 +141,7 @@ impl Item {
 
     /// Takes off, puts on, and says only what that changes: whoever is in both lists stays.
     fn assign(&self, add: Vec<String>, remove: &[String]) -> Result<Vec<Event>, DomainError> {
+        check_count("assignees", add.len(), ASSIGNEES_MAX)?;
         add.iter().try_for_each(|person| check_name("assignees", person))?;
         let gone: Vec<String> =
             self.assignees.iter().filter(|p| remove.contains(p) && !add.contains(p)).cloned().collect();
@@ -188,7 +189,7 @@ impl Item {
 }
 
 fn created(context: &Context, create: Create, placement: &Placement) -> Result<Created, DomainError> {
-    let Create { title, description, external_key, mut assignees, mut fields, rank, .. } = create;
+    let Create { title, description, external_key, mut assignees, fields, rank, .. } = create;
     check_title(context, &title)?;
     if let Some(text) = &description {
         check_text("description", text)?;
@@ -200,9 +201,7 @@ fn created(context: &Context, create: Create, placement: &Placement) -> Result<C
     check_count("assignees", assignees.len(), ASSIGNEES_MAX)?;
     assignees.iter().try_for_each(|person| check_name("assignees", person))?;
     remove_repeated(&mut assignees);
-    // A field that is null is one that is not there.
-    fields.retain(|_, value| !value.is_null());
-    fields::check_all(&fields)?;
+    let fields = fields::first(fields)?;
     Ok(Created {
         workspace_id: placement.workspace_id(),
         project_id: placement.project_id(),

@@ -3,7 +3,7 @@
 use crate::{
     change::{Change, Changes},
     error::DomainError,
-    item::FieldEdit,
+    item::{FieldEdit, RESERVED_FIELDS},
     limits::{FIELD_NAME_CHARS_MAX, FIELD_VALUE_BYTES_MAX, FIELD_VALUE_DEPTH_MAX, FIELDS_MAX},
     text::{check_chars, check_count, check_says_something},
 };
@@ -13,13 +13,15 @@ use std::collections::BTreeMap;
 /// The fields of an item, by name. None is `null`: that is what a missing one is.
 pub(super) type Fields = BTreeMap<String, Value>;
 
-/// Whether an item may begin with these fields.
-pub(super) fn check_all(fields: &Fields) -> Result<(), DomainError> {
+/// The fields that an item begins with. One that is null is one that is not there, but still has to be one.
+pub(super) fn first(mut fields: Fields) -> Result<Fields, DomainError> {
     check_count("fields", fields.len(), FIELDS_MAX)?;
     fields.iter().try_for_each(|(name, value)| {
         check_name(name)?;
         check_value(name, value)
-    })
+    })?;
+    fields.retain(|_, value| !value.is_null());
+    Ok(fields)
 }
 
 /// What the edits change, beside what `changes` has already.
@@ -28,6 +30,7 @@ pub(super) fn edit(
     edits: BTreeMap<String, FieldEdit>,
     changes: &mut Changes,
 ) -> Result<(), DomainError> {
+    check_count("fields", edits.len(), FIELDS_MAX)?;
     let mut count = fields.len();
     for (name, edit) in edits {
         check_name(&name)?;
@@ -78,8 +81,8 @@ fn list<'a>(name: &str, value: Option<&'a Value>) -> Result<&'a [Value], DomainE
 }
 
 fn check_name(name: &str) -> Result<(), DomainError> {
-    // In an update's changes these two are the item's own.
-    if name == "title" || name == "description" {
+    // In an update's changes these are the item's own.
+    if RESERVED_FIELDS.contains(&name) {
         return Err(DomainError::ReservedField { field: name.to_owned() });
     }
     check_says_something("fields", name)?;

@@ -52,6 +52,11 @@ pub(crate) async fn authenticate(
     next.run(request).await
 }
 
+/// Whether a request carries a token that has been found to be good before.
+pub(crate) fn knows(authenticator: &Authenticator, headers: &HeaderMap) -> bool {
+    matches!(bearer(headers), Ok(Some(token)) if authenticator.knows(token))
+}
+
 async fn identify(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Principal, Problem> {
     let Some(token) = bearer(headers)? else { return Err(unauthenticated()) };
     authenticator.principal(token).await.map_err(|refused| {

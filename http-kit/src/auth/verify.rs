@@ -101,6 +101,11 @@ impl Verifier {
         principal
     }
 
+    /// Whether a token was verified before, and still counts.
+    pub(super) fn knows(&self, token: &str) -> bool {
+        token.len() <= TOKEN_BYTES_MAX && self.0.remembered(digest(token), now_s()).is_some()
+    }
+
     /// Adds figures to a registry.
     pub(super) fn figures(&self, metrics: &Metrics) {
         let read = |figure: fn(&Inner) -> u64| {
@@ -138,9 +143,8 @@ impl Inner {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Refused::TooLong);
         }
-        let digest = Digest(Sha256::digest(token).into());
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if let Some(principal) = self.cache.get(digest, self.keys.edition(), now_s) {
+        let (digest, now_s) = (digest(token), now_s());
+        if let Some(principal) = self.remembered(digest, now_s) {
             return Ok(principal);
         }
         let header = decode_header(token).map_err(|_| Refused::Malformed)?;
@@ -158,6 +162,10 @@ impl Inner {
         let until_s = expires_s.saturating_add(self.leeway_s).min(now_s + REMEMBERED_MAX_S);
         self.cache.put(digest, edition, until_s, principal.clone());
         Ok(principal)
+    }
+
+    fn remembered(&self, digest: Digest, now_s: u64) -> Option<Principal> {
+        self.cache.get(digest, self.keys.edition(), now_s)
     }
 
     /// The principal of claims that are the issuer's, and when they expire.
@@ -198,6 +206,14 @@ impl Inner {
         };
         Ok((Principal::new(claims.sub, tenants, scopes), expires_s))
     }
+}
+
+fn digest(token: &str) -> Digest {
+    Digest(Sha256::digest(token).into())
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn check(header: &Header) -> Result<(), Refused> {

@@ -245,12 +245,15 @@ async fn after_the_floor_an_unknown_key_is_asked_for_again() {
 async fn a_token_that_lost_its_key_stops_at_once() {
     let world = World::new().await;
     let (lost, kept) = (world.ed.sign(&claims()), world.p256.sign(&claims()));
+    assert!(!world.verifier.knows(&lost), "it was never shown");
     for _ in 0..2 {
         world.ask(&lost).await.unwrap();
         world.ask(&kept).await.unwrap();
     }
+    assert!(world.verifier.knows(&lost) && !world.verifier.knows("garbage"));
     world.server.publish(&[&world.p256]);
     world.verifier.keys().refresh().await;
+    assert!(!world.verifier.knows(&lost));
     assert_eq!(world.ask(&lost).await, Err(Refused::UnknownKey));
     world.ask(&kept).await.unwrap();
     // Another key under the old name is another key.

@@ -1,0 +1,96 @@
+//! One operation of the table as an operation of the document.
+
+use super::problems::{self, Shared};
+use super::schemas::{Body, Schemas, parameter};
+use crate::routes::examples;
+use crate::routes::operation::{Operation, Verb};
+use serde_json::{Map, Value, json};
+
+pub(super) fn of(operation: &Operation, schemas: &mut Schemas, shared: &Shared) -> Value {
+    let body = schemas.body(operation);
+    let example = examples::of(operation.id);
+    let success = &operation.success;
+    let answer = schemas.component(success.name, success.schema);
+    let mut responses = Map::new();
+    responses.insert(
+        success.status.to_string(),
+        json!({
+            "description": success.what,
+            "headers": headers(operation),
+            "content": {"application/json": {"schema": answer}},
+        }),
+    );
+    for (status, codes) in problems::of(operation) {
+        responses.insert(status.to_string(), shared.response(status, &codes));
+    }
+    let mut entry = json!({
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [tag(operation)],
+        "parameters": parameters(operation, schemas, body.as_ref(), &example),
+        "responses": responses,
+        "security": [{"bearer": operation.scope.map_or_else(Vec::new, |scope| vec![scope.name()])}],
+    });
+    if let Some(body) = body {
+        let mut content = json!({"schema": body.reference});
+        if let Some(example) = example.body {
+            content["examples"] = json!({"plain": {"value": example}});
+        }
+        entry["requestBody"] =
+            json!({"required": body.is_required, "content": {"application/json": content}});
+    }
+    if operation.deprecation.is_some() {
+        entry["deprecated"] = true.into();
+    }
+    entry
+}
+
+/// The part of the API that an operation belongs to: the first segment of its name.
+fn tag(operation: &Operation) -> &str {
+    operation.id.split('.').next().unwrap_or(operation.id)
+}
+
+fn headers(operation: &Operation) -> Value {
+    let mut names: Vec<&str> = operation.success.headers.to_vec();
+    names.push("x-request-id");
+    if let Some(deprecation) = &operation.deprecation {
+        names.extend(["Deprecation", "Link"]);
+        names.extend(deprecation.sunset.map(|_| "Sunset"));
+    }
+    let headers = names
+        .into_iter()
+        .map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})));
+    Value::Object(headers.collect())
+}
+
+fn parameters(
+    operation: &Operation,
+    schemas: &mut Schemas,
+    body: Option<&Body>,
+    example: &examples::Example,
+) -> Vec<Value> {
+    let mut parameters: Vec<Value> = Vec::new();
+    for &name in &operation.parameters {
+        let said = match operation.in_path.iter().find(|(said, _)| *said == name) {
+            Some((_, schema)) => Some(schemas.plain(*schema)),
+            None => body.and_then(|body| body.in_path.get(name)).cloned(),
+        };
+        let mut entry = json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "schema": said.unwrap_or_else(|| parameter(name)),
+        });
+        if let Some(example) = example.path.iter().find(|(parameter, _)| *parameter == name) {
+            entry["examples"] = json!({"plain": {"value": example.1}});
+        }
+        parameters.push(entry);
+    }
+    let refer = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
+    parameters.extend(operation.headers.iter().map(|name| refer(name)));
+    if operation.method != Verb::Get {
+        parameters.push(refer("Traceparent"));
+    }
+    parameters.push(refer("RequestId"));
+    parameters
+}
