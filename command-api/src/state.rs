@@ -1,6 +1,7 @@
 //! What every handler works with.
 //!
-//! Invariant: the service blocks, so it only ever runs on blocking threads, and on a bounded number of them.
+//! Invariant: what blocks runs on blocking threads only, and on a bounded number of them. Most orders need none: they
+//! are decided where they arrive, and only their commit is waited for.
 
 use crate::answer;
 use crate::problems::problem;
@@ -13,6 +14,8 @@ use http_kit::auth::Principal;
 use http_kit::limits::{Limits, Party, Place, PlaceSizes, Places};
 use http_kit::problem::Problem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -28,6 +31,25 @@ pub struct AppState {
     threads: Arc<Semaphore>,
     places: Places,
     limits: Limits,
+    /// Orders that are being carried out.
+    orders: Arc<AtomicUsize>,
+}
+
+/// One of the orders that are being carried out.
+struct Present<'a>(&'a AtomicUsize);
+
+impl<'a> Present<'a> {
+    /// With whether there is no other.
+    fn enter(orders: &'a AtomicUsize) -> (Self, bool) {
+        let is_alone = orders.fetch_add(1, Ordering::Relaxed) == 0;
+        (Self(orders), is_alone)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl AppState {
@@ -39,7 +61,7 @@ impl AppState {
         let limits = Limits::default();
         let places = Places::new(PlaceSizes::of(limits.settings()));
         let threads = Arc::new(Semaphore::new(THREADS_MAX));
-        Self { service, streams, registry, threads, places, limits }
+        Self { service, streams, registry, threads, places, limits, orders: Arc::default() }
     }
 
     /// The same within other limits than the defaults.
@@ -102,14 +124,32 @@ impl AppState {
             fingerprint: call.fingerprint,
             origin: call.origin,
         };
-        let done: Result<Done, Refusal> = self
-            .blocking(move |service| {
-                // Held until the work ends, even if the client has gone away by then.
-                let _place = place;
-                service.execute(&order)
-            })
-            .await?;
+        let done = match self.at_once(&order).await {
+            Some(done) => done,
+            None => {
+                self.blocking(move |service| {
+                    // Held until the work ends, even if the client has gone away by then.
+                    let _place = place;
+                    service.execute(&order)
+                })
+                .await?
+            }
+        };
         done.map(|done| answer::done(&done, &shape)).map_err(|refusal| problem(&refusal))
+    }
+
+    /// Carries out an order without a thread of its own, if it is one of those that can be decided at once.
+    async fn at_once(&self, order: &Order) -> Option<Result<Done, Refusal>> {
+        let (_present, is_alone) = Present::enter(&self.orders);
+        let decided = self.service.decide_at_once(order)?;
+        // With nobody to share a sync with, two changes of threads would cost more than they save.
+        if is_alone && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            return tokio::task::block_in_place(|| decided.append());
+        }
+        match decided.submit() {
+            Ok(underway) => underway.await,
+            Err(refusal) => Some(Err(refusal)),
+        }
     }
 
     /// Runs something on a blocking thread.
