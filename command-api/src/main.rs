@@ -78,6 +78,8 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             url = %format_args!("http://{}", listener.local_addr()?), "command-api is ready"
         );
         let state = AppState::new(service).within(limits.clone());
+        let registry = state.registry().clone();
+        tokio::task::spawn_blocking(move || registry.register_domain()).await??;
         server::serve_within(listener, command_api::router(state), shutdown, &limits).await;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("command-api has stopped");

@@ -127,12 +127,12 @@ impl AppState {
         let done = match self.at_once(&order).await {
             Some(done) => done,
             None => {
-                self.blocking(move |service| {
+                let work = move |service: &CommandService| {
                     // Held until the work ends, even if the client has gone away by then.
                     let _place = place;
                     service.execute(&order)
-                })
-                .await?
+                };
+                self.blocking(work).await?
             }
         };
         done.map(|done| answer::done(&done, &shape)).map_err(|refusal| problem(&refusal))

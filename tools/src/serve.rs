@@ -132,6 +132,7 @@ impl Parts {
             };
             let state =
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
+            state.registry().register_domain().map_err(|error| Failure::Part(error.to_string()))?;
             Ok(Self { state, query, projector, store })
         })
         .await
