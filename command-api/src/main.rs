@@ -1,13 +1,15 @@
 //! `command-api`: the one process that writes a log.
 
 use clap::Parser;
+use command_api::service::SNAPSHOT_EVERY_DEFAULT;
 use command_api::{AppState, CommandService};
-use eventstore::{Store, StoreOptions};
+use eventstore::{OpenError, Store, StoreOptions};
 use http_kit::config::{self, Settings};
+use http_kit::limits::Limits;
 use http_kit::telemetry::{self, LogFormat};
 use http_kit::{server, shutdown::Shutdown};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
@@ -27,6 +29,9 @@ struct Options {
     /// Loopback address to serve on [default: 127.0.0.1:7400]
     #[arg(long, env = "SUNDAY_COMMAND_ADDR")]
     command_addr: Option<SocketAddr>,
+    /// Events after which a state is kept in a snapshot; 0 keeps none [default: 100]
+    #[arg(long, env = "SUNDAY_SNAPSHOT_EVERY")]
+    snapshot_every: Option<u64>,
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
@@ -54,28 +59,36 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let otlp_endpoint = options.otlp_endpoint.or(file.otlp_endpoint);
     let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "command-api")?;
     let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into());
+    let limits = Limits::new(file.limits.with_environment()?);
     let addr = options.command_addr.or(file.command_addr).unwrap_or(ADDR_DEFAULT);
+
+    let snapshot_every = options.snapshot_every.or(file.snapshot_every).unwrap_or(SNAPSHOT_EVERY_DEFAULT);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         // Before the store is opened, so that a taken address costs nothing.
         let listener = server::bind(addr).await?;
-        let store = {
+        let (store, service) = {
             let data_dir = data_dir.clone();
-            tokio::task::spawn_blocking(move || Store::open(&data_dir, &StoreOptions::default())).await??
+            tokio::task::spawn_blocking(move || open(&data_dir, snapshot_every)).await??
         };
         tracing::info!(
             data_dir = %data_dir.display(), store = %store.store_id(), position = %store.watermark(),
             url = %format_args!("http://{}", listener.local_addr()?), "command-api is ready"
         );
-        let state = AppState::new(CommandService::open(store.clone()));
+        let state = AppState::new(service).within(limits.clone());
         let registry = state.registry().clone();
         tokio::task::spawn_blocking(move || registry.register_domain()).await??;
-        let router = command_api::router(state);
-        server::serve(listener, router, shutdown).await;
+        server::serve_within(listener, command_api::router(state), shutdown, &limits).await;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("command-api has stopped");
         Ok(())
     })
+}
+
+fn open(data_dir: &Path, snapshot_every: u64) -> Result<(Store, CommandService), OpenError> {
+    let store = Store::open(data_dir, &StoreOptions::default())?;
+    let service = CommandService::open_in(store.clone(), data_dir, snapshot_every);
+    Ok((store, service))
 }

@@ -61,8 +61,8 @@ pub fn problem(refusal: &Refusal) -> Problem {
             tracing::error!(reason = text, "the outcome of a commit is not known");
             unavailable("outcome_unknown", "whether the command was recorded is not known".to_owned())
         }
-        // The last two never leave the service; if they did, that would be a fault of ours too.
-        Refusal::Fault(_) | Refusal::NeedsTurns(_) | Refusal::Moved { .. } => {
+        // The last three never leave the service; if they did, that would be a fault of ours too.
+        Refusal::Fault(_) | Refusal::NeedsTurns(_) | Refusal::NotAtHand | Refusal::Moved { .. } => {
             tracing::error!(reason = text, "a command could not be carried out");
             Problem::internal()
         }

@@ -27,7 +27,7 @@ use table::OPERATIONS;
 
 /// Everything that the command API serves, with health and figures.
 pub fn router(state: AppState) -> Router {
-    let app = App::new();
+    let app = App::new().within(state.limits().clone());
     let service = state.service().clone();
     app.metrics().gauge("sunday_command_cached_states", "States of aggregates kept ready.", {
         let service = service.clone();
