@@ -4,6 +4,7 @@
 
 use clap::Parser;
 use eventstore::{Log, OpenError};
+use http_kit::auth::Protection;
 use http_kit::config::{self, Settings};
 use http_kit::limits::Limits;
 use http_kit::server;
@@ -71,7 +72,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
     let shutdown = Shutdown::on_signals()?;
     // Bound first: whoever has the port wrong hears it at once, not after the log has appeared.
-    let listener = server::bind(addr).await?;
+    let listener = server::bind(addr, Protection::SameMachineOnly).await?;
     let Some(log) = wait_for_log(&data_dir, &shutdown).await? else { return Ok(()) };
     let service = tokio::task::spawn_blocking(move || QueryService::start(&data_dir, log)).await??;
     tracing::info!(

@@ -326,10 +326,8 @@ impl Attempt<'_> {
             None => None,
             Some(text) => {
                 let field = format!("events[{index}].metadata.occurredAt");
-                if !self.append.origin.principal.may(Scope::Import) {
-                    let refusal = Refusal::InsufficientScope { needs: Scope::Import };
-                    return Err(problem(&refusal).with("field", field));
-                }
+                let permitted = self.append.origin.principal.require(Scope::Import);
+                permitted.map_err(|problem| problem.with("field", &*field))?;
                 let reason = "a time as RFC 3339 says, between the years 1678 and 2262";
                 Some(timestamp(&text.0).ok_or_else(|| invalid(&field, &reason))?)
             }
