@@ -1,6 +1,6 @@
 //! Raw appends: whose a stream is, what is demanded, what is refused, and the same answer again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::needless_pass_by_value, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
