@@ -65,8 +65,8 @@ pub(crate) struct Envelope<'a> {
     id: Option<Uuid>,
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
-    #[serde(alias = "baseVersion")]
     expected_version: Option<u64>,
+    base_version: Option<u64>,
     on_conflict: Option<OnConflict>,
     #[serde(borrow)]
     on_behalf_of: Option<Text<'a>>,
@@ -232,6 +232,7 @@ impl<'a> Envelope<'a> {
             id: Some(id),
             idempotency_key: None,
             expected_version: None,
+            base_version: None,
             on_conflict: None,
             on_behalf_of: None,
             occurred_at: None,
@@ -272,14 +273,18 @@ impl<'a> Envelope<'a> {
             })?),
             None => None,
         };
-        if self.on_conflict.is_some() && self.expected_version.is_none() {
-            return Err(malformed(ON_CONFLICT, WITHOUT_BASE));
+        match (self.expected_version, self.base_version) {
+            (Some(expected), Some(base)) if expected != base => {
+                return Err(malformed("baseVersion", "expectedVersion says another version"));
+            }
+            (None, None) if self.on_conflict.is_some() => return Err(malformed(ON_CONFLICT, WITHOUT_BASE)),
+            _ => {}
         }
         Ok(Order {
             target: self.id,
             intent,
             conditions: Conditions {
-                expected_version: self.expected_version.map(Version::new),
+                expected_version: self.base().map(Version::new),
                 on_conflict: self.on_conflict.unwrap_or_default(),
                 ..Conditions::default()
             },
@@ -294,11 +299,16 @@ impl<'a> Envelope<'a> {
         })
     }
 
+    /// The version that its sender saw, by whichever name it is said.
+    fn base(&self) -> Option<u64> {
+        self.expected_version.or(self.base_version)
+    }
+
     fn fingerprint(&self, data: &str) -> Fingerprint {
         fn bytes<'t>(text: &'t Option<Text<'_>>) -> &'t [u8] {
             text.as_ref().map_or(&[], |text| text.0.as_bytes())
         }
-        let version = self.expected_version.map(u64::to_le_bytes);
+        let version = self.base().map(u64::to_le_bytes);
         let parts = [
             self.command.0.as_bytes(),
             self.id.as_ref().map_or(&[], |id| &id.as_bytes()[..]),

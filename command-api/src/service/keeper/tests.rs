@@ -40,7 +40,7 @@ fn read<T: DeserializeOwned>(body: Value) -> T {
 }
 
 fn item_update(body: Value) -> Intent {
-    Intent::Item(domain::item::Command::Update(read(body)))
+    Intent::UpdateItem(read(body))
 }
 
 const WORKSPACE: Uuid = Uuid::from_u128(1);
