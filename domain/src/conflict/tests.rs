@@ -9,7 +9,7 @@ use crate::ids::{AttachmentId, BoardId, ItemId, ProjectId, WorkspaceId};
 use crate::item::{AddAttachment, Assign, Complete, FieldEdit, Item, Link, Move, SetRank, Unassign, Update};
 use crate::project::Project;
 use crate::workspace::{AddMember, RemoveMember, Workspace};
-use crate::{Aggregate, Context, DomainError, Rank, Role};
+use crate::{Aggregate, Context, Date, DomainError, Rank, Role};
 use serde_json::json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -206,6 +206,10 @@ fn item() -> Item {
     item
 }
 
+fn day(random: &mut Random) -> Date {
+    ["2026-01-01", "2026-02-28"][random.below(2)].parse().unwrap()
+}
+
 fn edit(random: &mut Random) -> FieldEdit {
     let values = ["a", "b", "c"].map(Value::from);
     match random.below(6) {
@@ -230,7 +234,7 @@ fn item_command(random: &mut Random) -> item::Command {
                     title: random.maybe(name),
                     description: random.maybe(|random| random.maybe(name)),
                     fields: fields.into_iter().map(|name| (name, edit(random))).collect::<BTreeMap<_, _>>(),
-                    ..Update::default()
+                    due_date: random.maybe(|random| random.maybe(day)),
                 },
                 no_fields(),
             )
@@ -269,6 +273,7 @@ fn item_parts(command: &item::Command, item: &Item) -> Value {
         C::Update(update, _) => {
             parts.extend(update.title.as_ref().map(|_| state["title"].clone()));
             parts.extend(update.description.as_ref().map(|_| state["description"].clone()));
+            parts.extend(update.due_date.map(|_| state["due_date"].clone()));
             for (name, edit) in &update.fields {
                 let text = state["fields"][name].as_str().unwrap_or("null");
                 let value: Value = serde_json::from_str(text).unwrap();
@@ -346,7 +351,11 @@ fn board_command(random: &mut Random) -> board::Command {
         8 => C::AddMember(AddMember { member: name(random), role: role(random) }),
         9 => C::RemoveMember(RemoveMember { member: name(random) }),
         10 => C::ChangeMemberRole(ChangeMemberRole { member: name(random), role: role(random) }),
-        11 => C::DefineField(DefineField { name: name(random), kind: FieldKind::Text, options: vec![] }),
+        11 => {
+            let options = random.maybe(name).into_iter().collect::<Vec<_>>();
+            let kind = if options.is_empty() { FieldKind::Text } else { FieldKind::Choice };
+            C::DefineField(DefineField { name: name(random), kind, options })
+        }
         12 => C::RemoveField(name(random)),
         _ => random.maybe(|_| C::Delete).unwrap_or(C::RemoveField(name(random))),
     }

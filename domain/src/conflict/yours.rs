@@ -1,7 +1,7 @@
 //! What commands touch.
 
 use super::Wish;
-use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, json, order, removed};
+use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, definition, json, order, removed};
 use crate::{board, comment, ids::ColumnId, item, project, workspace};
 use serde_json::Value;
 
@@ -99,7 +99,9 @@ fn of_board<'a>(command: &'a board::Command, give: &mut dyn FnMut(Touch<'a>)) {
         C::AddMember(add) => give(Touch::Set(Facet::Member(&add.member), json(add.role))),
         C::RemoveMember(remove) => give(Touch::Set(Facet::Member(&remove.member), Value::Null)),
         C::ChangeMemberRole(change) => give(Touch::Set(Facet::Member(&change.member), json(change.role))),
-        C::DefineField(define) => give(Touch::Set(Facet::Field(&define.name), json(&define.kind))),
+        C::DefineField(define) => {
+            give(Touch::Set(Facet::Field(&define.name), definition(define.kind, &define.options)));
+        }
         C::RemoveField(name) => give(Touch::Set(Facet::Field(name), Value::Null)),
     }
     present(give);
