@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use domain::DomainError;
 use domain::error::Kind;
 use eventstore::Version;
+use http_kit::auth::insufficient_scope;
 use http_kit::problem::Problem;
 use serde_json::Value;
 
@@ -26,9 +27,7 @@ pub fn problem(refusal: &Refusal) -> Problem {
         Refusal::Contradiction { field, .. } => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "contradiction", text).with("field", *field)
         }
-        Refusal::InsufficientScope { needs } => {
-            Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", text).with("scope", needs.name())
-        }
+        Refusal::InsufficientScope { needs } => insufficient_scope(*needs),
         Refusal::TenantMismatch { field } => {
             Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", text).with("field", *field)
         }

@@ -3,6 +3,7 @@
 //! Invariant: a file that was asked for and cannot be used is an error, never passed over; so is a setting
 //! in it that nobody knows.
 
+use crate::auth::AuthSettings;
 use crate::limits::LimitSettings;
 use crate::telemetry::LogFormat;
 use serde::Deserialize;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Base URL of a collector of traces (OTLP over HTTP).
     pub otlp_endpoint: Option<String>,
+    /// Whose tokens the command API takes.
+    pub auth: AuthSettings,
 }
 
 /// Why a settings file cannot be used.
@@ -82,6 +85,9 @@ mod tests {
         assert_eq!(settings.command_addr, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!(settings.log_format, Some(LogFormat::Json));
         assert_eq!(settings.query_addr, None);
+        let settings = read("[auth]\nissuer = \"https://issuer.example\"\nleeway-seconds = 5").unwrap();
+        assert_eq!(settings.auth.issuer.as_deref(), Some("https://issuer.example"));
+        assert_eq!(settings.auth.leeway_seconds, Some(5));
         assert_eq!(load::<Settings>(None).unwrap(), Settings::default());
     }
 
@@ -89,6 +95,7 @@ mod tests {
     fn what_cannot_be_used_is_an_error() {
         assert!(matches!(read("data-dri = \"/d\""), Err(ConfigError::Parse { .. })));
         assert!(matches!(read("command-addr = \"here\""), Err(ConfigError::Parse { .. })));
+        assert!(matches!(read("[auth]\nisuer = \"x\""), Err(ConfigError::Parse { .. })));
         assert!(matches!(load::<Settings>(Some(Path::new("/no/such/file"))), Err(ConfigError::Read { .. })));
     }
 }

@@ -109,9 +109,9 @@ pub(super) fn order(column: Option<ColumnId>, index: Option<u32>) -> Value {
     serde_json::json!({ "columnId": column, "index": index })
 }
 
-/// What is said of a custom field: its kind, with what may be chosen from.
-pub(super) fn definition(kind: FieldKind, options: &[String]) -> Value {
-    if options.is_empty() { json(kind) } else { serde_json::json!({"kind": kind, "options": options}) }
+/// The value of [`Facet::Field`] for what a board says of one.
+pub(super) fn field_type(kind: FieldKind, options: &[String]) -> Value {
+    serde_json::json!({ "kind": kind, "options": options })
 }
 
 /// Anything small of the domain's as JSON.

@@ -1,7 +1,7 @@
 //! What events touched, and whether a wish is in their way.
 
 use super::Conflict;
-use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, definition, json, order, removed};
+use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, field_type, json, order, removed};
 use crate::{DomainEvent, board, change::Changes, comment, item, project, workspace};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -203,7 +203,8 @@ impl<'a> Theirs<'a> {
                 self.set(Facet::Member(&event.member), Some(json(event.from)), json(event.to));
             }
             E::FieldDefined(event) => {
-                self.set(Facet::Field(&event.name), None, definition(event.kind, &event.options));
+                let board::FieldDefined { name, kind, options } = event;
+                self.set(Facet::Field(name), None, field_type(*kind, options));
             }
             E::FieldRemoved(event) => self.set(Facet::Field(&event.name), None, Value::Null),
         }
