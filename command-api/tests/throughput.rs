@@ -9,6 +9,7 @@ use command_api::{AppState, CommandService};
 use domain::{BoardId, ColumnId, CommentId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Store, StoreOptions};
 use http_body_util::BodyExt;
+use http_kit::auth::Authentication;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
@@ -113,7 +114,10 @@ fn cpu_since(before: u64) -> Duration {
 async fn commands_a_second() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
-    let router = command_api::router(AppState::new(CommandService::open(store.clone())));
+    let router = command_api::router(
+        AppState::new(CommandService::open(store.clone())),
+        Authentication::SameMachineOnly,
+    );
 
     let workspace = WorkspaceId::derive("acme");
     let project = ProjectId::derive(workspace, "p");

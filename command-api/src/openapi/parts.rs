@@ -128,6 +128,8 @@ pub(super) fn headers() -> Value {
         "Location": required("Where what was created is found.", json!({"type": "string", "format": "uri-reference"})),
         "x-request-id": required("The request's name in logs.", json!({"type": "string", "minLength": 1, "maxLength": 128})),
         "Retry-After": header("Seconds after which to try again.", json!({"type": "integer", "minimum": 0})),
+        "RateLimit": header("What is left of the quotas, and for how long.", json!({"type": "string"})),
+        "RateLimit-Policy": header("The quotas that the request counts against.", json!({"type": "string"})),
         "WWW-Authenticate": required("What a token must be (RFC 6750).", json!({"type": "string"})),
         "Deprecation": required("Since when it is deprecated (RFC 9745).", json!({"type": "string", "pattern": "^@-?[0-9]+$"})),
         "Sunset": required("From when on it may answer no more (RFC 8594).", json!({"type": "string"})),
