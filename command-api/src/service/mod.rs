@@ -47,8 +47,8 @@ use census::{Census, Turns};
 use claims::Claims;
 use domain::DomainEvent;
 use eventstore::{
-    Direction, EventType, FoundCommand, Position, PreparedCommit, Receipt, SnapshotOptions, Snapshots, Store,
-    StreamId, Version,
+    Direction, EventType, FoundCommand, Position, PreparedCommit, Receipt, RecordedEvent, SnapshotOptions,
+    Snapshots, Store, StreamId, Version,
 };
 use figures::Counters;
 use keeper::Keeper;
