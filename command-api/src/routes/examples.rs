@@ -37,7 +37,7 @@ pub(crate) fn of(id: &str) -> Example {
         "workspace.archive" => (vec![("id", OLD_WORKSPACE)], Value::Null),
         "workspace.add_member" => (vec![("id", WORKSPACE)], json!({"member": "ann", "role": "member"})),
         "workspace.change_member_role" => {
-            (vec![("id", WORKSPACE), ("member", "ben")], json!({"role": "viewer"}))
+            (vec![("id", WORKSPACE), ("member", "ann")], json!({"role": "viewer"}))
         }
         "workspace.remove_member" => (vec![("id", WORKSPACE), ("member", "ben")], Value::Null),
         "project.create" => (vec![], json!({"workspaceId": WORKSPACE, "name": "Rocket"})),
