@@ -149,6 +149,14 @@ pub(super) fn problem() -> Value {
                 "description": "What was demanded: a version, or of a stream `noStream` or `streamExists`.",
             },
             "streamId": {"type": "string"},
+            "conflicts": {
+                "type": "array",
+                "items": {"type": "object", "required": ["field"], "properties": {"field": {"type": "string"}}},
+                "description": "What both sides want: `field`, `theirs`, `yours`, and `base` where it is known.",
+            },
+            "events": {"type": "array", "items": {"type": "object"}, "description": "What happened since the base version."},
+            "truncated": {"type": "boolean", "description": "There are more events than these."},
+            "scope": {"type": "string", "description": "What the token lacks."},
         },
     })
 }

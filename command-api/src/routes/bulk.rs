@@ -29,15 +29,21 @@ const COMMANDS: [&str; 7] = [
     "item.delete",
 ];
 
-/// The body.
+/// One command for many items.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bulk<'a> {
+    /// The items, each once.
+    #[schemars(length(max = IDS_MAX), extend("uniqueItems" = true))]
     ids: Vec<Uuid>,
+    /// Whether all of it is one commit.
     #[serde(default)]
     atomic: bool,
+    /// The command's name.
     #[serde(borrow)]
+    #[schemars(extend("enum" = COMMANDS))]
     command: Text<'a>,
+    /// The command's data, the same for all.
     #[serde(borrow)]
     #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,

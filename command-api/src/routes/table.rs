@@ -182,7 +182,7 @@ fn streams() -> Vec<Operation> {
             .refuses(409, &["guard_failed", "version_conflict"])
             .refuses(412, &["version_conflict"])
             .refuses(413, &["append_too_large", "batch_too_large", "event_too_large"])
-            .refuses(422, &["idempotency_key_reused"]),
+            .refuses(422, &["contradiction", "idempotency_key_reused"]),
     ]
 }
 
@@ -192,6 +192,7 @@ fn batches() -> Vec<Operation> {
             .calls(batch, BATCH_SUCCESS)
             .takes::<BatchBody<'_>>()
             .takes_bytes(BATCH_BYTES_MAX)
+            .heeds(&["IdempotencyKey"])
             .refuses(413, &["batch_too_large", "event_too_large"])
             .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
             .refuses(409, &["commands_split"]),
@@ -199,6 +200,7 @@ fn batches() -> Vec<Operation> {
             .calls(bulk, BATCH_SUCCESS)
             .takes::<Bulk<'_>>()
             .takes_bytes(BATCH_BYTES_MAX)
+            .heeds(&["IdempotencyKey"])
             .refuses(413, &["batch_too_large", "event_too_large"])
             .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
             .refuses(409, &["commands_split"]),

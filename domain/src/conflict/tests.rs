@@ -118,10 +118,7 @@ fn play<A: Aggregate + Clone + serde::Serialize>(
         }
         merged += 1;
     }
-    assert!(
-        merged > 500 && conflicted > 500,
-        "{merged} merged, {refused} refused, {conflicted} conflicts"
-    );
+    assert!(merged > 500 && conflicted > 500, "{merged} merged, {refused} refused, {conflicted} conflicts");
 }
 
 /// A state in parts that can be changed apart from one another. The order of things is none of them.

@@ -214,7 +214,9 @@ impl<'a> Theirs<'a> {
             E::Updated(event) => self.put_changes(&event.changes, |name| match name {
                 "title" => Facet::Title,
                 "description" => Facet::Description,
-                "dueDate" if event.changes.get(name).and_then(item::due_date_change).is_some() => Facet::DueDate,
+                "dueDate" if event.changes.get(name).and_then(item::due_date_change).is_some() => {
+                    Facet::DueDate
+                }
                 name => Facet::Field(name),
             }),
             E::Moved(event) => {
