@@ -23,7 +23,7 @@ use eventstore::{Fingerprint, Timestamp, Version};
 use http_kit::SUNDAY_POSITION;
 use http_kit::json::Json;
 use http_kit::problem::Problem;
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -61,7 +61,6 @@ pub(crate) struct BatchBody<'a> {
 /// One command.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(transform = with_base_version)]
 pub(crate) struct Envelope<'a> {
     /// The `operationId` of what is to be done, such as `item.move`. What is wrong with a command from here on is said
     /// in its own result.
@@ -73,8 +72,9 @@ pub(crate) struct Envelope<'a> {
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
     /// The version that its target must have.
-    #[serde(alias = "baseVersion")]
     expected_version: Option<u64>,
+    /// The same, as the base of what is sent.
+    base_version: Option<u64>,
     /// What becomes of it where the target has moved on since that version.
     on_conflict: Option<OnConflict>,
     /// Whom the token's subject acts for; needs the scope `import`.
@@ -90,17 +90,6 @@ pub(crate) struct Envelope<'a> {
     #[serde(borrow)]
     #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,
-}
-
-/// A member has two names; a schema knows one.
-fn with_base_version(schema: &mut Schema) {
-    if let Some(members) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut)
-        && let Some(version) = members.get("expectedVersion").cloned()
-    {
-        members.insert("baseVersion".to_owned(), version);
-    }
-    // Named twice, it would stand there twice.
-    schema.insert("not".to_owned(), serde_json::json!({"required": ["baseVersion", "expectedVersion"]}));
 }
 
 /// What became of a batch.
@@ -259,6 +248,7 @@ impl<'a> Envelope<'a> {
             id: Some(id),
             idempotency_key: None,
             expected_version: None,
+            base_version: None,
             on_conflict: None,
             on_behalf_of: None,
             occurred_at: None,
@@ -299,14 +289,18 @@ impl<'a> Envelope<'a> {
             })?),
             None => None,
         };
-        if self.on_conflict.is_some() && self.expected_version.is_none() {
-            return Err(malformed(ON_CONFLICT, WITHOUT_BASE));
+        match (self.expected_version, self.base_version) {
+            (Some(expected), Some(base)) if expected != base => {
+                return Err(malformed("baseVersion", "expectedVersion says another version"));
+            }
+            (None, None) if self.on_conflict.is_some() => return Err(malformed(ON_CONFLICT, WITHOUT_BASE)),
+            _ => {}
         }
         Ok(Order {
             target: self.id,
             intent,
             conditions: Conditions {
-                expected_version: self.expected_version.map(Version::new),
+                expected_version: self.base().map(Version::new),
                 on_conflict: self.on_conflict.unwrap_or_default(),
                 ..Conditions::default()
             },
@@ -321,11 +315,16 @@ impl<'a> Envelope<'a> {
         })
     }
 
+    /// The version that its sender saw, by whichever name it is said.
+    fn base(&self) -> Option<u64> {
+        self.expected_version.or(self.base_version)
+    }
+
     fn fingerprint(&self, data: &str) -> Fingerprint {
         fn bytes<'t>(text: &'t Option<Text<'_>>) -> &'t [u8] {
             text.as_ref().map_or(&[], |text| text.0.as_bytes())
         }
-        let version = self.expected_version.map(u64::to_le_bytes);
+        let version = self.base().map(u64::to_le_bytes);
         let parts = [
             self.command.0.as_bytes(),
             self.id.as_ref().map_or(&[], |id| &id.as_bytes()[..]),

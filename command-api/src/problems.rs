@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use domain::DomainError;
 use domain::error::Kind;
 use eventstore::Version;
+use http_kit::auth::insufficient_scope;
 use http_kit::problem::Problem;
 use serde_json::Value;
 
@@ -26,9 +27,7 @@ pub fn problem(refusal: &Refusal) -> Problem {
         Refusal::Contradiction { field, .. } => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "contradiction", text).with("field", *field)
         }
-        Refusal::InsufficientScope { needs } => {
-            Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", text).with("scope", needs.name())
-        }
+        Refusal::InsufficientScope { needs } => insufficient_scope(*needs),
         Refusal::TenantMismatch { field } => {
             Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", text).with("field", *field)
         }
@@ -61,8 +60,8 @@ pub fn problem(refusal: &Refusal) -> Problem {
             tracing::error!(reason = text, "the outcome of a commit is not known");
             unavailable("outcome_unknown", "whether the command was recorded is not known".to_owned())
         }
-        // The last two never leave the service; if they did, that would be a fault of ours too.
-        Refusal::Fault(_) | Refusal::NeedsTurns(_) | Refusal::Moved { .. } => {
+        // The last three never leave the service; if they did, that would be a fault of ours too.
+        Refusal::Fault(_) | Refusal::NeedsTurns(_) | Refusal::NotAtHand | Refusal::Moved { .. } => {
             tracing::error!(reason = text, "a command could not be carried out");
             Problem::internal()
         }

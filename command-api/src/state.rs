@@ -1,6 +1,7 @@
 //! What every handler works with.
 //!
-//! Invariant: the service blocks, so it only ever runs on blocking threads, and on a bounded number of them.
+//! Invariant: what blocks runs on blocking threads only, and on a bounded number of them. Most orders need none: they
+//! are decided where they arrive, and only their commit is waited for.
 
 use crate::answer;
 use crate::problems::problem;
@@ -9,13 +10,17 @@ use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
 use crate::streams::Streams;
 use axum::response::Response;
+use http_kit::auth::Principal;
+use http_kit::limits::{Limits, Party, Place, PlaceSizes, Places};
 use http_kit::problem::Problem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// Requests that are carried out at one time; the next ones wait their turn without a thread.
-const REQUESTS_MAX: usize = 256;
+/// Blocking threads that work at one time, whatever the places say.
+const THREADS_MAX: usize = 256;
 
 /// The command service as handlers see it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,7 +28,28 @@ pub struct AppState {
     service: CommandService,
     streams: Streams,
     registry: Registry,
-    places: Arc<Semaphore>,
+    threads: Arc<Semaphore>,
+    places: Places,
+    limits: Limits,
+    /// Orders that are being carried out.
+    orders: Arc<AtomicUsize>,
+}
+
+/// One of the orders that are being carried out.
+struct Present<'a>(&'a AtomicUsize);
+
+impl<'a> Present<'a> {
+    /// With whether there is no other.
+    fn enter(orders: &'a AtomicUsize) -> (Self, bool) {
+        let is_alone = orders.fetch_add(1, Ordering::Relaxed) == 0;
+        (Self(orders), is_alone)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl AppState {
@@ -32,7 +58,28 @@ impl AppState {
     pub fn new(service: CommandService) -> Self {
         let registry = Registry::new(service.store().clone());
         let streams = Streams::new(service.store().clone(), registry.clone());
-        Self { service, streams, registry, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+        let limits = Limits::default();
+        let places = Places::new(PlaceSizes::of(limits.settings()));
+        let threads = Arc::new(Semaphore::new(THREADS_MAX));
+        Self { service, streams, registry, threads, places, limits, orders: Arc::default() }
+    }
+
+    /// The same within other limits than the defaults.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { places: Places::new(PlaceSizes::of(limits.settings())), limits, ..self }
+    }
+
+    /// What clients may take.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Requests that are being carried out, and those that wait.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The service itself.
@@ -52,6 +99,14 @@ impl AppState {
         &self.streams
     }
 
+    /// A place to work on a request, when it is this principal's tenant's turn.
+    ///
+    /// # Errors
+    /// 429 `tenant_busy` or 503 `overloaded`, at once, when too many wait already.
+    pub(crate) async fn enter(&self, principal: &Principal) -> Result<Place, Problem> {
+        Ok(self.places.enter(&Party::of(principal)).await?)
+    }
+
     /// Carries out what a request asks for and answers it.
     pub(crate) async fn run(
         &self,
@@ -59,6 +114,7 @@ impl AppState {
         target: Option<Uuid>,
         intent: Intent,
     ) -> Result<Response, Problem> {
+        let place = self.enter(&call.origin.principal).await?;
         let shape = answer::Shape::of(&intent, &call);
         let order = Order {
             target,
@@ -68,8 +124,32 @@ impl AppState {
             fingerprint: call.fingerprint,
             origin: call.origin,
         };
-        let done: Result<Done, Refusal> = self.blocking(move |service| service.execute(&order)).await?;
+        let done = match self.at_once(&order).await {
+            Some(done) => done,
+            None => {
+                let work = move |service: &CommandService| {
+                    // Held until the work ends, even if the client has gone away by then.
+                    let _place = place;
+                    service.execute(&order)
+                };
+                self.blocking(work).await?
+            }
+        };
         done.map(|done| answer::done(&done, &shape)).map_err(|refusal| problem(&refusal))
+    }
+
+    /// Carries out an order without a thread of its own, if it is one of those that can be decided at once.
+    async fn at_once(&self, order: &Order) -> Option<Result<Done, Refusal>> {
+        let (_present, is_alone) = Present::enter(&self.orders);
+        let decided = self.service.decide_at_once(order)?;
+        // With nobody to share a sync with, two changes of threads would cost more than they save.
+        if is_alone && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            return tokio::task::block_in_place(|| decided.append());
+        }
+        match decided.submit() {
+            Ok(underway) => underway.await,
+            Err(refusal) => Some(Err(refusal)),
+        }
     }
 
     /// Runs something on a blocking thread.
@@ -77,11 +157,10 @@ impl AppState {
         &self,
         work: impl FnOnce(&CommandService) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Problem::internal())?;
+        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| Problem::internal())?;
         let service = self.service.clone();
         let working = tokio::task::spawn_blocking(move || {
-            // Held until the work ends, even if the client has gone away by then.
-            let _place = place;
+            let _thread = thread;
             work(&service)
         });
         working.await.map_err(|error| {

@@ -35,9 +35,10 @@ async fn every_example_works() {
         let mut path = path.to_owned();
         for parameter in operation["parameters"].as_array().unwrap() {
             if parameter["in"] == "path" {
-                let value = parameter["examples"]["plain"]["value"].as_str();
-                let value = value.unwrap_or_else(|| panic!("{method} {path}: no example of {parameter}"));
-                path = path.replace(&format!("{{{}}}", parameter["name"].as_str().unwrap()), value);
+                let value = &parameter["examples"]["plain"]["value"];
+                assert!(!value.is_null(), "{method} {path}: no example of {parameter}");
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                path = path.replace(&format!("{{{}}}", parameter["name"].as_str().unwrap()), &value);
             }
         }
         let content = &operation["requestBody"]["content"]["application/json"];

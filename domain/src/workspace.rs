@@ -282,6 +282,7 @@ impl Workspace {
 
 impl Aggregate for Workspace {
     const CATEGORY: &'static str = WorkspaceId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = WorkspaceId;
     type Command = Command;
     type Event = Event;

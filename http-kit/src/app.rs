@@ -1,7 +1,9 @@
-//! The frame around a service's routes: health, limits, and problems for everything that is not a route.
+//! The frame around a service's routes: who asks, health, limits, and problems for everything that is not a route.
 //!
-//! Invariant: the frame is laid around the finished routes once, last, so that no route escapes it.
+//! Invariant: the frame is laid around the finished routes once, last, so that no route escapes it. It cannot be made
+//! without saying how callers are known.
 
+use crate::auth::{Authentication, authenticate, knows};
 use crate::health::{self, Readiness};
 use crate::json::BODY_BYTES_MAX;
 use crate::limits::{Limits, meter};
@@ -19,15 +21,10 @@ use std::sync::Arc;
 /// Collects what goes around a service's routes.
 #[derive(Clone)]
 pub struct App {
+    authentication: Authentication,
     metrics: Metrics,
     readiness: Readiness,
     limits: Limits,
-}
-
-impl Default for App {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl fmt::Debug for App {
@@ -37,10 +34,14 @@ impl fmt::Debug for App {
 }
 
 impl App {
-    /// A frame whose service is always ready.
+    /// A frame whose service is always ready, and which lets in whom `authentication` knows.
     #[must_use]
-    pub fn new() -> Self {
-        Self { metrics: Metrics::new(), readiness: Arc::new(|| Ok(())), limits: Limits::default() }
+    pub fn new(authentication: Authentication) -> Self {
+        let metrics = Metrics::new();
+        if let Authentication::Required(authenticator) = &authentication {
+            authenticator.figures(&metrics);
+        }
+        Self { authentication, metrics, readiness: Arc::new(|| Ok(())), limits: Limits::default() }
     }
 
     /// Says when the service is ready, or why not.
@@ -63,21 +64,26 @@ impl App {
         &self.metrics
     }
 
-    /// Lays the frame around the routes. Foreign web pages are refused. Bodies are limited to [`BODY_BYTES_MAX`] unless a route sets its own
-    /// `DefaultBodyLimit`.
+    /// Lays the frame around the routes: behind it every request has a [`crate::auth::Principal`], but for what is
+    /// [`crate::auth::OPEN`]. Without an issuer's tokens, foreign web pages are refused. Bodies are limited to
+    /// [`BODY_BYTES_MAX`] unless a route sets its own `DefaultBodyLimit`.
     pub fn frame(self, routes: Router) -> Router {
-        routes
+        if let Authentication::Required(authenticator) = &self.authentication {
+            let authenticator = authenticator.clone();
+            self.limits.recognise(move |headers| knows(&authenticator, headers));
+        }
+        let is_for_this_machine = self.authentication.is_for_this_machine();
+        let routes = routes
             .merge(health::routes(self.metrics.clone(), self.readiness))
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             // Inside of what says who asks.
             .layer(from_fn_with_state(self.limits.clone(), meter))
-            .layer(from_fn(same_machine))
-            .layer(from_fn_with_state(
-                Observer { metrics: self.metrics, limits: self.limits },
-                observe::observe,
-            ))
+            .layer(from_fn_with_state(self.authentication, authenticate));
+        let routes = if is_for_this_machine { routes.layer(from_fn(same_machine)) } else { routes };
+        let observer = Observer { metrics: self.metrics, limits: self.limits };
+        routes.layer(from_fn_with_state(observer, observe::observe))
     }
 }
 
@@ -109,7 +115,7 @@ mod tests {
         let routes = Router::new()
             .route("/echo", post(async |Json(value): Json<Value>| Json(value)))
             .route("/panic", get(async || -> &'static str { panic!("on purpose") }));
-        App::new().ready_when(|| Err("still loading".to_owned())).frame(routes)
+        App::new(Authentication::SameMachineOnly).ready_when(|| Err("still loading".to_owned())).frame(routes)
     }
 
     async fn body(response: Response) -> String {

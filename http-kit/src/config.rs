@@ -3,6 +3,7 @@
 //! Invariant: a file that was asked for and cannot be used is an error, never passed over; so is a setting
 //! in it that nobody knows.
 
+use crate::auth::AuthSettings;
 use crate::limits::LimitSettings;
 use crate::telemetry::LogFormat;
 use serde::Deserialize;
@@ -20,12 +21,16 @@ pub struct Settings {
     pub command_addr: Option<SocketAddr>,
     /// Address of the query API.
     pub query_addr: Option<SocketAddr>,
+    /// Events after which a state is kept in a snapshot; 0 keeps none.
+    pub snapshot_every: Option<u64>,
     /// Shape of the log lines.
     pub log_format: Option<LogFormat>,
     /// What clients may take: the table `[limits]`.
     pub limits: LimitSettings,
     /// Base URL of a collector of traces (OTLP over HTTP).
     pub otlp_endpoint: Option<String>,
+    /// Whose tokens the command API takes.
+    pub auth: AuthSettings,
 }
 
 /// Why a settings file cannot be used.
@@ -80,6 +85,9 @@ mod tests {
         assert_eq!(settings.command_addr, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!(settings.log_format, Some(LogFormat::Json));
         assert_eq!(settings.query_addr, None);
+        let settings = read("[auth]\nissuer = \"https://issuer.example\"\nleeway-seconds = 5").unwrap();
+        assert_eq!(settings.auth.issuer.as_deref(), Some("https://issuer.example"));
+        assert_eq!(settings.auth.leeway_seconds, Some(5));
         assert_eq!(load::<Settings>(None).unwrap(), Settings::default());
     }
 
@@ -87,6 +95,7 @@ mod tests {
     fn what_cannot_be_used_is_an_error() {
         assert!(matches!(read("data-dri = \"/d\""), Err(ConfigError::Parse { .. })));
         assert!(matches!(read("command-addr = \"here\""), Err(ConfigError::Parse { .. })));
+        assert!(matches!(read("[auth]\nisuer = \"x\""), Err(ConfigError::Parse { .. })));
         assert!(matches!(load::<Settings>(Some(Path::new("/no/such/file"))), Err(ConfigError::Read { .. })));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! flags, environment, file ─▶ config ─▶ telemetry
-//! socket ─▶ server ─▶ app (request id, time-out, panics, figures, foreign pages) ─▶ json, params ─▶ the service's routes
+//! socket ─▶ server ─▶ app (request id, time-out, panics, figures, foreign pages) ─▶ auth ─▶ json, params ─▶ the service's routes
 //!                                                            answer ◀─ problem (RFC 9457) ◀─┘
 //! ```
 //!

@@ -2,7 +2,7 @@
 //!
 //! Invariant: `code` is a contract and never changes its meaning; `detail` is for people and may change.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -26,6 +26,7 @@ struct Inner {
     detail: Cow<'static, str>,
     extensions: Map<String, Value>,
     retry_after_s: Option<u32>,
+    headers: HeaderMap,
 }
 
 impl Problem {
@@ -42,6 +43,7 @@ impl Problem {
             detail: detail.into(),
             extensions: Map::new(),
             retry_after_s: None,
+            headers: HeaderMap::new(),
         }))
     }
 
@@ -56,6 +58,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Adds a header that belongs to the answer, such as `WWW-Authenticate`.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
         self
     }
 
@@ -168,6 +177,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (self.0.status, body).into_response();
         let headers = response.headers_mut();
+        headers.extend(self.0.headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some(seconds) = self.0.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -1,6 +1,6 @@
 //! Refuses requests that a foreign web page makes a browser send to this machine.
 //!
-//! Invariant: as long as there is no authentication, nobody but programs of this machine is answered. A
+//! Invariant: without an issuer's tokens, nobody but programs of this machine is answered. A
 //! loopback address keeps other machines out but not the pages in this machine's browsers: they can send
 //! "simple" requests anywhere (`Origin`, `Sec-Fetch-Site`), and reach this port under a name of theirs that
 //! they let point to 127.0.0.1 (`Host`).
@@ -54,6 +54,7 @@ fn is_local_origin(origin: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::app::App;
+    use crate::auth::Authentication;
     use axum::Router;
     use axum::body::Body;
     use axum::extract::Request;
@@ -61,7 +62,8 @@ mod tests {
     use tower::ServiceExt;
 
     async fn status(uri: &str, headers: &[(&str, &str)]) -> u16 {
-        let app = App::new().frame(Router::new().route("/write", post(async || "written")));
+        let routes = Router::new().route("/write", post(async || "written"));
+        let app = App::new(Authentication::SameMachineOnly).frame(routes);
         let mut request = Request::post(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -1,6 +1,6 @@
 //! Sockets: binding, serving, and stopping without losing what was accepted.
 //!
-//! Invariant: as long as there is no authentication, nothing but a loopback address is bound.
+//! Invariant: nothing but a loopback address is bound, unless callers need tokens of a configured issuer.
 //! What a request means is not known here. How long a connection may take for what stands in [`registry`].
 
 mod registry;
@@ -8,6 +8,7 @@ mod wire;
 
 pub(crate) use wire::TooSlow;
 
+use crate::auth::Protection;
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
 use axum::Router;
@@ -37,12 +38,21 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The address can be reached from outside this machine.
+    /// The address can be reached from outside this machine, and no issuer is configured.
     #[error(
-        "{addr} is not a loopback address: there is no authentication yet, so everybody who reaches the \
-         port could write; bind 127.0.0.1 or [::1]"
+        "{addr} is not a loopback address, and no authentication is configured, so everybody who reaches the port could \
+         write: set issuer, audience and jwks (--auth-…, SUNDAY_AUTH_…, or the table [auth]), or bind 127.0.0.1 or [::1]"
     )]
     NotLoopback {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The address can be reached from outside this machine, and this service knows no callers.
+    #[error(
+        "{addr} is not a loopback address, and this API takes no tokens yet, so everybody who reaches the port could read \
+         every workspace, whatever is configured: bind 127.0.0.1 or [::1]"
+    )]
+    SameMachineOnly {
         /// The address.
         addr: SocketAddr,
     },
@@ -56,13 +66,16 @@ pub enum BindError {
     },
 }
 
-/// Binds a loopback address; port 0 takes any free port.
+/// Binds an address; port 0 takes any free port. Only what [`Protection::Tokens`] protects may be reached from elsewhere.
 ///
 /// # Errors
-/// When the address is not a loopback address or cannot be bound.
-pub async fn bind(addr: SocketAddr) -> Result<TcpListener, BindError> {
-    if !addr.ip().is_loopback() {
-        return Err(BindError::NotLoopback { addr });
+/// When the address is too open for its protection, or cannot be bound.
+pub async fn bind(addr: SocketAddr, protection: Protection) -> Result<TcpListener, BindError> {
+    match protection {
+        _ if addr.ip().is_loopback() => {}
+        Protection::Tokens => {}
+        Protection::Development => return Err(BindError::NotLoopback { addr }),
+        Protection::SameMachineOnly => return Err(BindError::SameMachineOnly { addr }),
     }
     TcpListener::bind(addr).await.map_err(|source| BindError::Io { addr, source })
 }
@@ -161,15 +174,19 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn only_loopback_is_bound() {
-        let refused = bind("0.0.0.0:0".parse().unwrap()).await.unwrap_err();
+    async fn without_an_issuer_only_loopback_is_bound() {
+        let everywhere = "0.0.0.0:0".parse().unwrap();
+        let refused = bind(everywhere, Protection::Development).await.unwrap_err();
         assert!(matches!(refused, BindError::NotLoopback { .. }), "{refused}");
-        assert!(bind("127.0.0.1:0".parse().unwrap()).await.is_ok());
+        let refused = bind(everywhere, Protection::SameMachineOnly).await.unwrap_err();
+        assert!(matches!(refused, BindError::SameMachineOnly { .. }), "{refused}");
+        assert!(bind(everywhere, Protection::Tokens).await.is_ok());
+        assert!(bind("127.0.0.1:0".parse().unwrap(), Protection::SameMachineOnly).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_request_under_way_is_finished_before_the_stop() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = bind("127.0.0.1:0".parse().unwrap(), Protection::SameMachineOnly).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let entered = Arc::new(tokio::sync::Notify::new());
         let slow = {

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     _query_addr: Option<IgnoredAny>,
     #[serde(rename = "otlp-endpoint")]
     _otlp_endpoint: Option<IgnoredAny>,
+    #[serde(rename = "auth")]
+    _auth: Option<IgnoredAny>,
 }
 
 /// The shape of log lines.

@@ -4,7 +4,9 @@
 
 use clap::Parser;
 use eventstore::{Log, OpenError};
+use http_kit::auth::Protection;
 use http_kit::config::{self, Settings};
+use http_kit::limits::Limits;
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use http_kit::telemetry::{self, LogFormat};
@@ -64,12 +66,13 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let otlp_endpoint = arguments.otlp_endpoint.or(settings.otlp_endpoint);
     let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "query-api")?;
     let data_dir = arguments.data_dir.or(settings.data_dir).unwrap_or_else(|| DATA_DIR.into());
+    let limits = Limits::new(settings.limits.with_environment()?);
     let addr = arguments.query_addr.or(settings.query_addr);
     let addr = addr.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, QUERY_PORT)));
 
     let shutdown = Shutdown::on_signals()?;
     // Bound first: whoever has the port wrong hears it at once, not after the log has appeared.
-    let listener = server::bind(addr).await?;
+    let listener = server::bind(addr, Protection::SameMachineOnly).await?;
     let Some(log) = wait_for_log(&data_dir, &shutdown).await? else { return Ok(()) };
     let service = tokio::task::spawn_blocking(move || QueryService::start(&data_dir, log)).await??;
     tracing::info!(
@@ -77,7 +80,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         position = service.models().checkpoint().get(),
         "the query API answers"
     );
-    server::serve(listener, query_api::router(service), shutdown).await;
+    let router = query_api::router_within(service, limits.clone());
+    server::serve_within(listener, router, shutdown, &limits).await;
     Ok(())
 }
 

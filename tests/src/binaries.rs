@@ -18,12 +18,19 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The path of a binary of the workspace, which has been built.
-#[must_use]
-pub fn binary(name: &str) -> PathBuf {
+/// Where processes under test keep what lasts longer than they do.
+pub(crate) fn state_home() -> PathBuf {
+    directory().join("state-of-tests")
+}
+
+fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let directory = DIRECTORY.get_or_init(build);
-    let path = directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    DIRECTORY.get_or_init(build)
+}
+
+/// The path of a binary of the workspace, which has been built.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let path = directory().join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(path.exists(), "cargo built no {}", path.display());
     path
 }

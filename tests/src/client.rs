@@ -45,6 +45,8 @@ impl Answer {
 pub struct Client {
     /// Where the server is.
     pub addr: SocketAddr,
+    /// What it is shown, if anything.
+    pub token: Option<&'static str>,
 }
 
 impl Client {
@@ -95,6 +97,9 @@ impl Client {
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
         stream.set_nodelay(true)?;
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.addr);
+        if let Some(token) = self.token {
+            request += &format!("authorization: Bearer {token}\r\n");
+        }
         if !body.is_empty() {
             request += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
         }

@@ -23,9 +23,9 @@ mod process;
 pub mod random;
 mod sunday;
 
-pub use binaries::{binary, cargo, workspace_root};
+pub use binaries::{cargo, workspace_root};
 pub use client::{Answer, Client};
-pub use process::Process;
+pub use process::{Process, command};
 pub use sunday::{Sunday, import, run, verify};
 
 use std::path::PathBuf;

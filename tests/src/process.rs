@@ -1,5 +1,6 @@
 //! A process under test, killed when the test is done with it, however that ends.
 
+use crate::binaries::{binary, state_home};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -86,6 +87,20 @@ impl Drop for Process {
             eprintln!("--- {} said:\n{}", self.name, self.said());
         }
     }
+}
+
+/// A binary of the workspace, with a directory for its state beside the binaries, and none of the settings of whoever runs
+/// the tests.
+#[must_use]
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(binary(name));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("SUNDAY_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env("XDG_STATE_HOME", state_home());
+    command
 }
 
 /// A loopback address that was free a moment ago.

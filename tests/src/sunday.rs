@@ -1,11 +1,11 @@
 //! Sunday as a person runs it: one process or three, and the commands of the `sunday` binary.
 
-use crate::binaries::binary;
 use crate::client::Client;
-use crate::process::{Process, free_addr};
+use crate::process::{Process, command, free_addr};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// The command and query APIs on one data directory, in one process or in three.
 #[derive(Debug)]
@@ -28,37 +28,42 @@ impl Sunday {
     /// `sunday serve` with further arguments, ready.
     #[must_use]
     pub fn serve_with(data_dir: &Path, arguments: &[&str]) -> Self {
-        let (command, query) = (free_addr(), free_addr());
-        let mut serve = Command::new(binary("sunday"));
+        let (command_addr, query_addr) = (free_addr(), free_addr());
+        let mut serve = command("sunday");
         serve.arg("serve").arg("--data-dir").arg(data_dir);
-        serve.args(["--command-addr", &command.to_string(), "--query-addr", &query.to_string()]);
+        serve.args(["--command-addr", &command_addr.to_string(), "--query-addr", &query_addr.to_string()]);
         serve.args(arguments);
         let process = Process::start("sunday serve", &mut serve, data_dir.join("serve.stderr"));
-        Self::ready(data_dir, vec![process], Client { addr: command }, Client { addr: query })
+        Self::ready(data_dir, vec![process], command_addr, query_addr)
     }
 
     /// The three processes, started in this order of `command-api`, `projector` and `query-api`; ready.
     #[must_use]
     pub fn three_processes(data_dir: &Path, order: [&str; 3]) -> Self {
-        let (command, query) = (free_addr(), free_addr());
+        let (command_addr, query_addr) = (free_addr(), free_addr());
         let start = |name: &str| {
-            let mut process = Command::new(binary(name));
+            let mut process = command(name);
             process.arg("--data-dir").arg(data_dir);
             match name {
-                "command-api" => process.args(["--command-addr", &command.to_string()]),
-                "query-api" => process.args(["--query-addr", &query.to_string()]),
+                "command-api" => process.args(["--command-addr", &command_addr.to_string()]),
+                "query-api" => process.args(["--query-addr", &query_addr.to_string()]),
                 _ => &mut process,
             };
             Process::start(name, &mut process, data_dir.join(format!("{name}.stderr")))
         };
         let processes = order.into_iter().map(start).collect();
-        Self::ready(data_dir, processes, Client { addr: command }, Client { addr: query })
+        Self::ready(data_dir, processes, command_addr, query_addr)
     }
 
-    fn ready(data_dir: &Path, mut processes: Vec<Process>, command: Client, query: Client) -> Self {
+    fn ready(data_dir: &Path, mut processes: Vec<Process>, command: SocketAddr, query: SocketAddr) -> Self {
+        let mut command = Client { addr: command, token: None };
+        let query = Client { addr: query, token: None };
         let is_ready = |client: Client| client.try_get("/readyz").is_ok_and(|answer| answer.status == 200);
         let Some(first) = processes.first_mut() else { panic!("no process") };
         first.wait_until("both APIs are ready", || is_ready(command) && is_ready(query));
+        let token = std::fs::read_to_string(data_dir.join("keys/development.token"));
+        // A test's process ends soon, and clients are copied about.
+        command.token = Some(token.expect("a development token").trim().to_owned().leak());
         Self { processes, data_dir: data_dir.to_owned(), command, query }
     }
 
@@ -99,7 +104,7 @@ impl Sunday {
 /// Runs the `sunday` binary to its end.
 #[must_use]
 pub fn run(arguments: &[&str]) -> Output {
-    Command::new(binary("sunday")).args(arguments).output().expect("sunday starts")
+    command("sunday").args(arguments).output().expect("sunday starts")
 }
 
 /// `sunday import FILE --json`, which must succeed; checks that the sums add up.

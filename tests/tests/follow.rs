@@ -12,9 +12,9 @@ use serde_json::json;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tests::{Client, Process, Sunday, binary, history, import, oracle, run, verify};
+use tests::{Client, Process, Sunday, command, history, import, oracle, run, verify};
 
 /// How long something may take on a busy machine.
 const TIME_MAX: Duration = Duration::from_secs(90);
@@ -28,9 +28,9 @@ fn url(client: Client) -> String {
 }
 
 fn follow(source: &str, data: &Path) -> Process {
-    let mut command = Command::new(binary("sunday"));
-    command.args(["follow", source, "--data-dir"]).arg(data);
-    Process::start("sunday follow", &mut command, data.join("follow.stderr"))
+    let mut process = command("sunday");
+    process.args(["follow", source, "--data-dir"]).arg(data);
+    Process::start("sunday follow", &mut process, data.join("follow.stderr"))
 }
 
 /// The bytes of the segments that are in use, up to the last byte that is not zero.
@@ -81,12 +81,12 @@ fn a_standby_follows_through_a_kill_and_goes_on_by_itself() {
     let follower = follow(&url(source.query), second.path());
 
     // A query API on the standby, as on any data directory: it waits for the log to appear.
-    let local = Client { addr: free_addr() };
-    let mut command = Command::new(binary("query-api"));
-    command.arg("--data-dir").arg(second.path()).args(["--query-addr", &local.addr.to_string()]);
-    let reader = Process::start("query-api", &mut command, second.path().join("query-api.stderr"));
+    let local = Client { addr: free_addr(), token: None };
+    let mut process = command("query-api");
+    process.arg("--data-dir").arg(second.path()).args(["--query-addr", &local.addr.to_string()]);
+    let reader = Process::start("query-api", &mut process, second.path().join("query-api.stderr"));
 
-    let mut running = Command::new(binary("sunday"))
+    let mut running = command("sunday")
         .arg("import")
         .arg(&history)
         .args(["--command-url", &source.command_url()])
@@ -107,7 +107,7 @@ fn a_standby_follows_through_a_kill_and_goes_on_by_itself() {
     // Nobody else writes there.
     let refused = run(&["promote", "--data-dir", second.path().to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stderr));
-    let mut writer = Command::new(binary("command-api"));
+    let mut writer = command("command-api");
     let refused = writer.arg("--data-dir").arg(second.path()).args(["--command-addr", "127.0.0.1:0"]);
     let refused = refused.output().unwrap();
     assert!(!refused.status.success());

@@ -8,9 +8,9 @@
     reason = "a test says what it expects by panicking"
 )]
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tests::{Sunday, binary, history, import, oracle, random::Random, verify};
+use tests::{Sunday, command, history, import, oracle, random::Random, verify};
 
 #[test]
 fn an_import_that_was_cut_off_is_finished_by_the_next() {
@@ -25,7 +25,7 @@ fn an_import_that_was_cut_off_is_finished_by_the_next() {
         let reached = sunday.query.get("/api/v1/events?limit=1").position();
         assert!(reached >= position, "{position} events were acknowledged, {reached} are there");
         let stop_at = reached + 5_000 + random.below(25_000);
-        let mut running = Command::new(binary("sunday"))
+        let mut running = command("sunday")
             .arg("import")
             .arg(&history)
             .args(["--command-url", &sunday.command_url()])

@@ -66,6 +66,7 @@ impl Failure {
             | Self::Damage(_) => 4,
             Self::Open(_) | Self::Read(_) | Self::Output(_) | Self::Io { .. } => 3,
             Self::Import(ImportError::File { .. }) => 3,
+            Self::Import(ImportError::Token { .. }) => 2,
             Self::Replica(ReplicaError::Damaged { .. } | ReplicaError::Unsound { .. }) => 4,
             Self::Replica(ReplicaError::NoRoom { .. } | ReplicaError::Failed { .. }) => 3,
             Self::Import(_) | Self::Part(_) | Self::Replica(_) => 1,

@@ -5,6 +5,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use eventstore::{Position, StreamId};
+use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
 use projector::rebuild::ProjectionName;
@@ -44,7 +45,7 @@ enum Task {
     Serve {
         #[command(flatten)]
         data: Data,
-        /// Address of the command API; a loopback address [default: 127.0.0.1:7400]
+        /// Address of the command API; without authentication a loopback address [default: 127.0.0.1:7400]
         #[arg(long, env = "SUNDAY_COMMAND_ADDR")]
         command_addr: Option<SocketAddr>,
         /// Address of the query API; a loopback address [default: 127.0.0.1:7401]
@@ -53,6 +54,10 @@ enum Task {
         /// Work history to import at the start
         #[arg(long, value_name = "FILE")]
         import: Option<PathBuf>,
+        #[command(flatten)]
+        token: TokenFile,
+        #[command(flatten)]
+        auth: Box<AuthSettings>,
         /// Base URL of a collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318
         #[arg(long, env = "SUNDAY_OTLP_ENDPOINT")]
         otlp_endpoint: Option<String>,
@@ -64,6 +69,8 @@ enum Task {
         /// Where the command API is
         #[arg(long, env = "SUNDAY_COMMAND_URL", default_value = "http://127.0.0.1:7400")]
         command_url: String,
+        #[command(flatten)]
+        token: TokenFile,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -134,6 +141,14 @@ struct Data {
     data_dir: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct TokenFile {
+    /// File with the token that the import sends; otherwise it stands in the variable SUNDAY_TOKEN, or a server on this
+    /// machine has left a development token
+    #[arg(long, value_name = "FILE", env = "SUNDAY_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
 impl Data {
     fn or(self, settings: &Settings) -> PathBuf {
         self.data_dir.or_else(|| settings.data_dir.clone()).unwrap_or_else(|| DATA_DIR.into())
@@ -167,8 +182,9 @@ fn main() -> ExitCode {
 fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
     let mut out = io::stdout().lock();
     match task {
-        Task::Serve { data, command_addr, query_addr, import, otlp_endpoint } => {
+        Task::Serve { data, command_addr, query_addr, import, token, auth, otlp_endpoint } => {
             drop(out);
+            let plan = auth.or(&settings.auth).plan().map_err(|error| Failure::Usage(error.to_string()))?;
             let otlp_endpoint = otlp_endpoint.or_else(|| settings.otlp_endpoint.clone());
             let traces = telemetry::send_traces(otlp_endpoint.as_deref(), "sunday");
             let _traces = traces.map_err(|error| Failure::Usage(error.to_string()))?;
@@ -177,14 +193,22 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 data_dir: data.or(settings),
                 command_addr: command_addr.or(settings.command_addr).unwrap_or_else(|| local(COMMAND_PORT)),
                 query_addr: query_addr.or(settings.query_addr).unwrap_or_else(|| local(QUERY_PORT)),
+                limits: settings
+                    .limits
+                    .clone()
+                    .with_environment()
+                    .map_err(|error| Failure::Usage(error.to_string()))?,
                 import,
+                token_file: token.token_file,
+                plan,
             };
             let runtime = tokio::runtime::Runtime::new()
                 .map_err(|source| Failure::Io { action: "cannot start a runtime".to_owned(), source })?;
             runtime.block_on(serve::serve(options))?;
         }
-        Task::Import { file, command_url, json } => {
-            let done = import::import(&file, &command_url)?;
+        Task::Import { file, command_url, token, json } => {
+            let token = import::Token::find(token.token_file.as_deref(), &command_url)?;
+            let done = import::import(&file, &command_url, token)?;
             let text = if json {
                 serde_json::to_string(&done).map_err(|error| Failure::Output(error.into()))? + "\n"
             } else {

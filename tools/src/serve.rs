@@ -1,29 +1,36 @@
 //! `sunday serve`: all three roles in one process, through the same code as the three binaries.
 //!
 //! ```text
-//!  bind both ports ─▶ open the log ─▶ projector ─▶ query service ─▶ serve ─▶ (import) ─▶ Ctrl-C
+//!  bind both ports ─▶ keys or token ─▶ open the log ─▶ projector ─▶ query service ─▶ serve ─▶ (import) ─▶ Ctrl-C
 //!  stop: no new requests ─▶ projector saves ─▶ the log closes with its mark
 //! ```
 //!
 //! Invariant: parts stop in the reverse of the order they started in, also when one of them did not start.
 
 use crate::failure::Failure;
-use crate::import::{ImportError, Summary, import};
+use crate::import::{ImportError, Summary, Token, import};
 use crate::summary;
+use command_api::service::SNAPSHOT_EVERY_DEFAULT;
 use command_api::{AppState, CommandService};
 use eventstore::{Position, Store, StoreOptions};
+use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
+use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use projector::Projector;
 use query_api::QueryService;
 use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How long the examples after an import wait for the search index.
 const INDEX_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Servers that share the process's file descriptors.
+const SERVERS: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -34,38 +41,65 @@ pub struct Options {
     pub command_addr: SocketAddr,
     /// Address of the query API.
     pub query_addr: SocketAddr,
+    /// What clients may take.
+    pub limits: LimitSettings,
     /// A history to import at the start.
     pub import: Option<PathBuf>,
+    /// Where the import's token is, unless it is the development token.
+    pub token_file: Option<PathBuf>,
+    /// How callers of the command API are known.
+    pub plan: Plan,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
 ///
 /// # Errors
-/// When a port is taken, the log cannot be opened, a part does not start or stop, or the import fails.
+/// When a port is taken or open to strangers, callers cannot be known, the log cannot be opened, a part does not start or stop, or the import fails.
 pub async fn serve(options: Options) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals().map_err(io_failure("cannot listen for signals"))?;
     // Ports first: whoever has started Sunday twice hears it before anything is touched.
-    let commands = bind(options.command_addr, "command API").await?;
-    let queries = bind(options.query_addr, "query API").await?;
+    let commands = bind(options.command_addr, options.plan.protection(), "command API").await?;
+    let queries = bind(options.query_addr, Protection::SameMachineOnly, "query API").await?;
     let address = |listener: &tokio::net::TcpListener| {
         listener.local_addr().map_err(io_failure("a socket does not know its address"))
     };
-    let (command_url, query_url) =
-        (format!("http://{}", address(&commands)?), format!("http://{}", address(&queries)?));
+    let (command_addr, query_addr) = (address(&commands)?, address(&queries)?);
+    let (command_url, query_url) = (url(command_addr), url(query_addr));
     if let Some(file) = &options.import {
         std::fs::File::open(file)
             .map_err(|source| Failure::Import(ImportError::File { path: file.clone(), source }))?;
     }
 
+    let door = options.plan.open(&options.data_dir, command_addr).await.map_err(no_door)?;
+    let token = match &options.import {
+        Some(_) => import_token(&door, options.token_file.as_deref(), &command_url)?,
+        None => None,
+    };
+
     let parts = Parts::start(options.data_dir.clone()).await?;
+    let token_file = door.development_token().map(DevelopmentToken::path);
+    if let Some(token) = door.development_token() {
+        // Nobody may read it: that is no reason not to serve.
+        let _ = io::stderr().write_all(token.announcement().as_bytes());
+    }
+    // Each has its own: who asks too much of one service still reaches the other.
+    let limits = || Limits::of_many(options.limits.clone(), SERVERS);
     let servers = (
-        tokio::spawn(server::serve(commands, command_api::router(parts.state.clone()), shutdown.clone())),
-        tokio::spawn(server::serve(queries, query_api::router(parts.query.clone()), shutdown.clone())),
+        tokio::spawn({
+            let (limits, state, shutdown) = (limits(), parts.state.clone(), shutdown.clone());
+            let router = command_api::router(state.within(limits.clone()), door.authentication());
+            async move { server::serve_within(commands, router, shutdown, &limits).await }
+        }),
+        tokio::spawn({
+            let (limits, query, shutdown) = (limits(), parts.query.clone(), shutdown.clone());
+            let router = query_api::router_within(query, limits.clone());
+            async move { server::serve_within(queries, router, shutdown, &limits).await }
+        }),
     );
-    let mut failed = say(&summary::ready(&command_url, &query_url)).err();
+    let mut failed = say(&summary::ready(&command_url, &query_url, token_file)).err();
     if let Some(file) = options.import.filter(|_| failed.is_none()) {
         let imported = tokio::select! {
-            imported = run_import(file.clone(), command_url) => Some(imported),
+            imported = run_import(file.clone(), command_url, token) => Some(imported),
             // Whoever stops during the import wants to stop; starting again goes on where it was.
             () = shutdown.wait() => None,
         };
@@ -112,7 +146,9 @@ impl Parts {
                 let failure = move || health.failure();
                 QueryService::over(&data_dir, log, projector.models().clone(), failure)
             };
-            let state = AppState::new(CommandService::open(store.clone()));
+            let state =
+                AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
+            state.registry().register_domain().map_err(|error| Failure::Part(error.to_string()))?;
             Ok(Self { state, query, projector, store })
         })
         .await
@@ -144,16 +180,49 @@ impl Parts {
     }
 }
 
-async fn bind(addr: SocketAddr, what: &str) -> Result<tokio::net::TcpListener, Failure> {
-    server::bind(addr).await.map_err(|error| Failure::Part(format!("the {what} does not start: {error}")))
+async fn bind(
+    addr: SocketAddr,
+    protection: Protection,
+    what: &str,
+) -> Result<tokio::net::TcpListener, Failure> {
+    let bound = server::bind(addr, protection).await;
+    bound.map_err(|error| Failure::Part(format!("the {what} does not start: {error}")))
+}
+
+fn no_door(error: AuthError) -> Failure {
+    Failure::Part(format!("the command API does not start: {error}"))
+}
+
+/// Our own server takes its own development token, whatever the environment holds for another one.
+fn import_token(door: &Door, file: Option<&Path>, command_url: &str) -> Result<Option<Token>, Failure> {
+    let token = match door.development_token() {
+        Some(token) => Some(Token::new(token.text(), "the development token")?),
+        None => Token::find(file, command_url)?,
+    };
+    if token.is_none() {
+        let detail = "the import needs a token of the configured issuer, with the scope import: name a file that has one with \
+                      --token-file, or set SUNDAY_TOKEN";
+        return Err(Failure::Usage(detail.to_owned()));
+    }
+    Ok(token)
+}
+
+/// Where this machine reaches a server that listens on this address.
+fn url(addr: SocketAddr) -> String {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
 }
 
 /// On a thread of its own, because it has a runtime of its own, and nobody waits for it at a stop.
-async fn run_import(file: PathBuf, command_url: String) -> Result<Summary, Failure> {
+async fn run_import(file: PathBuf, command_url: String, token: Option<Token>) -> Result<Summary, Failure> {
     let (sender, receiver) = oneshot::channel();
     let run = move || {
         // Nobody listens any more after a stop.
-        let _ = sender.send(import(&file, &command_url));
+        let _ = sender.send(import(&file, &command_url, token));
     };
     let thread = std::thread::Builder::new().name("import".to_owned()).spawn(run);
     thread.map_err(io_failure("cannot start the import"))?;

@@ -9,10 +9,15 @@ use std::path::Path;
 /// Rejections that are shown; the rest is in `--json`.
 const REJECTIONS_SHOWN: usize = 10;
 
-/// Where to reach Sunday.
+/// Where to reach Sunday, and what the command API wants to see, if that is the token in a file.
 #[must_use]
-pub fn ready(command_url: &str, query_url: &str) -> String {
-    format!("Sunday is ready.\n  command API  {command_url}\n  query API    {query_url}\nCtrl-C stops it.\n")
+pub fn ready(command_url: &str, query_url: &str, token_file: Option<&Path>) -> String {
+    let mut text = format!("Sunday is ready.\n  command API  {command_url}\n  query API    {query_url}\n");
+    if let Some(file) = token_file {
+        let file = file.display().to_string().replace('\'', r"'\''");
+        let _ = writeln!(text, "Commands need a token: curl -H \"Authorization: Bearer $(cat '{file}')\" …");
+    }
+    text + "Ctrl-C stops it.\n"
 }
 
 /// What an import did.

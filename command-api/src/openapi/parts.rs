@@ -11,10 +11,14 @@ are on disk.\n\n\
 **Reading.** Members that a body does not know are refused, as are values of another type. A member that the path says \
 may stand in the body too, with the same value. A body without members may be left out.\n\n\
 **Versions.** An answer's `ETag` is the version of what the command was about. `If-Match` demands one (412 where it \
-does not hold), `expectedVersion` in the body does too (409); without either, concurrent changes are resolved by deciding \
-anew.\n\n\
+does not hold), `expectedVersion` in the body (or `baseVersion`) does too (409); without either, concurrent changes are \
+resolved by deciding anew. With `onConflict: merge` a command is carried out on a newer version if it touches other parts \
+than what happened since, or makes the same of them; with `last_writer_wins` in any case. A 409 says what both sides want \
+(`conflicts`) and what happened since (`events`).\n\n\
 **Repeating.** With an `Idempotency-Key` a command is carried out once, however often it is sent; later ones get the \
-first answer. The same key with another content is 422 `idempotency_key_reused`.\n\n\
+first answer byte for byte, whatever is demanded of versions by then. The same key with another content, byte for byte, is \
+422 `idempotency_key_reused`. Keys last for ever, and are the sender's own. In a batch every command may have a key; a key \
+of the whole names those that have none.\n\n\
 **Reading your writes.** `Sunday-Position` says how many events the log held with this command's; the query API's \
 `minPosition` waits for them.\n\n\
 **Problems** are `application/problem+json` (RFC 9457) with a `code` that never changes its meaning.";
@@ -28,6 +32,7 @@ pub(super) fn tags() -> Value {
         {"name": "item", "description": "What is worked on."},
         {"name": "comment", "description": "What is said about items."},
         {"name": "stream", "description": "Events of other services, appended as they are."},
+        {"name": "schema", "description": "The schemas that events are checked against."},
         {"name": "batch", "description": "Many commands in one request."},
         {"name": "process", "description": "What an operator's tools ask."},
     ])
@@ -151,11 +156,25 @@ pub(super) fn problem() -> Value {
             "streamId": {"type": "string"},
             "conflicts": {
                 "type": "array",
-                "items": {"type": "object", "required": ["field"], "properties": {"field": {"type": "string"}}},
-                "description": "What both sides want: `field`, `theirs`, `yours`, and `base` where it is known.",
+                "description": "What the command would overwrite of what happened since the version that its sender saw.",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "theirs", "yours"],
+                    "properties": {
+                        "field": {"type": "string"},
+                        "base": {"description": "What it was before, where the events say it."},
+                        "theirs": {"description": "What it is now."},
+                        "yours": {"description": "What the command wants it to be."},
+                    },
+                },
             },
-            "events": {"type": "array", "items": {"type": "object"}, "description": "What happened since the base version."},
-            "truncated": {"type": "boolean", "description": "There are more events than these."},
+            "events": {
+                "type": "array",
+                "maxItems": 100,
+                "description": "What happened since, oldest first, in the form that the query API gives events.",
+                "items": {"type": "object", "required": ["eventId", "type", "version", "position", "time", "data", "metadata"]},
+            },
+            "truncated": {"type": "boolean", "description": "Whether more happened than `events` shows."},
             "scope": {"type": "string", "description": "What the token lacks."},
         },
     })

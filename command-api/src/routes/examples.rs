@@ -85,6 +85,12 @@ pub(crate) fn of(id: &str) -> Example {
             vec![("streamId", "order-7")],
             json!({"events": [{"type": "order.placed", "data": {"total": 12}, "tags": ["customer:9"]}]}),
         ),
+        "schema.register" => (
+            vec![],
+            json!({"type": "order.paid", "schema": {"type": "object", "required": ["total"]}, "compatibility": "backward"}),
+        ),
+        "schema.newest" => (vec![("type", "item.created")], Value::Null),
+        "schema.one" => (vec![("type", "item.created"), ("version", "1")], Value::Null),
         "item.bulk" => (
             vec![],
             json!({"ids": [ITEM, OTHER_ITEM], "command": "item.assign", "data": {"assignees": ["cem"]}}),

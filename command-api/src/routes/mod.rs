@@ -19,15 +19,16 @@ use crate::service::Intent;
 use crate::state::AppState;
 use axum::Router;
 use http_kit::app::App;
+use http_kit::auth::Authentication;
 use http_kit::problem::Problem;
 use operation::Reader;
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 use table::OPERATIONS;
 
-/// Everything that the command API serves, with health and figures.
-pub fn router(state: AppState) -> Router {
-    let app = App::new();
+/// Everything that the command API serves, with health and figures, for whom `authentication` lets in.
+pub fn router(state: AppState, authentication: Authentication) -> Router {
+    let app = App::new(authentication).within(state.limits().clone());
     let service = state.service().clone();
     app.metrics().gauge("sunday_command_cached_states", "States of aggregates kept ready.", {
         let service = service.clone();
@@ -38,8 +39,7 @@ pub fn router(state: AppState) -> Router {
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
-        .merge(crate::registry::routes());
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
     app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
 }
 

@@ -51,7 +51,10 @@ impl CommandService {
             match attempt(&mut desk, &orders, &keys, name) {
                 Ok(done) => return Ok(done),
                 Err(Attempt::Refused(refusals)) => return Err(refusals),
-                Err(Attempt::Again) => attempts += 1,
+                Err(Attempt::Again) => {
+                    inner.counters.retries.add(1);
+                    attempts += 1;
+                }
                 // Every time it is at least one more, so this ends.
                 Err(Attempt::NeedsTurns(columns)) => desk.turns.take(columns),
             }
@@ -179,7 +182,7 @@ fn attempt(
     }
     let whole = |refusal| Attempt::Refused(vec![(0, refusal)]);
     let prepared = commit.prepare().map_err(|error| whole(Refusal::from(error)))?;
-    let receipt = match inner.store.append(prepared).map_err(Refusal::from) {
+    let receipt = match inner.append(prepared) {
         Ok(receipt) => receipt,
         Err(Refusal::Moved { .. }) => return Err(Attempt::Again),
         Err(refusal) => return Err(whole(refusal)),

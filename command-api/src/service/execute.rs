@@ -14,6 +14,14 @@ impl CommandService {
     /// # Errors
     /// When it is refused, or cannot be carried out now; see [`Refusal`].
     pub fn execute(&self, order: &Order) -> Result<Done, Refusal> {
+        let done = self.carry_out(order);
+        let counters = &self.0.counters;
+        counters.blocking.add(1);
+        counters.conflicts.add(u64::from(matches!(done, Err(Refusal::VersionConflict { .. }))));
+        done
+    }
+
+    fn carry_out(&self, order: &Order) -> Result<Done, Refusal> {
         let inner = &*self.0;
         let mut desk = Desk::new(inner);
         let key = desk.target(order)?;
@@ -44,6 +52,7 @@ impl CommandService {
                     return Err(refusal);
                 }
             }
+            inner.counters.retries.add(1);
             desk.discard();
         }
         let (stream, current) = moved;
@@ -69,7 +78,7 @@ fn attempt(desk: &mut Desk<'_>, order: &Order, key: Key) -> Result<Done, Refusal
     let (version, outcome) = (draft.version, draft.outcome());
     let mut commit = CommitBuilder::new();
     draft.add_to(&mut commit, true);
-    let receipt = inner.store.append(commit.prepare()?)?;
+    let receipt = inner.append(commit.prepare()?)?;
     if receipt.duplicate {
         // Only an order under the same name about another target can have come between.
         desk.discard();

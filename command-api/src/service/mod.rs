@@ -6,7 +6,8 @@
 //!                                    └──────────────── evict, again ◀───────────────┘
 //! ```
 //!
-//! Invariant: no answer rests on what is not durable. All calls block; keep them off async workers.
+//! Invariant: no answer rests on what is not durable. All calls block, save for those of `direct`; keep them off async
+//! workers.
 
 mod access;
 mod atomic;
@@ -17,9 +18,12 @@ mod claims;
 mod conditions;
 mod decide;
 mod desk;
+mod direct;
 mod draft;
 mod entropy;
 mod execute;
+mod figures;
+mod keeper;
 mod key;
 mod order;
 mod refusal;
@@ -27,6 +31,7 @@ mod refusal;
 pub use access::scope_of;
 pub use atomic::AtomicOutcome;
 pub use batch::Name;
+pub use figures::{APPEND_BOUNDS_US, AppendLatency, Figures};
 pub use key::{Key, Kind};
 pub use order::{
     AddComment, Conditions, CreateBoard, CreateItem, CreateProject, CreateWorkspace, Done, EntityTags,
@@ -41,13 +46,23 @@ use cache::Cache;
 use census::{Census, Turns};
 use claims::Claims;
 use domain::DomainEvent;
-use eventstore::{Direction, EventType, FoundCommand, Position, Store, StreamId, Version};
+use eventstore::{
+    Direction, EventType, FoundCommand, Position, PreparedCommit, Receipt, SnapshotOptions, Snapshots, Store,
+    StreamId, Version,
+};
+use figures::Counters;
+use keeper::Keeper;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Bytes of events whose states are kept ready.
 const CACHE_BYTES_MAX: usize = 128 << 20;
+
+/// Events after which a state is kept in a snapshot, unless configured otherwise.
+pub const SNAPSHOT_EVERY_DEFAULT: u64 = 100;
 
 /// Times that a decision is taken anew because what it rested on has changed.
 pub(crate) const ATTEMPTS_MAX: usize = 8;
@@ -60,6 +75,8 @@ pub struct CommandService(Arc<Inner>);
 pub(crate) struct Inner {
     store: Store,
     cache: Cache,
+    keeper: Option<Keeper>,
+    counters: Arc<Counters>,
     claims: Claims,
     /// Locked only to count.
     census: Mutex<Census>,
@@ -72,10 +89,44 @@ impl CommandService {
     /// A service that writes to this store. It must be the only one that writes to the domain's streams.
     #[must_use]
     pub fn open(store: Store) -> Self {
+        Self::with(store, |_, _| None)
+    }
+
+    /// As [`CommandService::open`]; states are kept in snapshots every so many events, so that long histories need not
+    /// be folded from their beginning.
+    #[must_use]
+    pub fn open_with_snapshots(store: Store, snapshots: Snapshots, every: u64) -> Self {
+        Self::with(store, |store, counters| {
+            let keeper = Keeper::start(snapshots, every, store.log(), counters);
+            keeper
+                .inspect_err(|error| tracing::warn!(%error, "no snapshots: their thread cannot be started"))
+                .ok()
+        })
+    }
+
+    /// As [`CommandService::open_with_snapshots`], with the snapshots of the store's directory; without any where they
+    /// cannot be used, or where `every` is 0.
+    #[must_use]
+    pub fn open_in(store: Store, data_dir: &Path, every: u64) -> Self {
+        let snapshots = (every > 0).then(|| Snapshots::open(data_dir, &SnapshotOptions::default()));
+        match snapshots {
+            None => Self::open(store),
+            Some(Ok(snapshots)) => Self::open_with_snapshots(store, snapshots, every),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "no snapshots: long histories are folded from their beginning");
+                Self::open(store)
+            }
+        }
+    }
+
+    fn with(store: Store, keeper: impl FnOnce(&Store, &Arc<Counters>) -> Option<Keeper>) -> Self {
+        let counters = Arc::default();
         let event_types = DomainEvent::types()
             .filter_map(|(name, _)| EventType::new(name).ok().map(|event_type| (name, event_type)))
             .collect();
         Self(Arc::new(Inner {
+            keeper: keeper(&store, &counters),
+            counters,
             store,
             cache: Cache::new(CACHE_BYTES_MAX),
             claims: Claims::default(),
@@ -91,6 +142,12 @@ impl CommandService {
         &self.0.store
     }
 
+    /// What it has done so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.0.counters.read(self.0.cache.len(), self.0.store.figures())
+    }
+
     /// States that are kept ready.
     #[must_use]
     pub fn cached(&self) -> usize {
@@ -99,6 +156,14 @@ impl CommandService {
 }
 
 impl Inner {
+    /// Appends a commit on this thread. Blocks.
+    fn append(&self, commit: PreparedCommit) -> Result<Receipt, Refusal> {
+        let began = Instant::now();
+        let answer = self.store.append(commit);
+        self.counters.appended(began.elapsed());
+        Ok(answer?)
+    }
+
     fn event_type(&self, name: &'static str) -> Result<EventType, Refusal> {
         match self.event_types.get(name) {
             Some(event_type) => Ok(event_type.clone()),

@@ -116,6 +116,9 @@ pub enum Refusal {
     /// Not a refusal to anybody outside: whoever decides about columns with a limit waits for their turn at them.
     #[error("the column has a limit")]
     NeedsTurns(Vec<ColumnId>),
+    /// Not a refusal to anybody outside: the decision needs what only the log has, on a thread that must not wait for it.
+    #[error("a state is not in memory")]
+    NotAtHand,
     /// Not a refusal to anybody outside: what the decision rested on has changed, so it is taken again.
     #[error("what the decision rested on has changed")]
     Moved {

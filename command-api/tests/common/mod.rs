@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Request};
 use command_api::{AppState, CommandService};
 use eventstore::{Direction, Position, Store, StoreOptions, StreamId, Version};
 use http_body_util::BodyExt;
+use http_kit::auth::Authentication;
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
@@ -71,7 +72,7 @@ fn open(dir: &Path) -> (Store, CommandService, Router) {
     let store =
         Store::open(dir, &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() }).unwrap();
     let service = CommandService::open(store.clone());
-    let router = command_api::router(AppState::new(service.clone()));
+    let router = command_api::router(AppState::new(service.clone()), Authentication::SameMachineOnly);
     (store, service, router)
 }
 

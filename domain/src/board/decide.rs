@@ -20,6 +20,7 @@ use serde_json::Value;
 
 impl Aggregate for Board {
     const CATEGORY: &'static str = BoardId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = BoardId;
     type Command = Command;
     type Event = Event;

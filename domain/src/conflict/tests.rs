@@ -192,12 +192,17 @@ fn board() -> Board {
     board
 }
 
+/// What a board that defines no fields says of them.
+fn no_fields() -> board::FieldTypes {
+    board().field_types(BOARD, std::iter::empty()).unwrap()
+}
+
 fn item() -> Item {
     let mut item = Item::default();
     let create = json!({"boardId": BOARD, "title": "ann", "fields": {"f": ["a"]}, "rank": "b"});
     let create = serde_json::from_value(create).unwrap();
     let placement = board().placement(BOARD, column(0)).unwrap();
-    act(&mut item, item::Command::Create(create, placement), 0).unwrap();
+    act(&mut item, item::Command::Create(create, placement, no_fields()), 0).unwrap();
     item
 }
 
@@ -220,12 +225,15 @@ fn item_command(random: &mut Random) -> item::Command {
     match random.below(22) {
         0..=4 => {
             let fields = random.some(&["f", "g"].map(str::to_owned));
-            C::Update(Update {
-                title: random.maybe(name),
-                description: random.maybe(|random| random.maybe(name)),
-                fields: fields.into_iter().map(|name| (name, edit(random))).collect::<BTreeMap<_, _>>(),
-                ..Update::default()
-            })
+            C::Update(
+                Update {
+                    title: random.maybe(name),
+                    description: random.maybe(|random| random.maybe(name)),
+                    fields: fields.into_iter().map(|name| (name, edit(random))).collect::<BTreeMap<_, _>>(),
+                    ..Update::default()
+                },
+                no_fields(),
+            )
         }
         5..=8 => {
             let column_id = column(random.below(3));
@@ -258,7 +266,7 @@ fn item_parts(command: &item::Command, item: &Item) -> Value {
     let mut parts = vec![state["life"].clone()];
     match command {
         C::Create(..) | C::Delete => {}
-        C::Update(update) => {
+        C::Update(update, _) => {
             parts.extend(update.title.as_ref().map(|_| state["title"].clone()));
             parts.extend(update.description.as_ref().map(|_| state["description"].clone()));
             for (name, edit) in &update.fields {
@@ -338,7 +346,7 @@ fn board_command(random: &mut Random) -> board::Command {
         8 => C::AddMember(AddMember { member: name(random), role: role(random) }),
         9 => C::RemoveMember(RemoveMember { member: name(random) }),
         10 => C::ChangeMemberRole(ChangeMemberRole { member: name(random), role: role(random) }),
-        11 => C::DefineField(DefineField { name: name(random), kind: FieldKind::Text }),
+        11 => C::DefineField(DefineField { name: name(random), kind: FieldKind::Text, options: vec![] }),
         12 => C::RemoveField(name(random)),
         _ => random.maybe(|_| C::Delete).unwrap_or(C::RemoveField(name(random))),
     }

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 impl Aggregate for Item {
     const CATEGORY: &'static str = ItemId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = ItemId;
     type Command = Command;
     type Event = Event;

@@ -100,6 +100,12 @@ impl Scopes {
         claim.split(' ').filter_map(Scope::named).collect()
     }
 
+    /// These and those.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether one is among them.
     #[must_use]
     pub fn contains(self, scope: Scope) -> bool {

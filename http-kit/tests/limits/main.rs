@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use http_kit::app::App;
+use http_kit::auth::{Authentication, Protection};
 use http_kit::json::Json;
 use http_kit::limits::{LimitSettings, Limits, Seconds};
 use http_kit::server;
@@ -41,7 +42,8 @@ struct Server {
 impl Server {
     async fn start(settings: LimitSettings) -> Self {
         let limits = Limits::new(settings);
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener =
+            server::bind("127.0.0.1:0".parse().unwrap(), Protection::SameMachineOnly).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (entered, finished) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (enters, finishes) = (Arc::clone(&entered), Arc::clone(&finished));
@@ -60,7 +62,7 @@ impl Server {
             .route("/slow", get(slow.clone()).post(slow))
             .route("/large", get(async || "x".repeat(32 << 20)))
             .layer(from_fn(bad_tokens_are_refused));
-        let router = App::new().within(limits.clone()).frame(routes);
+        let router = App::new(Authentication::SameMachineOnly).within(limits.clone()).frame(routes);
         let shutdown = Shutdown::new();
         let task = tokio::spawn({
             let shutdown = shutdown.clone();

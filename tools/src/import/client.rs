@@ -2,9 +2,10 @@
 //!
 //! Invariant: a batch is sent again only because every command in it has an idempotency key; how often is bounded.
 
+use super::Token;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -47,6 +48,17 @@ pub enum ClientError {
         /// Where.
         url: String,
         /// What it said last.
+        reason: String,
+    },
+    /// It does not know who asks, or does not permit it.
+    #[error(
+        "the command API at {url} does not take this: {reason}; a token with the scope import is read from --token-file, \
+         SUNDAY_TOKEN_FILE or SUNDAY_TOKEN"
+    )]
+    Denied {
+        /// Where.
+        url: String,
+        /// What it said.
         reason: String,
     },
     /// An answer that no command API gives.
@@ -130,14 +142,15 @@ pub(super) struct Client {
     url: String,
     batch: Uri,
     alive: Uri,
+    token: Option<Token>,
 }
 
 impl Client {
-    /// A client of the command API at `url`; a path is kept.
+    /// A client of the command API at `url`, with this token; a path is kept.
     ///
     /// # Errors
     /// When `url` is none of HTTP's.
-    pub(super) fn new(url: &str) -> Result<Self, ClientError> {
+    pub(super) fn new(url: &str, token: Option<Token>) -> Result<Self, ClientError> {
         let base = url.trim_end_matches('/');
         let bad = || ClientError::Url { url: url.to_owned() };
         if !base.starts_with("http://") {
@@ -152,7 +165,7 @@ impl Client {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(5)));
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { http, url: base.to_owned(), batch, alive })
+        Ok(Self { http, url: base.to_owned(), batch, alive, token })
     }
 
     /// Whether somebody answers.
@@ -182,6 +195,9 @@ impl Client {
                         StatusCode::BAD_REQUEST
                         | StatusCode::PAYLOAD_TOO_LARGE
                         | StatusCode::UNPROCESSABLE_ENTITY => return Ok(Answer::Refused(reason)),
+                        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                            return Err(ClientError::Denied { url: self.url.clone(), reason });
+                        }
                         // Not about what was sent: this is no command API, or not one for us.
                         status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
                             return Err(self.unexpected(reason));
@@ -217,9 +233,11 @@ impl Client {
         &self,
         body: Bytes,
     ) -> Result<(StatusCode, Option<Duration>, Bytes), Box<dyn Error + Send + Sync>> {
-        let request = Request::post(self.batch.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))?;
+        let mut request = Request::post(self.batch.clone()).header(CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.header());
+        }
+        let request = request.body(Full::new(body))?;
         let response = self.http.request(request).await?;
         let (status, after) = (response.status(), retry_after(&response));
         let bytes = response.into_body().collect().await?.to_bytes();

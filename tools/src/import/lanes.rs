@@ -223,7 +223,7 @@ mod tests {
             Ok(())
         };
         batch.add(1, write).unwrap();
-        let (fates, position) = judge(&Client::new(&url).unwrap(), &batch).await.unwrap();
+        let (fates, position) = judge(&Client::new(&url, None).unwrap(), &batch).await.unwrap();
         assert!(matches!(fates[..], [Fate::Applied]), "{fates:?}");
         assert_eq!((position, answering.join().unwrap()), (7, 2));
     }

@@ -21,10 +21,12 @@ mod map;
 mod places;
 mod read;
 mod tally;
+mod token;
 
 pub use client::ClientError;
 pub use feed::Sample;
 pub use tally::{Rejection, Tally};
+pub use token::Token;
 
 use crate::progress;
 use client::Client;
@@ -54,6 +56,12 @@ pub enum ImportError {
         /// What the operating system or the decompressor said.
         source: io::Error,
     },
+    /// What should be a token is none.
+    #[error("{origin} holds no token: one line of visible characters")]
+    Token {
+        /// Where it was looked for.
+        origin: String,
+    },
     /// The server does not take it.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -78,14 +86,14 @@ pub struct Summary {
     pub sample: Option<Sample>,
 }
 
-/// Imports a file through the command API at `command_url`. Blocks; must not be called on a runtime's worker.
+/// Imports a file through the command API at `command_url`, with this token. Blocks; must not be called on a runtime's worker.
 ///
 /// # Errors
 /// When the file cannot be read, or the server cannot be reached or does not take more.
-pub fn import(file: &Path, command_url: &str) -> Result<Summary, ImportError> {
+pub fn import(file: &Path, command_url: &str, token: Option<Token>) -> Result<Summary, ImportError> {
     let started = Instant::now();
     let failed = |source| ImportError::File { path: file.to_owned(), source };
-    let client = Client::new(command_url)?;
+    let client = Client::new(command_url, token)?;
     let lines = Lines::open(file).map_err(failed)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ImportError::Start)?;
