@@ -37,14 +37,14 @@ pub(super) struct Bulk<'a> {
     /// The items, each once.
     #[schemars(length(max = IDS_MAX), extend("uniqueItems" = true))]
     ids: Vec<Uuid>,
-    /// Whether all of it is one commit.
+    /// Whether all of it is one commit or nothing; otherwise each item stands for itself.
     #[serde(default)]
     atomic: bool,
-    /// The command's name.
+    /// What every item is told.
     #[serde(borrow)]
     #[schemars(extend("enum" = COMMANDS))]
     command: Text<'a>,
-    /// The command's data, the same for all.
+    /// The body that the command has elsewhere.
     #[serde(borrow)]
     #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,
