@@ -133,8 +133,8 @@ impl Call {
                 })?;
                 let version = Version::new(version);
                 if self.conditions.expected_version.replace(version).is_some_and(|said| said != version) {
-                    let detail = format!("{name}: expectedVersion says another version");
-                    return Err(Problem::invalid_body(name, detail));
+                    let detail = "expectedVersion and baseVersion say different versions";
+                    return Err(problem(&Refusal::Contradiction { field: name, detail }));
                 }
             }
         }

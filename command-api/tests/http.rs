@@ -301,7 +301,7 @@ async fn two_versions_that_contradict_one_another_are_refused() {
     let place = api.board().await;
     let path = format!("/items/{}", api.item(&place).await);
     let answer = api.patch(&path, json!({"title": "x", "expectedVersion": 99, "baseVersion": 0})).await;
-    assert_eq!(answer.refused(400, "invalid_body").body["field"], "baseVersion");
+    assert_eq!(answer.refused(422, "contradiction").body["field"], "baseVersion");
     api.patch(&path, json!({"title": "x", "expectedVersion": 0, "baseVersion": 0})).await.is(200);
 }
 

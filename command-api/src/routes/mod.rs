@@ -39,8 +39,7 @@ pub fn router(state: AppState, authentication: Authentication) -> Router {
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
-        .merge(crate::registry::routes());
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
     app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
 }
 

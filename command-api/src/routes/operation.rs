@@ -45,10 +45,14 @@ pub(crate) struct Operation {
     pub(crate) body: Option<SchemaOf>,
     /// The request's headers that mean something to it, as components of the document.
     pub(crate) headers: &'static [&'static str],
+    /// The parameters of its query, as members.
+    pub(crate) query: Option<SchemaOf>,
     /// Schemas of parameters that are neither ids nor members of the body.
     pub(crate) in_path: Vec<(&'static str, SchemaOf)>,
-    /// What it answers when all is well, beside 200 for what had been done before.
+    /// What it answers when all is well.
     pub(crate) success: Success,
+    /// Whether what creates may find that it is there already, as it should be: 200.
+    pub(crate) may_be_unchanged: bool,
     /// Problems that not all operations give: codes by status.
     pub(crate) problems: Vec<(u16, &'static [&'static str])>,
     pub(crate) deprecation: Option<Deprecation>,
@@ -113,6 +117,10 @@ pub(crate) struct Named {
     summary: &'static str,
 }
 
+pub(crate) fn get(path: &'static str, id: &'static str, summary: &'static str) -> Named {
+    Named { method: Verb::Get, path, id, summary }
+}
+
 pub(crate) fn post(path: &'static str, id: &'static str, summary: &'static str) -> Named {
     Named { method: Verb::Post, path, id, summary }
 }
@@ -172,7 +180,9 @@ impl Named {
             body: None,
             headers: &[],
             in_path: Vec::new(),
+            query: None,
             success,
+            may_be_unchanged: false,
             problems: Vec::new(),
             deprecation: None,
             does,
@@ -189,6 +199,12 @@ impl Operation {
             headers: &["ETag", "Location", "Sunday-Position"],
             ..self.success
         };
+        self
+    }
+
+    /// What it would create may be there already, as it should be.
+    pub(crate) fn or_unchanged(mut self) -> Self {
+        self.may_be_unchanged = true;
         self
     }
 
@@ -213,6 +229,12 @@ impl Operation {
     /// Headers of the request that mean something to it.
     pub(crate) fn heeds(mut self, headers: &'static [&'static str]) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// What its query may say.
+    pub(crate) fn asks<Q: JsonSchema>(mut self) -> Self {
+        self.query = Some(Q::json_schema);
         self
     }
 
