@@ -1,6 +1,7 @@
 //! What a command answers: `{"id","version","position","status"}`, `ETag`, `Sunday-Position`, `Location`.
 //!
-//! Invariant: an answer is built from the receipt alone, so a repeated command gets the first one again.
+//! Invariant: an answer is built from what the log holds of the command, its key and its request, and from nothing else: a
+//! repeated command gets the first one again byte for byte, status and headers included, and cannot tell that it is one.
 
 use crate::request::Call;
 use crate::service::{Done, Intent, Kind, part_id};
@@ -13,9 +14,6 @@ use http_kit::json::Json;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
-
-/// Says whether the answer is that of an earlier request with the same `Idempotency-Key`.
-pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// What an answer says besides what became of the command.
 #[derive(Debug)]
@@ -81,9 +79,6 @@ pub(crate) fn done(done: &Done, shape: &Shape) -> Response {
     headers.insert(SUNDAY_POSITION, HeaderValue::from(done.position.get()));
     if let Some(version) = done.version {
         insert(&mut headers, header::ETAG, &format!("\"{version}\""));
-    }
-    if done.duplicate {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     let created = shape.creates && done.outcome == Outcome::Applied;
     if created {

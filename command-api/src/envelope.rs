@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"atomic": false, "commands": [{"command": "item.move", "id": "…", "idempotencyKey": "…",
-//!   "expectedVersion": 3, "onBehalfOf": "…", "occurredAt": "2011-04-15T03:30:17.000Z",
+//!   "baseVersion": 3, "onConflict": "merge", "onBehalfOf": "…", "occurredAt": "2011-04-15T03:30:17.000Z",
 //!   "source": "import", "data": {"columnId": "…"}}]}
 //! {"position": 9, "results": [{"status": "applied", "id": "…", "version": 4}, …]}
 //! ```
@@ -12,9 +12,11 @@
 
 use crate::answer;
 use crate::problems::problem;
-use crate::request::{command_of_key, is_key};
+use crate::request::{BatchCall, ON_CONFLICT, WITHOUT_BASE, command_of_key, command_of_part, is_key};
 use crate::routes;
-use crate::service::{CommandService, Conditions, Done, IfMatch, Order, Origin, Refusal, command_id};
+use crate::service::{
+    CommandService, Conditions, Done, Intent, OnConflict, Order, Origin, Refusal, command_id,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eventstore::{Fingerprint, Timestamp, Version};
@@ -42,7 +44,7 @@ const NAME_CHARS_MAX: usize = domain::limits::NAME_CHARS_MAX;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// The whole request.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,6 +66,8 @@ pub(crate) struct Envelope<'a> {
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
     expected_version: Option<u64>,
+    base_version: Option<u64>,
+    on_conflict: Option<OnConflict>,
     #[serde(borrow)]
     on_behalf_of: Option<Text<'a>>,
     #[serde(borrow)]
@@ -93,33 +97,48 @@ pub(crate) struct ResultAnswer {
     problem: Option<Problem>,
 }
 
-/// Carries out a batch whose commands stand each for itself.
-pub(crate) fn one_by_one(service: &CommandService, batch: &BatchBody<'_>, origin: &Origin) -> Response {
-    let results = service.batch(batch.commands.len(), &|index| batch.commands[index].order(index, origin));
+/// Carries out a batch and answers it.
+pub(crate) fn carry_out(
+    service: &CommandService,
+    batch: &BatchBody<'_>,
+    call: &BatchCall,
+) -> Result<Response, Problem> {
+    if batch.atomic { atomic(service, batch, call) } else { one_by_one(service, batch, call) }
+}
+
+/// Each command stands for itself.
+fn one_by_one(
+    service: &CommandService,
+    batch: &BatchBody<'_>,
+    call: &BatchCall,
+) -> Result<Response, Problem> {
+    if let Some(name) = &call.name {
+        service.remember(name).map_err(|refusal| problem(&refusal))?;
+    }
+    let results = service.batch(batch.commands.len(), &|index| batch.commands[index].order(index, call));
     let position = results.iter().flatten().map(|done| done.position).max();
     let results = results.iter().map(|result| match result {
         Ok(done) => ResultAnswer::of(done),
         Err(refusal) => ResultAnswer::rejected(problem(refusal)),
     });
-    answer(StatusCode::OK, position.unwrap_or(service.store().watermark()).get(), results.collect())
+    Ok(answer(StatusCode::OK, position.unwrap_or(service.store().watermark()).get(), results.collect()))
 }
 
-/// Carries out a batch as one commit.
-pub(crate) fn atomic(
-    service: &CommandService,
-    batch: &BatchBody<'_>,
-    origin: &Origin,
-) -> Result<Response, Problem> {
+/// All of it is one commit.
+fn atomic(service: &CommandService, batch: &BatchBody<'_>, call: &BatchCall) -> Result<Response, Problem> {
+    if let Some(name) = &call.name {
+        service.check_name(name).map_err(|refusal| problem(&refusal))?;
+    }
     let mut orders = Vec::with_capacity(batch.commands.len());
     let mut refusals = Vec::new();
     for (index, envelope) in batch.commands.iter().enumerate() {
-        match envelope.order(index, origin) {
+        match envelope.order(index, call) {
             Ok(order) => orders.push(order),
             Err(refusal) => refusals.push((index, refusal)),
         }
     }
     if refusals.is_empty() {
-        match service.atomic(orders) {
+        match service.atomic(orders, call.name.as_ref()) {
             Ok(done) => {
                 let position =
                     done.iter().map(|done| done.position).max().unwrap_or(service.store().watermark());
@@ -181,28 +200,59 @@ impl ResultAnswer {
     }
 }
 
-impl Envelope<'_> {
+/// Reads the data of a command.
+///
+/// # Errors
+/// 400 with the path to what is wrong: `command`, or `data` and what follows it.
+pub(crate) fn read(command: &str, data: Option<&RawValue>) -> Result<Intent, Problem> {
+    match routes::command(command, text_of(data).as_bytes()) {
+        Some(Ok(intent)) => Ok(intent),
+        Some(Err(problem)) => {
+            let inner = problem.extension("field").and_then(|field| field.as_str()).unwrap_or(".");
+            let field = if inner == "." { "data".to_owned() } else { format!("data.{inner}") };
+            Err(Problem::invalid_body(&field, problem.detail().to_owned()))
+        }
+        None => Err(Problem::invalid_body("command", "there is no such command")),
+    }
+}
+
+/// Nothing said is an empty object.
+fn text_of(data: Option<&RawValue>) -> &str {
+    match data.map_or("{}", RawValue::get) {
+        "null" => "{}",
+        data => data,
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// A command about something, and nothing said besides.
+    pub(crate) fn new(command: Text<'a>, id: Uuid, data: Option<&'a RawValue>) -> Self {
+        Self {
+            command,
+            id: Some(id),
+            idempotency_key: None,
+            expected_version: None,
+            base_version: None,
+            on_conflict: None,
+            on_behalf_of: None,
+            occurred_at: None,
+            source: None,
+            data,
+        }
+    }
+
     /// The order that this command is.
-    fn order(&self, index: usize, origin: &Origin) -> Result<Order, Refusal> {
+    fn order(&self, index: usize, call: &BatchCall) -> Result<Order, Refusal> {
+        let origin = &call.origin;
         let malformed = |member: &str, detail: &str| {
             let field = format!("commands[{index}].{member}");
             Refusal::Malformed { detail: format!("{field}: {detail}"), field }
         };
-        let data = self.data.map_or("{}", RawValue::get);
-        let data = if data == "null" { "{}" } else { data };
-        let intent = match routes::command(&self.command.0, data.as_bytes()) {
-            Some(Ok(intent)) => intent,
-            Some(Err(problem)) => {
-                let inner = problem.extension("field").and_then(|field| field.as_str()).unwrap_or(".");
-                let field = if inner == "." {
-                    format!("commands[{index}].data")
-                } else {
-                    format!("commands[{index}].data.{inner}")
-                };
-                return Err(Refusal::Malformed { field, detail: problem.detail().to_owned() });
-            }
-            None => return Err(malformed("command", "there is no such command")),
-        };
+        let intent = read(&self.command.0, self.data).map_err(|problem| {
+            let field = problem.extension("field").and_then(|field| field.as_str()).unwrap_or("data");
+            let field = format!("commands[{index}].{field}");
+            Refusal::Malformed { field, detail: problem.detail().to_owned() }
+        })?;
         let name = |member: &str, text: &Option<Text<'_>>| match text {
             Some(Text(text)) if text.is_empty() || text.chars().count() > NAME_CHARS_MAX => {
                 Err(malformed(member, &format!("1 to {NAME_CHARS_MAX} characters")))
@@ -212,7 +262,10 @@ impl Envelope<'_> {
         let command = match &self.idempotency_key {
             Some(Text(key)) if is_key(key) => command_of_key(&origin.principal, key),
             Some(_) => return Err(malformed("idempotencyKey", "1 to 255 visible ASCII characters")),
-            None => command_id(),
+            None => match &call.name {
+                Some(name) => command_of_part(&name.command, index),
+                None => command_id(),
+            },
         };
         let occurred_at = match &self.occurred_at {
             Some(Text(text)) => Some(timestamp(text).ok_or_else(|| {
@@ -220,16 +273,23 @@ impl Envelope<'_> {
             })?),
             None => None,
         };
+        match (self.expected_version, self.base_version) {
+            (Some(expected), Some(base)) if expected != base => {
+                return Err(malformed("baseVersion", "expectedVersion says another version"));
+            }
+            (None, None) if self.on_conflict.is_some() => return Err(malformed(ON_CONFLICT, WITHOUT_BASE)),
+            _ => {}
+        }
         Ok(Order {
             target: self.id,
             intent,
             conditions: Conditions {
-                if_match: None::<IfMatch>,
-                if_none_match: false,
-                expected_version: self.expected_version.map(Version::new),
+                expected_version: self.base().map(Version::new),
+                on_conflict: self.on_conflict.unwrap_or_default(),
+                ..Conditions::default()
             },
             command,
-            fingerprint: self.fingerprint(data),
+            fingerprint: self.fingerprint(text_of(self.data)),
             origin: Origin {
                 on_behalf_of: name("onBehalfOf", &self.on_behalf_of)?,
                 occurred_at,
@@ -239,11 +299,16 @@ impl Envelope<'_> {
         })
     }
 
+    /// The version that its sender saw, by whichever name it is said.
+    fn base(&self) -> Option<u64> {
+        self.expected_version.or(self.base_version)
+    }
+
     fn fingerprint(&self, data: &str) -> Fingerprint {
         fn bytes<'t>(text: &'t Option<Text<'_>>) -> &'t [u8] {
             text.as_ref().map_or(&[], |text| text.0.as_bytes())
         }
-        let version = self.expected_version.map(u64::to_le_bytes);
+        let version = self.base().map(u64::to_le_bytes);
         let parts = [
             self.command.0.as_bytes(),
             self.id.as_ref().map_or(&[], |id| &id.as_bytes()[..]),
@@ -252,9 +317,18 @@ impl Envelope<'_> {
             bytes(&self.occurred_at),
             bytes(&self.source),
             version.as_ref().map_or(&[], |version| &version[..]),
+            match self.on_conflict {
+                None | Some(OnConflict::Reject) => b"reject",
+                Some(OnConflict::Merge) => b"merge",
+                Some(OnConflict::LastWriterWins) => b"last_writer_wins",
+            },
         ];
-        // Most commands demand no version; theirs is not hashed, so they keep the fingerprint that logs know.
-        let said = if version.is_some() { parts.len() } else { parts.len() - 1 };
+        // Most commands demand no version; what they do not say is not hashed, so they keep the fingerprint that logs know.
+        let said = match (version, self.on_conflict) {
+            (None, _) => parts.len() - 2,
+            (Some(_), None | Some(OnConflict::Reject)) => parts.len() - 1,
+            (Some(_), Some(_)) => parts.len(),
+        };
         Fingerprint::of(&parts[..said])
     }
 }

@@ -12,9 +12,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
+mod caller;
+mod entity_tags;
 mod envelope;
 mod openapi;
 mod problems;
+mod recorded;
+mod registry;
 mod request;
 mod routes;
 pub mod service;
@@ -22,6 +26,7 @@ mod state;
 mod streams;
 
 pub use problems::problem;
+pub use registry::{Compatibility, Difference, Registry};
 pub use routes::router;
 pub use service::CommandService;
 pub use state::AppState;

@@ -1,15 +1,16 @@
 //! `command-api`: the one process that writes a log.
 
 use clap::Parser;
+use command_api::service::SNAPSHOT_EVERY_DEFAULT;
 use command_api::{AppState, CommandService};
-use eventstore::{Store, StoreOptions};
+use eventstore::{OpenError, Store, StoreOptions};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
 use http_kit::{server, shutdown::Shutdown};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
@@ -29,6 +30,9 @@ struct Options {
     /// Address to serve on; without authentication a loopback address [default: 127.0.0.1:7400]
     #[arg(long, env = "SUNDAY_COMMAND_ADDR")]
     command_addr: Option<SocketAddr>,
+    /// Events after which a state is kept in a snapshot; 0 keeps none [default: 100]
+    #[arg(long, env = "SUNDAY_SNAPSHOT_EVERY")]
+    snapshot_every: Option<u64>,
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
@@ -61,6 +65,7 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let addr = options.command_addr.or(file.command_addr).unwrap_or(ADDR_DEFAULT);
 
     let plan = options.auth.or(&file.auth).plan()?;
+    let snapshot_every = options.snapshot_every.or(file.snapshot_every).unwrap_or(SNAPSHOT_EVERY_DEFAULT);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -69,9 +74,9 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         let listener = server::bind(addr, plan.protection()).await?;
         let addr = listener.local_addr()?;
         let door = plan.open(&data_dir, addr).await?;
-        let store = {
+        let (store, service) = {
             let data_dir = data_dir.clone();
-            tokio::task::spawn_blocking(move || Store::open(&data_dir, &StoreOptions::default())).await??
+            tokio::task::spawn_blocking(move || open(&data_dir, snapshot_every)).await??
         };
         tracing::info!(
             data_dir = %data_dir.display(), store = %store.store_id(), position = %store.watermark(),
@@ -80,11 +85,16 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         if let Some(token) = door.development_token() {
             let _ = io::stderr().write_all(token.announcement().as_bytes());
         }
-        let state = AppState::new(CommandService::open(store.clone()));
-        let router = command_api::router(state, door.authentication());
+        let router = command_api::router(AppState::new(service), door.authentication());
         server::serve(listener, router, shutdown).await;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("command-api has stopped");
         Ok(())
     })
+}
+
+fn open(data_dir: &Path, snapshot_every: u64) -> Result<(Store, CommandService), OpenError> {
+    let store = Store::open(data_dir, &StoreOptions::default())?;
+    let service = CommandService::open_in(store.clone(), data_dir, snapshot_every);
+    Ok((store, service))
 }

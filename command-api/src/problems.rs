@@ -3,7 +3,8 @@
 //! Invariant: nothing that a client can send ends in a 5xx, save that the log takes no more (503).
 //! What is logged here is logged nowhere else.
 
-use crate::service::{Demand, Refusal};
+use crate::recorded;
+use crate::service::{Demand, Refusal, Since};
 use axum::http::StatusCode;
 use domain::DomainError;
 use domain::error::Kind;
@@ -30,19 +31,21 @@ pub fn problem(refusal: &Refusal) -> Problem {
         Refusal::TenantMismatch { field } => {
             Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", text).with("field", *field)
         }
-        Refusal::TenantUnsaid => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "tenant_unsaid", text).with("field", "id")
-        }
         Refusal::NoTarget => Problem::invalid_body("id", text),
-        Refusal::VersionConflict { stream, expected, current, demand } => {
+        Refusal::VersionConflict { stream, expected, current, demand, since } => {
             let status = match demand {
                 Demand::IfMatch | Demand::IfNoneMatch => StatusCode::PRECONDITION_FAILED,
                 Demand::ExpectedVersion | Demand::Retries => StatusCode::CONFLICT,
             };
-            Problem::new(status, "version_conflict", text)
+            let problem = Problem::new(status, "version_conflict", text)
                 .with("streamId", stream.as_str())
                 .with("expectedVersion", number(*expected))
-                .with("currentVersion", number(*current))
+                .with("currentVersion", number(*current));
+            match (since, demand) {
+                (Some(since), _) => with_since(problem, since),
+                (None, Demand::Retries) => problem.retry_after(RETRY_AFTER_S),
+                (None, _) => problem,
+            }
         }
         Refusal::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", text),
         Refusal::CommandsSplit => Problem::new(StatusCode::CONFLICT, "commands_split", text),
@@ -57,12 +60,19 @@ pub fn problem(refusal: &Refusal) -> Problem {
             tracing::error!(reason = text, "the outcome of a commit is not known");
             unavailable("outcome_unknown", "whether the command was recorded is not known".to_owned())
         }
-        // The last two never leave the service; if they did, that would be a fault of ours too.
-        Refusal::Fault(_) | Refusal::NeedsCount | Refusal::Moved { .. } => {
+        // The last three never leave the service; if they did, that would be a fault of ours too.
+        Refusal::Fault(_) | Refusal::NeedsTurns(_) | Refusal::NotAtHand | Refusal::Moved { .. } => {
             tracing::error!(reason = text, "a command could not be carried out");
             Problem::internal()
         }
     }
+}
+
+/// What a client needs to ask its user: what both sides want, and what happened since.
+fn with_since(problem: Problem, since: &Since) -> Problem {
+    let (events, is_cut) = recorded::events(since);
+    let problem = problem.with("conflicts", recorded::conflicts(&since.conflicts)).with("events", events);
+    if is_cut { problem.with("truncated", true) } else { problem }
 }
 
 fn of_domain(error: &DomainError, field: Option<&str>, text: String) -> Problem {

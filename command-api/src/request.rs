@@ -3,18 +3,19 @@
 //! Invariant: headers that change what a command does are refused when they cannot be understood; those that
 //! only describe it (`traceparent`) are passed over then.
 
+use crate::entity_tags::{if_match, if_none_match};
 use crate::problems::problem;
-use crate::service::{Conditions, IfMatch, Origin, Refusal, command_id};
+use crate::service::{Conditions, Name, OnConflict, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::extract::{FromRequest, Request};
+use axum::http::{Extensions, HeaderMap, HeaderName};
 use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
 use http_kit::auth::Principal;
 use http_kit::json::{self, JsonBytes};
 use http_kit::problem::Problem;
 use http_kit::telemetry::trace_context;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -23,6 +24,12 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 /// Longest `Idempotency-Key`, characters.
 pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// The member that says what happens where the target has moved on.
+pub(crate) const ON_CONFLICT: &str = "onConflict";
+
+/// Why `onConflict` alone says nothing.
+pub(crate) const WITHOUT_BASE: &str = "it needs a baseVersion beside it";
 
 /// A request to change something.
 #[derive(Debug)]
@@ -38,16 +45,13 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let principal = Principal::from_request_parts(&mut parts, state).await?;
-        let request = Request::from_parts(parts, body);
         let headers = request.headers();
         let conditions = Conditions {
             if_match: if_match(headers)?,
             if_none_match: if_none_match(headers)?,
-            expected_version: None,
+            ..Conditions::default()
         };
-        let origin = origin(headers, principal);
+        let origin = origin(headers, request.extensions())?;
         let command = match key(headers)? {
             Some(key) => command_of_key(&origin.principal, key),
             None => command_id(),
@@ -60,9 +64,35 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     }
 }
 
+/// A request to do many things.
+#[derive(Debug)]
+pub(crate) struct BatchCall {
+    pub(crate) body: Bytes,
+    /// Of the batch as a whole, where its sender named it.
+    pub(crate) name: Option<Name>,
+    pub(crate) origin: Origin,
+}
+
+impl<S: Send + Sync> FromRequest<S> for BatchCall {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
+        let origin = origin(request.headers(), request.extensions())?;
+        let command = key(request.headers())?.map(|key| command_of_key(&origin.principal, key));
+        let path = request.uri().path().to_owned();
+        let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
+        let name = command.map(|command| Name {
+            command,
+            fingerprint: Fingerprint::of(&[b"POST", path.as_bytes(), &body]),
+        });
+        Ok(Self { body, name, origin })
+    }
+}
+
 impl Call {
     /// Reads the body with the members that the path says; where the body says one of them too, it has to say the
-    /// same. `expectedVersion` (or `baseVersion`) is taken out and becomes a condition. No body is an empty object.
+    /// same. `expectedVersion` (or `baseVersion`) and `onConflict` are taken out and become conditions. No body is an
+    /// empty object.
     pub(crate) fn read<T: DeserializeOwned>(
         &mut self,
         in_path: &[(&'static str, &str)],
@@ -94,6 +124,13 @@ impl Call {
                 }
             }
         }
+        if let Some(value) = members.remove(ON_CONFLICT) {
+            self.conditions.on_conflict = OnConflict::deserialize(&value)
+                .map_err(|error| Problem::invalid_body(ON_CONFLICT, format!("{ON_CONFLICT}: {error}")))?;
+            if self.conditions.expected_version.is_none() {
+                return Err(Problem::invalid_body(ON_CONFLICT, format!("{ON_CONFLICT}: {WITHOUT_BASE}")));
+            }
+        }
         Ok(members)
     }
 }
@@ -114,6 +151,11 @@ fn are_same(one: &str, other: &str) -> bool {
 /// The permanent name of a command that its sender named: nobody's key is ever another's.
 pub(crate) fn command_of_key(principal: &Principal, key: &str) -> CommandId {
     CommandId::derive(&[&principal.tenant_key(), principal.subject().as_bytes(), key.as_bytes()])
+}
+
+/// The permanent name of a command that has none of its own, in a batch that has one.
+pub(crate) fn command_of_part(batch: &CommandId, index: usize) -> CommandId {
+    CommandId::derive(&[b"part", batch.as_bytes(), &(index as u64).to_le_bytes()])
 }
 
 /// Whether a text can be an idempotency key.
@@ -144,75 +186,16 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
         .map_err(|_| Problem::invalid_header(name.as_str(), format!("{name}: visible ASCII characters only")))
 }
 
-/// The `If-Match`.
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
-    let Some(text) = single(headers, &header::IF_MATCH)? else { return Ok(None) };
-    if text == "*" {
-        return Ok(Some(IfMatch::Any));
-    }
-    let mut versions = Vec::new();
-    for tag in text.split(',').map(str::trim) {
-        // A weak tag never matches here (RFC 9110, 13.1.1), nor does one that is no version of ours; both are well
-        // formed, so they are conflicts rather than mistakes.
-        let strong = tag.strip_prefix("W/").unwrap_or(tag);
-        let inner = strong
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .filter(|inner| !inner.contains('"'))
-            .ok_or_else(|| {
-                Problem::invalid_header("if-match", "if-match: * or versions in quotes, as in \"3\"")
-            })?;
-        if let (Ok(version), false) = (inner.parse(), strong.len() < tag.len()) {
-            versions.push(Version::new(version));
-        }
-    }
-    Ok(Some(IfMatch::Versions(versions)))
-}
-
-/// Whether there is an `If-None-Match: *`.
-pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<bool, Problem> {
-    match single(headers, &header::IF_NONE_MATCH)? {
-        None => Ok(false),
-        Some("*") => Ok(true),
-        Some(_) => {
-            Err(Problem::invalid_header("if-none-match", "if-none-match: only * is understood by commands"))
-        }
-    }
-}
-
-/// Who asks, and what else the headers say of that.
-pub(crate) fn origin(headers: &HeaderMap, principal: Principal) -> Origin {
+/// Who asks and how, as far as the token and the headers say.
+///
+/// # Errors
+/// When nobody has looked who asks.
+pub(crate) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Result<Origin, Problem> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    Origin {
-        principal,
+    Ok(Origin {
+        principal: Principal::of(extensions)?.clone(),
         correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
         traceparent: trace_context::of(headers),
         ..Origin::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::http::HeaderValue;
-
-    fn with(name: HeaderName, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
-    }
-
-    #[test]
-    fn if_match_takes_versions_in_quotes() {
-        let read = |value| if_match(&with(header::IF_MATCH, value));
-        assert_eq!(read("\"3\"").unwrap(), Some(IfMatch::Versions(vec![Version::new(3)])));
-        assert_eq!(
-            read("\"3\", \"5\"").unwrap(),
-            Some(IfMatch::Versions(vec![Version::new(3), Version::new(5)]))
-        );
-        assert_eq!(read("*").unwrap(), Some(IfMatch::Any));
-        assert_eq!(read("W/\"3\"").unwrap(), Some(IfMatch::Versions(vec![])));
-        assert_eq!(read("\"abc\"").unwrap(), Some(IfMatch::Versions(vec![])));
-        for wrong in ["3", "\"3", "", "\"3\" \"4\"", "\"", "W/3"] {
-            assert_eq!(read(wrong).unwrap_err().status(), 400, "{wrong}");
-        }
-    }
+    })
 }

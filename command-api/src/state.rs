@@ -1,15 +1,19 @@
 //! What every handler works with.
 //!
-//! Invariant: the service blocks, so it only ever runs on blocking threads, and on a bounded number of them.
+//! Invariant: what blocks runs on blocking threads only, and on a bounded number of them. Most orders need none: they
+//! are decided where they arrive, and only their commit is waited for.
 
 use crate::answer;
 use crate::problems::problem;
+use crate::registry::Registry;
 use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
 use crate::streams::Streams;
 use axum::response::Response;
 use http_kit::problem::Problem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -21,21 +25,49 @@ const REQUESTS_MAX: usize = 256;
 pub struct AppState {
     service: CommandService,
     streams: Streams,
+    registry: Registry,
     places: Arc<Semaphore>,
+    /// Orders that are being carried out.
+    orders: Arc<AtomicUsize>,
+}
+
+/// One of the orders that are being carried out.
+struct Present<'a>(&'a AtomicUsize);
+
+impl<'a> Present<'a> {
+    /// With whether there is no other.
+    fn enter(orders: &'a AtomicUsize) -> (Self, bool) {
+        let is_alone = orders.fetch_add(1, Ordering::Relaxed) == 0;
+        (Self(orders), is_alone)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl AppState {
     /// Handlers for this service.
     #[must_use]
     pub fn new(service: CommandService) -> Self {
-        let streams = Streams::new(service.store().clone());
-        Self { service, streams, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+        let registry = Registry::new(service.store().clone());
+        let streams = Streams::new(service.store().clone(), registry.clone());
+        let places = Arc::new(Semaphore::new(REQUESTS_MAX));
+        Self { service, streams, registry, places, orders: Arc::default() }
     }
 
     /// The service itself.
     #[must_use]
     pub fn service(&self) -> &CommandService {
         &self.service
+    }
+
+    /// The schemas of events.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Streams outside the domain.
@@ -59,8 +91,25 @@ impl AppState {
             fingerprint: call.fingerprint,
             origin: call.origin,
         };
-        let done: Result<Done, Refusal> = self.blocking(move |service| service.execute(&order)).await?;
+        let done = match self.at_once(&order).await {
+            Some(done) => done,
+            None => self.blocking(move |service| service.execute(&order)).await?,
+        };
         done.map(|done| answer::done(&done, &shape)).map_err(|refusal| problem(&refusal))
+    }
+
+    /// Carries out an order without a thread of its own, if it is one of those that can be decided at once.
+    async fn at_once(&self, order: &Order) -> Option<Result<Done, Refusal>> {
+        let (_present, is_alone) = Present::enter(&self.orders);
+        let decided = self.service.decide_at_once(order)?;
+        // With nobody to share a sync with, two changes of threads would cost more than they save.
+        if is_alone && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            return tokio::task::block_in_place(|| decided.append());
+        }
+        match decided.submit() {
+            Ok(underway) => underway.await,
+            Err(refusal) => Some(Err(refusal)),
+        }
     }
 
     /// Runs something on a blocking thread.

@@ -297,3 +297,65 @@ async fn an_atomic_batch_knows_where_the_boards_that_it_makes_belong() {
     let answer = api.atomic(commands).await.is(200);
     assert_eq!(answer.body["results"][2]["id"], json!(ItemId::derive(workspace, "A-2")));
 }
+
+#[tokio::test]
+async fn one_command_for_many_items() {
+    let api = Api::new();
+    let place = api.board().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(api.item(&place).await);
+    }
+    let bulk = |command: &str, data: Value| json!({"ids": ids, "command": command, "data": data});
+    let moved = api.post("/items/bulk", bulk("item.move", json!({"columnId": place.done}))).await.is(200);
+    assert_eq!(statuses(&moved), ["applied"; 3]);
+    assert_eq!(moved.body["results"][2]["id"], ids[2].as_str());
+    assert_eq!(moved.headers["sunday-position"], moved.body["position"].to_string().as_str());
+    api.delete(&format!("/items/{}", ids[1])).await.is(200);
+    let before = api.watermark().get();
+    // Each for itself, or none of them.
+    let assign = bulk("item.assign", json!({"assignees": ["ann"]}));
+    let mut together = assign.clone();
+    together["atomic"] = true.into();
+    let refused = api.post("/items/bulk", together).await.refused(422, "batch_refused");
+    assert_eq!(refused.body["results"][1]["problem"]["code"], "gone");
+    assert_eq!(api.watermark().get(), before);
+    let key = [("idempotency-key", "bulk")];
+    let assigned = api.with("POST", "/items/bulk", &key, &assign).await.is(200);
+    assert_eq!(statuses(&assigned), ["applied", "rejected", "applied"]);
+    let again = api.with("POST", "/items/bulk", &key, &assign).await.is(200);
+    assert_eq!(statuses(&again), ["duplicate", "rejected", "duplicate"]);
+    let other = bulk("item.assign", json!({"assignees": ["bob"]}));
+    api.with("POST", "/items/bulk", &key, &other).await.refused(422, "idempotency_key_reused");
+    ids.remove(1);
+    let mut done = json!({"ids": ids, "atomic": true, "command": "item.complete"});
+    let commits = || api.store.commits(api.watermark()).count();
+    assert_eq!(commits(), 0);
+    let before = api.watermark();
+    let answer = api.post("/items/bulk", done.clone()).await.is(200);
+    assert_eq!(statuses(&answer), ["applied"; 2]);
+    assert_eq!(api.store.commits(before).last().unwrap().unwrap().len(), 2, "one commit");
+    done["ids"] = json!([]);
+    assert_eq!(api.post("/items/bulk", done).await.is(200).body["results"], json!([]));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_bulk_request_is_named() {
+    let api = Api::new();
+    let id = "00000000-0000-7000-8000-000000000001";
+    for (body, field) in [
+        (json!({"ids": [id], "command": "board.delete"}), "command"),
+        (json!({"ids": [id], "command": "item.create", "data": {}}), "command"),
+        (json!({"ids": [id, id], "command": "item.reopen"}), "ids[1]"),
+        (json!({"ids": [id, "x"], "command": "item.reopen"}), "ids[1]"),
+        (json!({"ids": [id], "command": "item.update", "data": {"title": 7}}), "data.title"),
+        (json!({"ids": [id], "command": "item.update", "data": {"baseVersion": 7}}), "data.baseVersion"),
+        (json!({"ids": [id], "command": "item.reopen", "more": 1}), "more"),
+    ] {
+        let answer = api.post("/items/bulk", body.clone()).await.refused(400, "invalid_body");
+        assert_eq!(answer.body["field"], field, "{body}: {answer:?}");
+    }
+    let ids: Vec<_> = (0..1001).map(|id| uuid::Uuid::from_u128(id).to_string()).collect();
+    let many = json!({"ids": ids, "command": "item.reopen"});
+    assert_eq!(api.post("/items/bulk", many).await.refused(413, "batch_too_large").body["field"], "ids");
+}

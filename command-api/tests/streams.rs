@@ -44,7 +44,7 @@ async fn raw(
     let bytes = body.collect().await.unwrap().to_bytes();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    (Answer { status: parts.status.as_u16(), headers: parts.headers, body }, text)
+    (Answer { status: parts.status.as_u16(), headers: parts.headers, body, text: text.clone() }, text)
 }
 
 async fn append(api: &Api, who: &Principal, stream: &str, body: Value) -> Answer {

@@ -250,7 +250,7 @@ impl From<&item::Command> for Action<'_> {
         use item::Command as C;
         match command {
             C::Create(..) => Self::CreateItem,
-            C::Update(_)
+            C::Update(..)
             | C::Move(..)
             | C::Rank(_)
             | C::Assign(_)

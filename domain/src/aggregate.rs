@@ -68,6 +68,11 @@ fn scramble(seed: u64) -> u64 {
 pub trait Aggregate: Default {
     /// The category of its streams: `<category>-<uuid>`.
     const CATEGORY: &'static str;
+    /// The version of the state's shape and meaning, for states that are kept in snapshots. To be raised with every
+    /// change to the fields of the state (their order and types included) or to what `apply` makes of an event: a
+    /// snapshot does not describe itself, so an old one would be taken for something that it is not. Snapshots of
+    /// another version are passed over, and the history is folded instead.
+    const STATE_VERSION: u32;
     /// What names it.
     type Id: Copy;
     /// What can be asked of it.

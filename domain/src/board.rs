@@ -7,6 +7,7 @@
 mod command;
 mod decide;
 mod event;
+mod fields;
 mod state;
 
 pub use crate::workspace::ChangeMemberRole;
@@ -17,4 +18,5 @@ pub use event::{
     ColumnAdded, ColumnChanged, ColumnMoved, ColumnRemoved, Created, CreatedColumn, Deleted, Event,
     FieldDefined, FieldRemoved, MemberAdded, MemberRemoved, MemberRoleChanged, Updated,
 };
-pub use state::{Board, Column, FieldKind, Placement};
+pub use fields::{FieldKind, FieldType, FieldTypes};
+pub use state::{Board, Column, Placement};

@@ -153,6 +153,7 @@ impl Comment {
 
 impl Aggregate for Comment {
     const CATEGORY: &'static str = CommentId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = CommentId;
     type Command = Command;
     type Event = Event;

@@ -131,7 +131,20 @@ pub enum DomainError {
         /// The deepest allowed.
         max: usize,
     },
-    /// The title and the description are not custom fields.
+    /// A value that is not what the board says that the field holds.
+    #[error("{field} takes {expected}, not {actual}")]
+    FieldType {
+        /// Which field, as `fields.<name>`.
+        field: String,
+        /// What the board says.
+        expected: String,
+        /// What the value is.
+        actual: &'static str,
+    },
+    /// Not a day of the calendar.
+    #[error("a date is YYYY-MM-DD, a day that the calendar has")]
+    DateInvalid,
+    /// The title, the description and the due date are not custom fields.
     #[error("{field:?} is not a custom field")]
     ReservedField {
         /// Its name.
@@ -215,6 +228,8 @@ impl DomainError {
             Self::TooLong { .. } => "too_long",
             Self::TooMany { .. } => "too_many",
             Self::TooDeep { .. } => "too_deep",
+            Self::FieldType { .. } => "field_type",
+            Self::DateInvalid => "date_invalid",
             Self::ReservedField { .. } => "reserved_field",
             Self::NotAList { .. } => "not_a_list",
             Self::NoSuchColumn { .. } => "no_such_column",
@@ -242,6 +257,7 @@ impl DomainError {
             | Self::TooLong { .. }
             | Self::TooMany { .. }
             | Self::TooDeep { .. }
+            | Self::DateInvalid
             | Self::ReservedField { .. }
             | Self::WipLimitZero
             | Self::ColumnToItself
@@ -249,6 +265,7 @@ impl DomainError {
             | Self::RankOrder => Kind::Invalid,
             Self::Archived { .. }
             | Self::NotAList { .. }
+            | Self::FieldType { .. }
             | Self::NoSuchColumn { .. }
             | Self::NoColumns
             | Self::OtherBoard
@@ -264,9 +281,11 @@ impl DomainError {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Empty { field } | Self::TooLong { field, .. } | Self::TooMany { field, .. } => Some(field),
-            Self::TooDeep { field, .. } | Self::ReservedField { field } | Self::NotAList { field } => {
-                Some(field)
-            }
+            Self::TooDeep { field, .. }
+            | Self::ReservedField { field }
+            | Self::NotAList { field }
+            | Self::FieldType { field, .. } => Some(field),
+            Self::DateInvalid => Some("dueDate"),
             Self::NoSuchColumn { .. } | Self::NoColumns | Self::OtherBoard | Self::WipLimitReached { .. } => {
                 Some("columnId")
             }

@@ -12,8 +12,9 @@ mod event;
 mod fields;
 mod state;
 
-/// What `changes` says of an item itself, so that no custom field may be called so.
-pub(crate) const RESERVED_FIELDS: [&str; 2] = ["title", "description"];
+/// What `changes` says of an item itself, so that no custom field may be called so. Histories from before there
+/// were due dates may still have a field `dueDate`: see [`due_date_change`].
+pub(crate) const RESERVED_FIELDS: [&str; 3] = ["title", "description", "dueDate"];
 
 pub use command::{
     AddAttachment, Assign, Command, Complete, Create, FieldEdit, Link, Move, SetRank, Unassign, Update,
@@ -22,4 +23,5 @@ pub use event::{
     Assigned, AttachmentAdded, AttachmentRemoved, Completed, Created, Deleted, Event, Linked, Moved, Ranked,
     Reopened, Unassigned, Unlinked, Updated,
 };
+pub use fields::due_date_change;
 pub use state::{Item, ItemRef};

@@ -13,7 +13,8 @@
 //! Where to look: [`Aggregate`] is what the five aggregates ([`workspace`], [`project`], [`board`],
 //! [`item`], [`comment`]) have in common; [`DomainEvent`] is any event of theirs; [`codec`] turns
 //! events into stored bytes and back; [`tags`] names what each event is about; [`metadata`] is who did
-//! it; [`access`] is who may do what; [`ids`] and [`rank`] make the names and the order.
+//! it; [`access`] is who may do what; [`conflict`] is whether a command is in the way of what happened meanwhile;
+//! [`ids`] and [`rank`] make the names and the order.
 
 pub mod access;
 pub mod aggregate;
@@ -21,6 +22,8 @@ pub mod board;
 pub mod change;
 pub mod codec;
 pub mod comment;
+pub mod conflict;
+pub mod date;
 pub mod error;
 mod event;
 pub mod ids;
@@ -37,6 +40,7 @@ pub mod workspace;
 pub use aggregate::{Aggregate, Context, Life};
 pub use change::{Change, Changes};
 pub use codec::{CodecError, Decoded, Encoded};
+pub use date::Date;
 pub use error::{DomainError, Kind, Thing};
 pub use event::DomainEvent;
 pub use ids::{

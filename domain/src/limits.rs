@@ -18,6 +18,10 @@ pub const FILE_NAME_CHARS_MAX: usize = 1_000;
 pub const FIELD_NAME_CHARS_MAX: usize = 100;
 /// Custom fields of an item, field definitions of a board.
 pub const FIELDS_MAX: usize = 200;
+/// What may be chosen from, for one custom field.
+pub const FIELD_OPTIONS_MAX: usize = 500;
+/// Characters of a URL in a custom field that holds one.
+pub const URL_CHARS_MAX: usize = 4_000;
 /// Bytes of one custom field's value, roughly as JSON. A real tracker has one of 252,579.
 pub const FIELD_VALUE_BYTES_MAX: usize = 1_000_000;
 /// Levels of nesting in a custom field's value. The parser stops at 128, and an event wraps the value.

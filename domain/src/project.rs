@@ -171,6 +171,7 @@ impl Project {
 
 impl Aggregate for Project {
     const CATEGORY: &'static str = ProjectId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = ProjectId;
     type Command = Command;
     type Event = Event;

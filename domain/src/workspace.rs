@@ -193,6 +193,7 @@ pub struct MemberRemoved {
 #[serde(rename_all = "camelCase")]
 pub struct MemberRoleChanged {
     /// The subject.
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub member: String,
     /// What they might do before.
     pub from: Role,
@@ -281,6 +282,7 @@ impl Workspace {
 
 impl Aggregate for Workspace {
     const CATEGORY: &'static str = WorkspaceId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = WorkspaceId;
     type Command = Command;
     type Event = Event;

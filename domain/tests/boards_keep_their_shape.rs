@@ -182,8 +182,9 @@ fn members_have_roles() {
 
 #[test]
 fn fields_are_defined_and_forgotten() {
-    let define = |kind| Command::DefineField(board::DefineField { name: "due".into(), kind });
-    let defined = |kind| board::FieldDefined { name: "due".into(), kind };
+    let define =
+        |kind| Command::DefineField(board::DefineField { name: "due".into(), kind, options: vec![] });
+    let defined = |kind| board::FieldDefined { name: "due".into(), kind, options: vec![] };
     board().when(define(FieldKind::Date)).then([defined(FieldKind::Date)]);
     let with_due = || given::<Board>([board_created(), defined(FieldKind::Date).into()]);
     with_due().when(define(FieldKind::Date)).unchanged();

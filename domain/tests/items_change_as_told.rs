@@ -23,7 +23,7 @@ fn with_fields(fields: &[(&str, Value)]) -> Given<Item> {
 }
 
 fn edit(name: &str, edit: FieldEdit) -> Command {
-    Command::Update(item::Update { fields: [(name.to_owned(), edit)].into(), ..Default::default() })
+    update_item(item::Update { fields: [(name.to_owned(), edit)].into(), ..Default::default() })
 }
 
 fn updated(name: &str, from: Option<Value>, to: Value) -> item::Updated {
@@ -44,7 +44,7 @@ fn an_item_begins_with_what_was_said() {
         ..create_item("Fix it")
     };
     let item::Event::Created(base) = item_created() else { unreachable!() };
-    let state = nothing::<Item>().when(Command::Create(body, placement("open"))).then([item::Created {
+    let state = nothing::<Item>().when(creation(body)).then([item::Created {
         rank: rank_at_end(NOW_NS, 42),
         description: Some("d".into()),
         external_key: Some("WEB-1".into()),
@@ -58,7 +58,7 @@ fn an_item_begins_with_what_was_said() {
 
 #[test]
 fn imported_items_stand_where_their_own_time_puts_them() {
-    let create = Command::Create(create_item("old"), placement("open"));
+    let create = creation(create_item("old"));
     let state = nothing::<Item>().imported().occurred_at(1_300_000_000_000_000_000).when(create).after();
     assert_eq!(state.rank(), Some(&rank_at_end(1_300_000_000_000_000_000, 42)));
 }
@@ -68,22 +68,24 @@ fn an_update_says_what_was_and_what_is() {
     let update = item::Update {
         title: Some("Fix it now".into()),
         description: Some(Some("because".into())),
+        due_date: Some(Some(date("2026-02-28"))),
         fields: [("level".to_owned(), FieldEdit::Set(json!(3)))].into(),
     };
     let changes = [
         ("title".to_owned(), Change::between(Some(json!("Fix it")), json!("Fix it now"))),
         ("description".to_owned(), Change::between(None, json!("because"))),
+        ("dueDate".to_owned(), Change::between(None, json!("2026-02-28"))),
         ("level".to_owned(), Change::between(None, json!(3))),
     ];
-    let state = item().when(Command::Update(update)).then([item::Updated { changes: changes.into() }]);
-    assert_eq!(state.title(), "Fix it now");
+    let state = item().when(update_item(update)).then([item::Updated { changes: changes.into() }]);
+    assert_eq!((state.title(), state.due_date()), ("Fix it now", Some(date("2026-02-28"))));
 }
 
 #[test]
 fn a_description_is_known_without_being_kept() {
     let described = updated("description", None, json!("because"));
     let set = |text: Option<&str>| {
-        Command::Update(item::Update { description: Some(text.map(str::to_owned)), ..Default::default() })
+        update_item(item::Update { description: Some(text.map(str::to_owned)), ..Default::default() })
     };
     let given_described = || given::<Item>([item_created(), described.clone().into()]);
     given_described().when(set(Some("because"))).unchanged();
@@ -125,8 +127,8 @@ fn lists_grow_and_shrink() {
 }
 
 #[test]
-fn the_title_is_no_custom_field() {
-    for name in ["title", "description"] {
+fn an_items_own_members_are_no_custom_fields() {
+    for name in ["title", "description", "dueDate"] {
         item().when(edit(name, FieldEdit::Set(json!("x")))).refused("reserved_field");
     }
 }

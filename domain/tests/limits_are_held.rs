@@ -15,16 +15,16 @@ use given::*;
 use serde_json::{Value, json};
 
 fn create(body: item::Create) -> Command {
-    Command::Create(body, placement("open"))
+    creation(body)
 }
 
 fn set_field(name: &str, value: Value) -> Command {
     let fields = [(name.to_owned(), FieldEdit::Set(value))].into();
-    Command::Update(item::Update { fields, ..Default::default() })
+    update_item(item::Update { fields, ..Default::default() })
 }
 
 fn retitle(title: &str) -> Command {
-    Command::Update(item::Update { title: Some(title.into()), ..Default::default() })
+    update_item(item::Update { title: Some(title.into()), ..Default::default() })
 }
 
 fn comment(body: &str) -> comment::Command {
@@ -80,7 +80,7 @@ fn long_texts_have_four_million_bytes() {
     let error = nothing::<Item>().imported().when(create(described(&longer))).refused("too_long");
     assert_eq!(error.field(), Some("description"));
     let update = item::Update { description: Some(Some(longer)), ..Default::default() };
-    given::<Item>([item_created()]).when(Command::Update(update)).refused("too_long");
+    given::<Item>([item_created()]).when(update_item(update)).refused("too_long");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_swap_of_fields_may_pass_through_the_limit() {
     };
     let edits = [("a".to_owned(), FieldEdit::Set(json!(1))), ("f0".to_owned(), FieldEdit::Set(json!(null)))];
     let swap = item::Update { fields: edits.into(), ..Default::default() };
-    assert_eq!(given::<Item>([full.clone()]).when(Command::Update(swap)).events().len(), 1);
+    assert_eq!(given::<Item>([full.clone()]).when(update_item(swap)).events().len(), 1);
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn every_item_command() -> Vec<item::Command> {
     use item::Command as C;
     let link = item::Link { kind: "blocks".into(), item_id: item_id() };
     vec![
-        C::Update(item::Update { title: Some("x".into()), ..Default::default() }),
+        update_item(item::Update { title: Some("x".into()), ..Default::default() }),
         C::Move(item::Move { column_id: column("done"), after: None, before: None }, placement("done")),
         C::Rank(item::SetRank::default()),
         C::Assign(item::Assign { assignees: vec!["bob".into()], remove: vec![] }),
@@ -80,10 +80,7 @@ fn what_is_new_is_created() {
     nothing::<Workspace>().when(create_workspace()).then([workspace_created(), owner.into()]);
     nothing::<Project>().when(create_project()).then([project_created()]);
     let events = nothing::<Item>()
-        .when(item::Command::Create(
-            item::Create { rank: Some(rank("i")), ..create_item("Fix it") },
-            placement("open"),
-        ))
+        .when(creation(item::Create { rank: Some(rank("i")), ..create_item("Fix it") }))
         .events();
     assert_eq!(events, [item_created()]);
     let comment::Event::Added(added) = comment_added() else { unreachable!() };
@@ -97,9 +94,7 @@ fn what_exists_is_not_created_again() {
     assert_eq!(error.kind(), Kind::AlreadyExists);
     given::<Project>([project_created()]).when(create_project()).refused("already_exists");
     given::<Board>([board_created()]).when(create_board()).refused("already_exists");
-    given::<Item>([item_created()])
-        .when(item::Command::Create(create_item("x"), placement("open")))
-        .refused("already_exists");
+    given::<Item>([item_created()]).when(creation(create_item("x"))).refused("already_exists");
     given::<Comment>([comment_added()]).when(add_comment("yes")).refused("already_exists");
 }
 
@@ -127,7 +122,7 @@ fn what_is_deleted_is_gone_for_good() {
         let error = given::<Item>([item_created(), item_deleted()]).when(command).refused("gone");
         assert_eq!(error.kind(), Kind::Gone);
     }
-    let create = item::Command::Create(create_item("again"), placement("open"));
+    let create = creation(create_item("again"));
     given::<Item>([item_created(), item_deleted()]).when(create).refused("gone");
 
     let gone = given::<Item>([item_created(), item_deleted()]).state();

@@ -86,7 +86,7 @@ fn of_boards() -> Vec<DomainEvent> {
         board::MemberAdded { member: "bob".into(), role: Role::Viewer }.into(),
         board::MemberRemoved { member: "bob".into() }.into(),
         board::MemberRoleChanged { member: "bob".into(), from: Role::Viewer, to: Role::Member }.into(),
-        board::FieldDefined { name: "due".into(), kind: board::FieldKind::Date }.into(),
+        board::FieldDefined { name: "due".into(), kind: board::FieldKind::Date, options: vec![] }.into(),
         board::FieldRemoved { name: "due".into() }.into(),
     ];
     events.into_iter().map(DomainEvent::from).collect()
@@ -163,7 +163,23 @@ fn examples_with_later_members() -> Vec<(&'static str, DomainEvent)> {
         author: Some("se-Björn T".into()),
         body: "why?".into(),
     };
-    vec![("-author", comment::Event::from(added).into())]
+    let options = vec!["low".to_owned(), "se-hög".to_owned()];
+    let kind = board::FieldKind::Choice;
+    let defined = board::FieldDefined { name: "priority".into(), kind, options };
+    let item::Event::Created(base) = item_created() else { unreachable!() };
+    let created = item::Created { due_date: Some(date("2026-02-28")), ..base };
+    let due = Change::between(Some(json!("2026-02-28")), json!("2026-03-01"));
+    let updated = item::Updated { changes: [("dueDate".to_owned(), due)].into() };
+    // A custom field of a log from before there were due dates.
+    let field = Change::between(Some(json!("soon")), json!(["now"]));
+    let custom = item::Updated { changes: [("dueDate".to_owned(), field)].into() };
+    vec![
+        ("-author", comment::Event::from(added).into()),
+        ("-options", board::Event::from(defined).into()),
+        ("-dueDate", item::Event::from(created).into()),
+        ("-dueDate", item::Event::from(updated).into()),
+        ("-dueDate-custom", item::Event::from(custom).into()),
+    ]
 }
 
 #[test]

@@ -29,21 +29,22 @@ fn completed() -> Given<Item> {
 
 fn update(fields: &[(&str, FieldEdit)]) -> item::Command {
     let fields = fields.iter().map(|(name, edit)| ((*name).to_owned(), edit.clone())).collect();
-    item::Command::Update(item::Update { fields, ..Default::default() })
+    update_item(item::Update { fields, ..Default::default() })
 }
 
 #[test]
 fn an_update_to_what_is_there() {
     item()
-        .when(item::Command::Update(item::Update {
+        .when(update_item(item::Update {
             title: Some("Fix it".into()),
             description: Some(Some("long\ntext".into())),
+            due_date: Some(None),
             fields: [("level".to_owned(), FieldEdit::Set(json!("L2")))].into(),
         }))
         .unchanged();
-    item().when(item::Command::Update(item::Update::default())).unchanged();
+    item().when(update_item(item::Update::default())).unchanged();
     given::<Item>([item_created()])
-        .when(item::Command::Update(item::Update { description: Some(None), ..Default::default() }))
+        .when(update_item(item::Update { description: Some(None), ..Default::default() }))
         .unchanged();
 }
 

@@ -17,6 +17,7 @@ use crate::commit::PreparedCommit;
 use crate::control;
 use crate::digest::SegmentDigest;
 use crate::error::{AppendError, IndexError, OpenError, ReadError};
+use crate::figures::Counters;
 use crate::flush::{Flush, Group, NextSegment, Reach};
 use crate::format::frame::{CrcSeed, FRAME_HEADER_BYTES, FrameKind};
 use crate::format::segment_header::{Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -93,6 +94,7 @@ pub struct Engine {
     open: Group,
     in_flight: bool,
     flushes: u64,
+    counters: Arc<Counters>,
     /// Why nothing is written any more.
     poisoned: Option<String>,
     /// A buffer to be used again.
@@ -215,6 +217,7 @@ impl Engine {
             open: Group::new(file, sequence, recovered.end.offset()),
             in_flight: false,
             flushes: 0,
+            counters: Arc::default(),
             poisoned: None,
             buffer: Vec::new(),
             _lock: lock,
@@ -237,6 +240,10 @@ impl Engine {
     /// When the queue is full or the store takes no more; nothing was written then.
     pub fn submit(&self, commit: PreparedCommit) -> Result<Pending, AppendError> {
         self.queue.push(commit)
+    }
+
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// What its frames are stamped with.
@@ -456,6 +463,8 @@ impl Engine {
         self.in_flight = false;
         match done {
             Ok(()) => {
+                let commits = flush.group.appended.iter().filter(|frame| frame.commit.is_some()).count();
+                self.counters.flushed(commits, flush.len(), flush.took);
                 self.written = flush.reach;
                 if flush.syncs {
                     self.durable = flush.reach;

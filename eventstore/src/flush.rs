@@ -13,6 +13,7 @@ use crate::storage::StorageFile;
 use crate::tail::Appended;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// What a waiter hears.
@@ -144,6 +145,8 @@ pub struct Flush {
     pub(crate) reach: Reach,
     /// Whether everything up to `reach` is on disk after it.
     pub(crate) syncs: bool,
+    /// How long it took to run. Only counted, nothing depends on it.
+    pub(crate) took: Duration,
 }
 
 impl Flush {
@@ -161,7 +164,7 @@ impl Flush {
             steps.push(Step::Write(Arc::clone(&next.file), 0, header));
             steps.push(Step::Sync(Arc::clone(&next.file)));
         }
-        Self { steps, done: 0, group, reach, syncs }
+        Self { steps, done: 0, group, reach, syncs, took: Duration::ZERO }
     }
 
     /// Runs the next step; `None` when all are done.
@@ -179,10 +182,15 @@ impl Flush {
     /// # Errors
     /// What the storage says.
     pub fn run(&mut self) -> io::Result<()> {
-        while let Some(done) = self.step() {
-            done?;
+        let began = Instant::now();
+        let mut done = Ok(());
+        while done.is_ok()
+            && let Some(step) = self.step()
+        {
+            done = step;
         }
-        Ok(())
+        self.took = began.elapsed();
+        done
     }
 
     /// Bytes that it writes.

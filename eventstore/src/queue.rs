@@ -74,6 +74,12 @@ impl Queue {
         self.state.lock().jobs.is_empty()
     }
 
+    /// Commits and bytes that wait.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.jobs.len(), state.bytes)
+    }
+
     pub(crate) fn is_open_and_empty(&self) -> bool {
         let state = self.state.lock();
         state.jobs.is_empty() && !state.closed

@@ -18,6 +18,12 @@ pub struct FoundCommand {
     pub fingerprint: Fingerprint,
     /// What became of this command; the receipt speaks of the whole commit.
     pub outcome: Outcome,
+    /// Position of the first of its own events; without any, of the event after those of the commands before it.
+    pub first: Position,
+    /// The position after its own events.
+    pub next: Position,
+    /// Last version of each stream that its own events are in; the receipt's are those of the whole commit.
+    pub versions: Vec<(StreamId, Version)>,
     /// Chain head after its commit, which names that commit among all others.
     pub chain: Digest,
     /// What its caller was told; `duplicate` is set.
@@ -174,35 +180,58 @@ impl RecordedCommit {
             offset: self.place.offset(),
             reason,
         };
-        let commands = Body::decode(self.frame().body)
-            .and_then(|body| body.commands())
-            .map_err(|error| damaged(error.0.to_owned()))?;
+        let body = Body::decode(self.frame().body).map_err(|error| damaged(error.0.to_owned()))?;
+        let commands = body.commands().map_err(|error| damaged(error.0.to_owned()))?;
         let Some(record) = commands.iter().find(|record| record.id == *command) else {
             return Ok(None);
         };
-        let mut versions: Vec<(StreamId, Version)> = Vec::new();
-        for event in self.events() {
-            if let Some((_, version)) =
-                versions.iter_mut().find(|(stream, _)| stream.as_str() == event.stream())
-            {
-                *version = event.version();
-                continue;
+        let own = record.first_event..record.first_event.saturating_add(record.events);
+        let frame = self.frame();
+        // By the number of the stream in the commit; the last event of a stream wins.
+        let mut of_commit = vec![None; usize::from(self.header.streams)];
+        let mut of_command = of_commit.clone();
+        for (index, event) in (0..self.header.events).zip(body.records()) {
+            let last = event.stream().and_then(|number| {
+                let base = frame.base_version(number)?;
+                Some((number, base.plus(u64::from(event.ordinal()?))))
+            });
+            let (number, version) = last.ok_or_else(|| damaged("an event's record ends early".to_owned()))?;
+            for versions in [Some(&mut of_commit), own.contains(&index).then_some(&mut of_command)] {
+                if let Some(place) = versions.and_then(|versions| versions.get_mut(number)) {
+                    *place = Some(version);
+                }
             }
-            let id = StreamId::new(event.stream()).map_err(|error| damaged(error.to_string()))?;
-            versions.push((id, event.version()));
         }
+        let named = |versions: Vec<Option<Version>>| {
+            let names = body.stream_names().zip(versions);
+            names
+                .filter_map(|(name, version)| Some((name, version?)))
+                .map(|(name, version)| match StreamId::new(name) {
+                    Ok(id) => Ok((id, version)),
+                    Err(error) => Err(damaged(error.to_string())),
+                })
+                .collect::<Result<Vec<_>, _>>()
+        };
         let receipt = Receipt {
             first: self.first(),
             next: self.next(),
             recorded_at: self.recorded_at(),
-            versions,
+            versions: named(of_commit)?,
             outcome: if self.is_empty() { Outcome::Unchanged } else { Outcome::Applied },
             duplicate: true,
             // Whoever answers with it knows what it promises.
             durability: Durability::default(),
         };
         let outcome = if record.outcome == 0 { Outcome::Applied } else { Outcome::Unchanged };
-        Ok(Some(FoundCommand { fingerprint: record.fingerprint, outcome, chain: self.chain(), receipt }))
+        Ok(Some(FoundCommand {
+            fingerprint: record.fingerprint,
+            outcome,
+            first: self.first().plus(u64::from(own.start)),
+            next: self.first().plus(u64::from(own.end)),
+            versions: named(of_command)?,
+            chain: self.chain(),
+            receipt,
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::commit::PreparedCommit;
 use crate::engine::Engine;
 use crate::error::{AppendError, OpenError};
+use crate::figures::{Counters, Figures};
 use crate::limits::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::log::Log;
 use crate::pending::Pending;
@@ -52,6 +53,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     queue: Arc<Queue>,
+    counters: Arc<Counters>,
     engine: Arc<Mutex<Engine>>,
     threads: Mutex<Option<Threads>>,
 }
@@ -76,14 +78,14 @@ impl Store {
         options: &StoreOptions,
     ) -> Result<Self, OpenError> {
         let engine = Engine::open_with(environment, data_dir, options, true)?;
-        let (log, queue) = (engine.log(), engine.queue());
+        let (log, queue, counters) = (engine.log(), engine.queue(), engine.counters());
         let engine = Arc::new(Mutex::new(engine));
         let threads = Threads::start(&engine).map_err(|source| OpenError::Io {
             action: "cannot start the writer of",
             path: data_dir.into(),
             source,
         })?;
-        let inner = Inner { queue, engine, threads: Mutex::new(Some(threads)) };
+        let inner = Inner { queue, counters, engine, threads: Mutex::new(Some(threads)) };
         Ok(Self { log, inner: Arc::new(inner) })
     }
 
@@ -112,6 +114,12 @@ impl Store {
             return engine.append(commit);
         }
         self.submit(commit)?.wait()
+    }
+
+    /// What it has done so far, and what waits.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.inner.counters.read(self.inner.queue.depth())
     }
 
     /// A reader of the same log.

@@ -130,6 +130,27 @@ fn a_command_is_carried_out_once_also_after_reopening() {
 }
 
 #[test]
+fn a_command_of_a_batch_knows_its_own_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut commit = CommitBuilder::new();
+    commit.event(event("a-1", "1")).event(event("b-1", "2")).command(command("x", "x", Outcome::Applied));
+    commit.command(command("y", "y", Outcome::Unchanged));
+    commit.event(event("a-1", "3")).command(command("z", "z", Outcome::Applied));
+    store.append(commit.prepare().unwrap()).unwrap();
+    let found = |name: &str| {
+        let found = store.find_command(&command(name, name, Outcome::Applied).id).unwrap().unwrap();
+        let versions: Vec<_> =
+            found.versions.iter().map(|(stream, version)| (stream.to_string(), version.get())).collect();
+        assert_eq!(found.receipt.versions.len(), 2, "the receipt is the commit's");
+        (found.first.get(), found.next.get(), versions)
+    };
+    assert_eq!(found("x"), (0, 2, vec![("a-1".to_owned(), 0), ("b-1".to_owned(), 0)]));
+    assert_eq!(found("y"), (2, 2, vec![]));
+    assert_eq!(found("z"), (2, 3, vec![("a-1".to_owned(), 1)]));
+}
+
+#[test]
 fn an_atomic_batch_repeated_in_part_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

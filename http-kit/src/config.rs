@@ -21,6 +21,8 @@ pub struct Settings {
     pub command_addr: Option<SocketAddr>,
     /// Address of the query API.
     pub query_addr: Option<SocketAddr>,
+    /// Events after which a state is kept in a snapshot; 0 keeps none.
+    pub snapshot_every: Option<u64>,
     /// Shape of the log lines.
     pub log_format: Option<LogFormat>,
     /// What clients may take: the table `[limits]`.

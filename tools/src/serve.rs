@@ -10,6 +10,7 @@
 use crate::failure::Failure;
 use crate::import::{ImportError, Summary, Token, import};
 use crate::summary;
+use command_api::service::SNAPSHOT_EVERY_DEFAULT;
 use command_api::{AppState, CommandService};
 use eventstore::{Position, Store, StoreOptions};
 use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
@@ -129,7 +130,8 @@ impl Parts {
                 let failure = move || health.failure();
                 QueryService::over(&data_dir, log, projector.models().clone(), failure)
             };
-            let state = AppState::new(CommandService::open(store.clone()));
+            let state =
+                AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
             Ok(Self { state, query, projector, store })
         })
         .await

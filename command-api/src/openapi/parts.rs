@@ -11,10 +11,14 @@ are on disk.\n\n\
 **Reading.** Members that a body does not know are refused, as are values of another type. A member that the path says \
 may stand in the body too, with the same value. A body without members may be left out.\n\n\
 **Versions.** An answer's `ETag` is the version of what the command was about. `If-Match` demands one (412 where it \
-does not hold), `expectedVersion` in the body does too (409); without either, concurrent changes are resolved by deciding \
-anew.\n\n\
+does not hold), `expectedVersion` in the body (or `baseVersion`) does too (409); without either, concurrent changes are \
+resolved by deciding anew. With `onConflict: merge` a command is carried out on a newer version if it touches other parts \
+than what happened since, or makes the same of them; with `last_writer_wins` in any case. A 409 says what both sides want \
+(`conflicts`) and what happened since (`events`).\n\n\
 **Repeating.** With an `Idempotency-Key` a command is carried out once, however often it is sent; later ones get the \
-first answer. The same key with another content is 422 `idempotency_key_reused`.\n\n\
+first answer byte for byte, whatever is demanded of versions by then. The same key with another content, byte for byte, is \
+422 `idempotency_key_reused`. Keys last for ever, and are the sender's own. In a batch every command may have a key; a key \
+of the whole names those that have none.\n\n\
 **Reading your writes.** `Sunday-Position` says how many events the log held with this command's; the query API's \
 `minPosition` waits for them.\n\n\
 **Problems** are `application/problem+json` (RFC 9457) with a `code` that never changes its meaning.";
@@ -121,6 +125,8 @@ pub(super) fn headers() -> Value {
         "Location": required("Where what was created is found.", json!({"type": "string", "format": "uri-reference"})),
         "x-request-id": required("The request's name in logs.", json!({"type": "string", "minLength": 1, "maxLength": 128})),
         "Retry-After": header("Seconds after which to try again.", json!({"type": "integer", "minimum": 0})),
+        "RateLimit": header("What is left of the quotas, and for how long.", json!({"type": "string"})),
+        "RateLimit-Policy": header("The quotas that the request counts against.", json!({"type": "string"})),
         "WWW-Authenticate": required("What a token must be (RFC 6750).", json!({"type": "string"})),
         "Deprecation": required("Since when it is deprecated (RFC 9745).", json!({"type": "string", "pattern": "^@-?[0-9]+$"})),
         "Sunset": required("From when on it may answer no more (RFC 8594).", json!({"type": "string"})),
@@ -147,6 +153,27 @@ pub(super) fn problem() -> Value {
                 "description": "What was demanded: a version, or of a stream `noStream` or `streamExists`.",
             },
             "streamId": {"type": "string"},
+            "conflicts": {
+                "type": "array",
+                "description": "What the command would overwrite of what happened since the version that its sender saw.",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "theirs", "yours"],
+                    "properties": {
+                        "field": {"type": "string"},
+                        "base": {"description": "What it was before, where the events say it."},
+                        "theirs": {"description": "What it is now."},
+                        "yours": {"description": "What the command wants it to be."},
+                    },
+                },
+            },
+            "events": {
+                "type": "array",
+                "maxItems": 100,
+                "description": "What happened since, oldest first, in the form that the query API gives events.",
+                "items": {"type": "object", "required": ["eventId", "type", "version", "position", "time", "data", "metadata"]},
+            },
+            "truncated": {"type": "boolean", "description": "Whether more happened than `events` shows."},
         },
     })
 }

@@ -52,7 +52,7 @@ fn tag(operation: &Operation) -> &str {
 
 fn headers(operation: &Operation) -> Value {
     let mut names: Vec<&str> = operation.success.headers.to_vec();
-    names.push("x-request-id");
+    names.extend(["x-request-id", "RateLimit", "RateLimit-Policy"]);
     if let Some(deprecation) = &operation.deprecation {
         names.extend(["Deprecation", "Link"]);
         names.extend(deprecation.sunset.map(|_| "Sunset"));

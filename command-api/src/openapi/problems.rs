@@ -12,8 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Problems = BTreeMap<u16, BTreeSet<&'static str>>;
 
 /// What the frame answers to any request.
-const EVERYWHERE: &[(u16, &[&str])] =
-    &[(403, &["foreign_origin"]), (500, &["internal"]), (503, &["request_timeout"])];
+const EVERYWHERE: &[(u16, &[&str])] = &[
+    (403, &["foreign_origin"]),
+    (429, &["rate_limited"]),
+    (500, &["internal"]),
+    (503, &["overloaded", "request_timeout"]),
+];
+
+/// What every request that needs a token may get.
+const WITH_TOKEN: &[(u16, &[&str])] = &[
+    (401, &["invalid_token", "unauthenticated"]),
+    (403, &["insufficient_scope", "not_permitted", "tenant_mismatch"]),
+    (429, &["tenant_busy"]),
+];
 
 /// What every request with a body may get.
 const WITH_BODY: &[(u16, &[&str])] = &[
@@ -24,7 +35,7 @@ const WITH_BODY: &[(u16, &[&str])] = &[
 ];
 
 /// What may come of writing to the log.
-const WRITES: &[(u16, &[&str])] = &[(503, &["outcome_unknown", "overloaded", "read_only", "stopping"])];
+const WRITES: &[(u16, &[&str])] = &[(503, &["outcome_unknown", "read_only", "stopping"])];
 
 /// What every single command may get, for itself or for what its body refers to.
 const COMMAND: &[(u16, &[&str])] = &[
@@ -48,9 +59,7 @@ pub(super) fn of(operation: &Operation) -> Problems {
     if operation.body.is_some() {
         add(WITH_BODY);
     }
-    if operation.scope.is_some() {
-        add(&[(403, &["insufficient_scope", "not_permitted", "tenant_mismatch"])]);
-    }
+    add(WITH_TOKEN);
     if !operation.headers.is_empty() {
         add(&[(400, &["invalid_header"])]);
     }
@@ -122,7 +131,12 @@ fn response(status: u16, codes: &BTreeSet<&'static str>) -> Value {
     let mut headers = json!({"x-request-id": header("x-request-id")});
     match status {
         401 => headers["WWW-Authenticate"] = header("WWW-Authenticate"),
-        429 | 503 => headers["Retry-After"] = header("Retry-After"),
+        429 => {
+            for name in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
+                headers[name] = header(name);
+            }
+        }
+        503 => headers["Retry-After"] = header("Retry-After"),
         _ => {}
     }
     json!({

@@ -64,6 +64,13 @@ impl Schemas {
                 "The version that the target must have, else 409. Where something is to be created, none can hold.",
             );
             members["baseVersion"] = version("The same; where both are said they must be equal.");
+            members["onConflict"] = json!({
+                "type": "string",
+                "enum": ["reject", "merge", "last_writer_wins"],
+                "default": "reject",
+                "description": "What happens where the target has moved on since `baseVersion`, without which this may not \
+                                be said: 409, or done if it is in nothing's way, or done.",
+            });
         }
         let name = type_name(operation.id);
         self.named.insert(name.clone(), schema);

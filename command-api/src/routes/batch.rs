@@ -2,13 +2,12 @@
 
 use super::operation::Success;
 use crate::envelope::{self, BatchAnswer, BatchBody, COMMANDS_MAX};
-use crate::request::origin;
+use crate::request::BatchCall;
 use crate::state::AppState;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
-use http_kit::auth::Principal;
-use http_kit::json::{JsonBytes, parse};
+use http_kit::json::parse;
 use http_kit::problem::Problem;
 use schemars::JsonSchema;
 
@@ -21,26 +20,16 @@ pub(super) const BATCH_SUCCESS: Success = Success {
     headers: &["Sunday-Position"],
 };
 
-pub(super) async fn batch(
-    State(app): State<AppState>,
-    principal: Principal,
-    headers: HeaderMap,
-    JsonBytes(body): JsonBytes,
-) -> Result<Response, Problem> {
-    let origin = origin(&headers, principal);
+pub(super) async fn batch(State(app): State<AppState>, call: BatchCall) -> Result<Response, Problem> {
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
-        let batch: BatchBody<'_> = parse(&body)?;
+        let batch: BatchBody<'_> = parse(&call.body)?;
         if batch.commands.len() > COMMANDS_MAX {
             let detail = format!("{} commands, at most {COMMANDS_MAX} are allowed", batch.commands.len());
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
                 .with("field", "commands"));
         }
-        if batch.atomic {
-            envelope::atomic(service, &batch, &origin)
-        } else {
-            Ok(envelope::one_by_one(service, &batch, &origin))
-        }
+        envelope::carry_out(service, &batch, &call)
     })
     .await?
 }

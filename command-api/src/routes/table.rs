@@ -4,6 +4,7 @@
 //! creates; and which codes of 422 it has of its own.
 
 use super::batch::{BATCH_SUCCESS, batch};
+use super::bulk::{Bulk, bulk};
 use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, RemoveField};
 use super::operation::{Nothing, Operation, delete, patch, post};
 use crate::envelope::{BATCH_BYTES_MAX, BatchBody};
@@ -118,13 +119,13 @@ fn boards() -> Vec<Operation> {
 
 fn items() -> Vec<Operation> {
     vec![
-        post("/items", "item.create", "Creates an item.")
-            .reads(Intent::CreateItem)
-            .creates()
-            .refuses(422, &["title_empty", "no_such_column", "no_columns", "wip_limit_reached", "too_deep"]),
+        post("/items", "item.create", "Creates an item.").reads(Intent::CreateItem).creates().refuses(
+            422,
+            &["title_empty", "no_such_column", "no_columns", "wip_limit_reached", "too_deep", "field_type"],
+        ),
         patch("/items/{id}", "item.update", "Changes what is said of an item.")
-            .reads(|data| Intent::Item(Item::Update(data)))
-            .refuses(422, &["title_empty", "not_a_list", "too_deep"]),
+            .reads(Intent::UpdateItem)
+            .refuses(422, &["title_empty", "not_a_list", "too_deep", "field_type"]),
         delete("/items/{id}", "item.delete", "Takes an item away, for good.")
             .reads(|_: Nothing| Intent::Item(Item::Delete)),
         post("/items/{id}/move", "item.move", "Puts an item into a column, and to a place in it.")
@@ -190,6 +191,13 @@ fn batches() -> Vec<Operation> {
         post("/batch", "batch", "Carries out many commands in one request.")
             .calls(batch, BATCH_SUCCESS)
             .takes::<BatchBody<'_>>()
+            .takes_bytes(BATCH_BYTES_MAX)
+            .refuses(413, &["batch_too_large", "event_too_large"])
+            .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
+            .refuses(409, &["commands_split"]),
+        post("/items/bulk", "item.bulk", "Carries out one command for many items.")
+            .calls(bulk, BATCH_SUCCESS)
+            .takes::<Bulk<'_>>()
             .takes_bytes(BATCH_BYTES_MAX)
             .refuses(413, &["batch_too_large", "event_too_large"])
             .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])

@@ -36,7 +36,9 @@ pub fn scope_of(intent: &Intent) -> Scope {
         Intent::CreateWorkspace(_) | Intent::Workspace(_) => Scope::WorkspacesWrite,
         Intent::CreateProject(_) | Intent::Project(_) => Scope::ProjectsWrite,
         Intent::CreateBoard(_) | Intent::Board(_) => Scope::BoardsWrite,
-        Intent::CreateItem(_) | Intent::MoveItem(_) | Intent::Item(_) => Scope::ItemsWrite,
+        Intent::CreateItem(_) | Intent::UpdateItem(_) | Intent::MoveItem(_) | Intent::Item(_) => {
+            Scope::ItemsWrite
+        }
         Intent::AddComment(_) | Intent::Comment(_) => Scope::CommentsWrite,
     }
 }
@@ -64,7 +66,11 @@ pub(super) fn new_workspace(principal: &Principal) -> Result<Option<Uuid>, Refus
     let Tenants::These(tenants) = principal.tenants() else { return Ok(None) };
     match tenants.first() {
         Some(first) if tenants.iter().all(|tenant| tenant == first) => Ok(Some(*first)),
-        Some(_) => Err(Refusal::TenantUnsaid),
+        Some(_) => Err(Refusal::Malformed {
+            field: "id".to_owned(),
+            detail: "id: the token is for several workspaces, so the body must say which of them is new"
+                .to_owned(),
+        }),
         None => Err(Refusal::TenantMismatch { field: "id" }),
     }
 }
@@ -197,6 +203,7 @@ impl Intent {
             | Self::Workspace(_)
             | Self::Project(_)
             | Self::Board(_)
+            | Self::UpdateItem(_)
             | Self::MoveItem(_)
             | Self::Item(_)
             | Self::Comment(_) => None,
@@ -213,6 +220,7 @@ impl Intent {
             | Self::Workspace(_)
             | Self::Project(_)
             | Self::Board(_)
+            | Self::UpdateItem(_)
             | Self::MoveItem(_)
             | Self::Item(_)
             | Self::AddComment(_)
@@ -231,7 +239,7 @@ fn action<'a>(intent: &'a Intent, author: Option<&'a str>) -> Action<'a> {
         Intent::CreateBoard(_) => Action::CreateBoard,
         Intent::Board(command) => command.into(),
         Intent::CreateItem(_) => Action::CreateItem,
-        Intent::MoveItem(_) => Action::ChangeItem,
+        Intent::UpdateItem(_) | Intent::MoveItem(_) => Action::ChangeItem,
         Intent::Item(command) => command.into(),
         Intent::AddComment(_) => Action::AddComment,
         Intent::Comment(command) => Action::on_comment(command, author),

@@ -1,23 +1,25 @@
 //! Many orders as one commit: all of them, or none.
 
+use super::batch::Name;
 use super::desk::Desk;
 use super::order::{Done, Intent, Order};
 use super::refusal::{Demand, Refusal};
 use super::{ATTEMPTS_MAX, CommandService, Inner, Key, Kind};
-use domain::{BoardId, ProjectId, WorkspaceId};
-use eventstore::{CommitBuilder, Receipt};
+use domain::{BoardId, ColumnId, ProjectId, WorkspaceId};
+use eventstore::limits::COMMIT_COMMANDS_MAX;
+use eventstore::{CommitBuilder, FoundCommand};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What became of an atomic batch: everything was done, or nothing was, for the reasons given by index.
 pub type AtomicOutcome = Result<Vec<Done>, Vec<(usize, Refusal)>>;
 
 impl CommandService {
-    /// Carries out orders as one commit; durable when this returns. Blocks.
+    /// Carries out orders as one commit, under a name for all of them if there is one; durable when this returns. Blocks.
     ///
     /// # Errors
     /// Every refusal with the index of its order; nothing was appended then. What concerns the commit as a
     /// whole (its size, the store) stands at the first order.
-    pub fn atomic(&self, mut orders: Vec<Order>) -> AtomicOutcome {
+    pub fn atomic(&self, mut orders: Vec<Order>, name: Option<&Name>) -> AtomicOutcome {
         if orders.is_empty() {
             return Ok(Vec::new());
         }
@@ -40,15 +42,21 @@ impl CommandService {
         for key in in_order {
             desk.claim(key);
         }
-        if let Some(receipt) = self.known_together(&orders)? {
-            return repeat(inner, &receipt, &keys);
+        if let Some(found) = inner.known_together(&orders)? {
+            return repeat(inner, &found, &keys);
         }
         desk.is_atomic = true;
-        for _ in 0..ATTEMPTS_MAX {
-            match attempt(&mut desk, &orders, &keys) {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS_MAX {
+            match attempt(&mut desk, &orders, &keys, name) {
                 Ok(done) => return Ok(done),
                 Err(Attempt::Refused(refusals)) => return Err(refusals),
-                Err(Attempt::Again) => {}
+                Err(Attempt::Again) => {
+                    inner.counters.retries.add(1);
+                    attempts += 1;
+                }
+                // Every time it is at least one more, so this ends.
+                Err(Attempt::NeedsTurns(columns)) => desk.turns.take(columns),
             }
             desk.discard();
         }
@@ -62,28 +70,26 @@ impl CommandService {
                         expected: None,
                         current: None,
                         demand: Demand::Retries,
+                        since: None,
                     },
                 )
             })
             .into_iter()
             .collect())
     }
+}
 
-    /// The receipt of the commit that carried out all of the orders before, if there is one.
-    fn known_together(&self, orders: &[Order]) -> Result<Option<Receipt>, Vec<(usize, Refusal)>> {
-        let mut known: Vec<(usize, Receipt)> = Vec::new();
+impl Inner {
+    /// What the orders became when one commit carried them out before, if one did.
+    fn known_together(&self, orders: &[Order]) -> Result<Option<Vec<FoundCommand>>, Vec<(usize, Refusal)>> {
+        let mut known: Vec<(usize, FoundCommand)> = Vec::new();
         for (index, order) in orders.iter().enumerate() {
-            let found = self.0.known(order).map_err(|refusal| vec![(index, refusal)])?;
-            known.extend(found.map(|receipt| (index, receipt)));
+            let found = self.known(order).map_err(|refusal| vec![(index, refusal)])?;
+            known.extend(found.map(|found| (index, found)));
         }
         let Some((_, first)) = known.first() else { return Ok(None) };
-        let together = |receipt: &Receipt| {
-            receipt.first == first.first
-                && receipt.next == first.next
-                && receipt.recorded_at == first.recorded_at
-        };
-        if known.len() == orders.len() && known.iter().all(|(_, receipt)| together(receipt)) {
-            return Ok(Some(first.clone()));
+        if known.len() == orders.len() && known.iter().all(|(_, found)| found.chain == first.chain) {
+            return Ok(Some(known.into_iter().map(|(_, found)| found).collect()));
         }
         Err(known.into_iter().map(|(index, _)| (index, Refusal::CommandsSplit)).collect())
     }
@@ -128,20 +134,25 @@ impl Homes {
 }
 
 enum Attempt {
-    /// Something has moved on, or columns have to be counted.
+    /// Something has moved on.
     Again,
+    /// These limited columns are concerned too.
+    NeedsTurns(Vec<ColumnId>),
     Refused(Vec<(usize, Refusal)>),
 }
 
-fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[Key]) -> Result<Vec<Done>, Attempt> {
+fn attempt(
+    desk: &mut Desk<'_>,
+    orders: &[Order],
+    keys: &[Key],
+    name: Option<&Name>,
+) -> Result<Vec<Done>, Attempt> {
     let inner = desk.inner;
-    if let Some(census) = &mut desk.census {
-        census.advance(&inner.store).map_err(|refusal| Attempt::Refused(vec![(0, refusal)]))?;
-    }
     let mut commit = CommitBuilder::new();
     let mut written = FxHashSet::default();
     let mut outcomes = Vec::with_capacity(orders.len());
     let mut refused = Vec::new();
+    let mut columns = Vec::new();
     for (index, (order, key)) in orders.iter().zip(keys).enumerate() {
         match desk.decide(order.clone(), *key) {
             Ok(draft) => {
@@ -150,12 +161,13 @@ fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[Key]) -> Result<Vec<Do
                 let is_first = outcome == eventstore::Outcome::Applied && written.insert(draft.key);
                 draft.add_to(&mut commit, is_first);
             }
-            Err(Refusal::NeedsCount) if desk.census.is_none() => {
-                desk.census = Some(inner.census.lock());
-                return Err(Attempt::Again);
-            }
+            // The rest is decided on states that miss this one, which is good enough to find further columns.
+            Err(Refusal::NeedsTurns(further)) => columns.extend(further),
             Err(refusal) => refused.push((index, refusal)),
         }
+    }
+    if !columns.is_empty() {
+        return Err(Attempt::NeedsTurns(columns));
     }
     if !refused.is_empty() {
         // Only states that are the newest ones may refuse; the batch's own changes are not in the log yet.
@@ -164,16 +176,21 @@ fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[Key]) -> Result<Vec<Do
         });
         return Err(if is_stale { Attempt::Again } else { Attempt::Refused(refused) });
     }
+    // One more command than a commit takes would be refused for a name that nobody has to have.
+    if let Some(name) = name.filter(|_| orders.len() < COMMIT_COMMANDS_MAX) {
+        commit.command(name.entry());
+    }
     let whole = |refusal| Attempt::Refused(vec![(0, refusal)]);
     let prepared = commit.prepare().map_err(|error| whole(Refusal::from(error)))?;
-    let receipt = match inner.store.append(prepared).map_err(Refusal::from) {
+    let receipt = match inner.append(prepared) {
         Ok(receipt) => receipt,
         Err(Refusal::Moved { .. }) => return Err(Attempt::Again),
         Err(refusal) => return Err(whole(refusal)),
     };
     if receipt.duplicate {
         desk.discard();
-        return repeat(inner, &receipt, keys).map_err(Attempt::Refused);
+        let found = inner.known_together(orders).map_err(Attempt::Refused)?;
+        return repeat(inner, &found.unwrap_or_default(), keys).map_err(Attempt::Refused);
     }
     for key in &written {
         desk.is_durable(*key, receipt.next);
@@ -193,8 +210,9 @@ fn attempt(desk: &mut Desk<'_>, orders: &[Order], keys: &[Key]) -> Result<Vec<Do
 }
 
 /// The first answers again.
-fn repeat(inner: &Inner, receipt: &Receipt, keys: &[Key]) -> AtomicOutcome {
-    let answer =
-        |(index, key): (usize, &Key)| inner.repeat(receipt, *key).map_err(|refusal| vec![(index, refusal)]);
-    keys.iter().enumerate().map(answer).collect()
+fn repeat(inner: &Inner, found: &[FoundCommand], keys: &[Key]) -> AtomicOutcome {
+    let answer = |(index, (found, key)): (usize, (&FoundCommand, &Key))| {
+        inner.repeat(found, *key).map_err(|refusal| vec![(index, refusal)])
+    };
+    found.iter().zip(keys).enumerate().map(answer).collect()
 }

@@ -5,12 +5,12 @@
 //! effect in their order. What cannot be decided ahead (somebody else has the claim, a refusal that rests
 //! on what is pending, a limited column) waits until everything before it is durable and goes alone.
 
+use super::CommandService;
 use super::desk::Desk;
 use super::key::Key;
 use super::order::{Done, Order};
 use super::refusal::Refusal;
-use super::{CommandService, Inner};
-use eventstore::{CommandId, CommitBuilder, Outcome, Pending, Receipt, Version};
+use eventstore::{Command, CommandId, CommitBuilder, Fingerprint, Outcome, Pending, Version};
 use rustc_hash::FxHashSet;
 
 /// An order that waits for its commit.
@@ -42,7 +42,49 @@ struct Batch<'s, 'r> {
     results: Vec<Result<Done, Refusal>>,
 }
 
+/// The name of a batch as a whole, and what the batch says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    /// Its permanent name.
+    pub command: CommandId,
+    /// What it says, so that another one under the same name is noticed.
+    pub fingerprint: Fingerprint,
+}
+
+impl Name {
+    /// The name as an entry of the log, which holds no events of its own.
+    pub(super) fn entry(&self) -> Command {
+        Command { id: self.command, fingerprint: self.fingerprint, outcome: Outcome::Unchanged }
+    }
+}
+
 impl CommandService {
+    /// Whether a name is new, or was used for the same batch: then true.
+    ///
+    /// # Errors
+    /// When it was used for something else.
+    pub fn check_name(&self, name: &Name) -> Result<bool, Refusal> {
+        match self.0.store.find_command(&name.command)? {
+            Some(found) if found.fingerprint != name.fingerprint => Err(Refusal::KeyReused),
+            found => Ok(found.is_some()),
+        }
+    }
+
+    /// Has the log remember a name before the batch's commands are carried out one by one; durable when this returns.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// When the name was used for something else, or the log takes nothing.
+    pub fn remember(&self, name: &Name) -> Result<(), Refusal> {
+        if self.check_name(name)? {
+            return Ok(());
+        }
+        let mut commit = CommitBuilder::new();
+        commit.command(name.entry());
+        self.0.store.append(commit.prepare()?)?;
+        Ok(())
+    }
+
     /// Carries out orders in order, each on its own; durable when this returns. `read` gives the order of an
     /// index and may be asked twice for it. The answers stand in the order of the orders. Blocks.
     pub fn batch(
@@ -65,16 +107,6 @@ impl CommandService {
         batch.settle();
         batch.results
     }
-}
-
-/// The first answer again. Where nothing was changed it goes without the version, which only the target's
-/// history knows: a repeated import would read all of it.
-fn repeat(inner: &Inner, receipt: &Receipt, key: Key) -> Result<Done, Refusal> {
-    if receipt.versions.is_empty() {
-        let (position, outcome) = (receipt.next, receipt.outcome);
-        return Ok(Done { key, version: None, position, outcome, duplicate: true });
-    }
-    inner.repeat(receipt, key)
 }
 
 impl Batch<'_, '_> {
@@ -117,7 +149,7 @@ impl Batch<'_, '_> {
         // Most orders of a repeated import end here, so this comes before everything that costs.
         match self.desk.inner.known(&order) {
             Ok(None) => {}
-            Ok(Some(receipt)) => return Step::Answered(repeat(self.desk.inner, &receipt, key)),
+            Ok(Some(found)) => return Step::Answered(self.desk.inner.repeat(&found, key)),
             Err(refusal) => return Step::Answered(Err(refusal)),
         }
         if !self.desk.try_claim(key) {
@@ -166,7 +198,7 @@ impl Batch<'_, '_> {
                 Ok(receipt) if receipt.duplicate => {
                     // Another request carried out the same command meanwhile: the desk counted it twice.
                     failed.insert(key);
-                    repeat(self.desk.inner, &receipt, key)
+                    (self.read)(index).and_then(|order| self.desk.inner.repeat_known(&order, key))
                 }
                 Ok(receipt) => {
                     if outcome == Outcome::Applied {

@@ -24,6 +24,8 @@ pub(crate) struct Cached {
     pub(crate) as_of: Position,
     /// Bytes of the events that made it.
     pub(crate) weight: usize,
+    /// How many of them the newest snapshot holds that is known of.
+    pub(crate) kept: u64,
 }
 
 /// What an entry takes besides its state, bytes.
@@ -122,6 +124,7 @@ mod tests {
             version: Version::new(version),
             as_of: Position::ZERO,
             weight: 600,
+            kept: 0,
         }
     }
 

@@ -4,13 +4,13 @@
 //! whether the target's home is in use (see [`access`](super::access)).
 
 use super::access;
-use super::conditions::{agrees, check, check_derived};
+use super::conditions::{agrees, check_derived};
 use super::desk::Desk;
 use super::draft::{Draft, Pen, other_kind, part_id};
 use super::key::{Held, Key, Kind};
 use super::order::{Intent, Order};
 use super::refusal::Refusal;
-use domain::board::{Board, Placement};
+use domain::board::{Board, FieldTypes, Placement};
 use domain::item::Item;
 use domain::project::Project;
 use domain::workspace::Workspace;
@@ -62,7 +62,7 @@ impl Desk<'_> {
     pub(super) fn decide(&mut self, order: Order, key: Key) -> Result<Draft, Refusal> {
         self.rests_on.clear();
         let permit = self.enter(&order, key)?;
-        check(self.load(key)?, &order.conditions, order.intent.creates())?;
+        self.check(key, &order)?;
         let Order { intent, command, fingerprint, origin, .. } = order;
         let pen = Pen::new(self.inner, command, fingerprint, origin);
         let id = key.id;
@@ -149,6 +149,7 @@ impl Desk<'_> {
                     id,
                     create.external_key.as_deref().map(|name| ItemId::derive(workspace, name).uuid()),
                 )?;
+                let types = self.field_types(placement.board_id(), create.fields.keys())?;
                 let create = item::Create {
                     id: create.id,
                     board_id: create.board_id,
@@ -157,16 +158,29 @@ impl Desk<'_> {
                     description: create.description,
                     external_key: create.external_key,
                     assignees: create.assignees,
+                    due_date: create.due_date,
                     fields: create.fields,
                     rank: create.rank,
                 };
                 self.write::<Item>(
                     key,
                     ItemId::new(id),
-                    item::Command::Create(create, placement),
+                    item::Command::Create(create, placement, types),
                     pen,
                     permit,
                     guards,
+                )
+            }
+            Intent::UpdateItem(update) => {
+                let board = self.board_of(key)?;
+                let types = self.field_types(board, update.fields.keys())?;
+                self.write::<Item>(
+                    key,
+                    ItemId::new(id),
+                    item::Command::Update(update, types),
+                    pen,
+                    permit,
+                    vec![],
                 )
             }
             Intent::MoveItem(to) => {
@@ -187,8 +201,12 @@ impl Desk<'_> {
                 )
             }
             Intent::Item(mut command) => {
-                if let item::Command::AddAttachment(add) = &mut command {
-                    add.id.get_or_insert_with(|| AttachmentId::new(part_id(id, &pen.command)));
+                match &mut command {
+                    item::Command::AddAttachment(add) => {
+                        add.id.get_or_insert_with(|| AttachmentId::new(part_id(id, &pen.command)));
+                    }
+                    item::Command::Delete => self.leave(key)?,
+                    _ => {}
                 }
                 self.write::<Item>(key, ItemId::new(id), command, pen, permit, vec![])
             }
@@ -222,6 +240,23 @@ impl Desk<'_> {
         Board::of(&entry.state).map(look).ok_or_else(other_kind)
     }
 
+    /// The board of an item that is there.
+    fn board_of(&mut self, item: Key) -> Result<BoardId, Refusal> {
+        let entry = self.load(item)?;
+        let state = Item::of(&entry.state).ok_or_else(other_kind)?;
+        Ok(state.reference(ItemId::new(item.id))?.board_id())
+    }
+
+    /// Proof of what a board says of fields. It needs no guard: what is said later does not touch what was set
+    /// before, so a value may come just after the definition that it raced with, as if it had come just before.
+    fn field_types<'n>(
+        &mut self,
+        board: BoardId,
+        names: impl Iterator<Item = &'n String>,
+    ) -> Result<FieldTypes, Refusal> {
+        Ok(self.board(board, |known| known.field_types(board, names.map(String::as_str)))??)
+    }
+
     /// Proof that an item may be put into a column, and the guards that keep it true.
     fn place(
         &mut self,
@@ -229,9 +264,13 @@ impl Desk<'_> {
         column: Option<ColumnId>,
         from: Option<ColumnId>,
     ) -> Result<(Placement, Vec<Guard>), Refusal> {
-        let placement = self.board(board_id, |board| match column {
-            Some(column) => board.placement(board_id, column),
-            None => board.first_placement(board_id),
+        let (placement, from, leaves_limited) = self.board(board_id, |board| {
+            let placement = match column {
+                Some(column) => board.placement(board_id, column),
+                None => board.first_placement(board_id),
+            };
+            let from = from.map(|from| board.resolve(from));
+            (placement, from, from.filter(|from| is_limited(board, *from)))
         })?;
         let placement = placement.map_err(|error| match error {
             DomainError::NotFound { .. } | DomainError::Gone { .. } => {
@@ -239,6 +278,12 @@ impl Desk<'_> {
             }
             error => Refusal::Domain(error),
         })?;
+        let to = placement.column_id();
+        let moves = from != Some(to);
+        let is_limited = placement.wip_limit().is_some();
+        if moves {
+            self.have_turns(leaves_limited.into_iter().chain(is_limited.then_some(to)))?;
+        }
         let mut guards = Vec::with_capacity(2);
         let is_atomic = self.is_atomic;
         let entry = self.load(Key::new(Kind::Board, board_id.uuid()))?;
@@ -250,16 +295,35 @@ impl Desk<'_> {
             guards.push(Guard::StreamAt(entry.stream.clone(), entry.version));
         }
         // Otherwise the board is part of the same commit, which expects its version anyway.
-        if placement.wip_limit().is_some() && from != Some(placement.column_id()) {
-            let column = placement.column_id();
-            let census = self.census.as_ref().ok_or(Refusal::NeedsCount)?;
-            let count = census.count(column) + self.census_delta.get(&column).copied().unwrap_or(0);
-            let upto = census.upto();
+        if moves && is_limited {
+            let (count, upto) = self.inner.count(to)?;
+            let count = count + self.census_delta.get(&to).copied().unwrap_or(0);
             placement.admit(u64::try_from(count).unwrap_or(0))?;
-            let tag = Self::tag(self.tags(), &tags::column(column)).ok_or_else(other_kind)?;
+            let tag = Self::tag(self.tags(), &tags::column(to)).ok_or_else(other_kind)?;
             guards.push(Guard::NoNewer(tag, upto));
         }
         Ok((placement, guards))
+    }
+
+    /// Whoever takes an item out of a limited column has the turn at it, as whoever puts one in.
+    fn leave(&mut self, item: Key) -> Result<(), Refusal> {
+        let (board, column) = {
+            let item = Item::of(&self.load(item)?.state).ok_or_else(other_kind)?;
+            match (item.life(), item.board_id(), item.column_id()) {
+                (Life::Present, Some(board), Some(column)) => (board, column),
+                // It is refused, and nothing leaves.
+                _ => return Ok(()),
+            }
+        };
+        let board = &self.load(Key::new(Kind::Board, board.uuid()))?.state;
+        let board = Board::of(board).ok_or_else(other_kind)?;
+        let column = Some(board.resolve(column)).filter(|column| is_limited(board, *column));
+        self.have_turns(column)
+    }
+
+    fn have_turns(&self, columns: impl IntoIterator<Item = ColumnId>) -> Result<(), Refusal> {
+        let missing: Vec<_> = columns.into_iter().filter(|column| !self.turns.has(*column)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(Refusal::NeedsTurns(missing)) }
     }
 
     /// Guards that keep true that the item of a comment is there; none where the comment itself is not.
@@ -294,4 +358,8 @@ impl Desk<'_> {
         };
         Ok((proof, guards))
     }
+}
+
+fn is_limited(board: &Board, column: ColumnId) -> bool {
+    board.column(column).is_some_and(|column| column.wip_limit().is_some())
 }

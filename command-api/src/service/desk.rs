@@ -5,12 +5,11 @@
 
 use super::Inner;
 use super::cache::Cached;
-use super::census::Census;
+use super::census::Held as HeldTurns;
 use super::key::{Key, State};
 use super::refusal::Refusal;
 use domain::{ColumnId, Decoded, codec};
 use eventstore::{Direction, Position, StreamId, Tag, Version};
-use parking_lot::MutexGuard;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// An aggregate on the desk.
@@ -22,6 +21,8 @@ pub(super) struct Entry {
     /// The state holds every event of the stream before this position; unknown while commits are pending.
     pub(super) as_of: Option<Position>,
     pub(super) weight: usize,
+    /// How many of its events the newest snapshot holds that is known of.
+    kept: u64,
     /// Changed on this desk.
     pub(super) is_dirty: bool,
     /// It came from the cache.
@@ -40,9 +41,13 @@ pub(super) struct Desk<'s> {
     pub(super) rests_on: Vec<Key>,
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
-    /// Held while limited columns are decided about, until the outcome is durable.
-    pub(super) census: Option<MutexGuard<'s, Census>>,
-    /// What this desk's decisions add to the census.
+    /// Whether only what is in memory may be looked at.
+    is_at_hand: bool,
+    /// States that the cache had; counted in one go, because the counter is everybody's.
+    hits: u64,
+    /// Turns at the limited columns that are decided about, until the outcome is durable.
+    pub(super) turns: HeldTurns<'s>,
+    /// What this desk's decisions add to the census, while they are one commit.
     pub(super) census_delta: FxHashMap<ColumnId, i64>,
 }
 
@@ -55,9 +60,24 @@ impl<'s> Desk<'s> {
             tags: FxHashSet::default(),
             rests_on: Vec::new(),
             is_atomic: false,
-            census: None,
+            is_at_hand: false,
+            hits: 0,
+            turns: HeldTurns::none(&inner.turns),
             census_delta: FxHashMap::default(),
         }
+    }
+
+    /// A desk for a thread that must not wait: what is not in memory is [`Refusal::NotAtHand`].
+    pub(super) fn at_hand(inner: &'s Inner) -> Self {
+        let mut desk = Self::new(inner);
+        desk.is_at_hand = true;
+        desk
+    }
+
+    /// Takes an aggregate that is not in memory to be new; the log refuses the commit if it is not.
+    pub(super) fn presume_absent(&mut self, key: Key) {
+        let cached = self.inner.cache.get(&key);
+        self.entries.insert(key, cached.map_or_else(|| Entry::absent(key), Entry::from));
     }
 
     /// Takes the claim of an aggregate if nobody else has it.
@@ -84,8 +104,15 @@ impl<'s> Desk<'s> {
         // Looked up twice, because a borrow that is returned early would last to the end.
         if !self.entries.contains_key(&key) {
             let entry = match self.inner.cache.get(&key) {
-                Some(cached) => Entry::from(cached),
-                None => self.inner.read(key)?,
+                Some(cached) => {
+                    self.hits += 1;
+                    Entry::from(cached)
+                }
+                None if self.is_at_hand => return Err(Refusal::NotAtHand),
+                None => {
+                    self.inner.counters.cache_misses.add(1);
+                    self.inner.read(key)?
+                }
             };
             self.entries.insert(key, entry);
         }
@@ -116,8 +143,8 @@ impl<'s> Desk<'s> {
 
     pub(super) fn parts(&mut self, key: Key) -> Option<Parts<'_>> {
         let entry = self.entries.get_mut(&key)?;
-        let is_counting = self.census.is_some();
-        Some(Parts { entry, tags: &mut self.tags, delta: is_counting.then_some(&mut self.census_delta) })
+        // Whoever decides about single orders begins anew for each.
+        Some(Parts { entry, tags: &mut self.tags, delta: self.is_atomic.then_some(&mut self.census_delta) })
     }
 
     pub(super) fn tags(&mut self) -> &mut FxHashSet<Tag> {
@@ -157,6 +184,7 @@ impl<'s> Desk<'s> {
 
     fn release(&mut self) {
         self.rests_on.clear();
+        self.turns.clear();
         for key in self.claims.drain() {
             self.inner.claims.release(&key);
         }
@@ -165,6 +193,7 @@ impl<'s> Desk<'s> {
 
 impl Drop for Desk<'_> {
     fn drop(&mut self) {
+        self.inner.counters.cache_hits.add(self.hits);
         self.release();
     }
 }
@@ -177,10 +206,25 @@ pub(super) struct Parts<'d> {
 }
 
 impl Entry {
-    fn into_cached(self) -> Option<Cached> {
+    /// What has no history.
+    fn absent(key: Key) -> Self {
+        Self {
+            stream: key.stream(),
+            state: State::absent(key.kind),
+            version: None,
+            as_of: Some(Position::ZERO),
+            weight: 0,
+            kept: 0,
+            is_dirty: false,
+            is_cached: false,
+        }
+    }
+
+    pub(super) fn into_cached(self) -> Option<Cached> {
         // What does not exist, or is not known to be durable, is not kept.
         let (version, as_of) = (self.version?, self.as_of?);
-        Some(Cached { stream: self.stream, state: self.state, version, as_of, weight: self.weight })
+        let Self { stream, state, weight, kept, .. } = self;
+        Some(Cached { stream, state, version, as_of, weight, kept })
     }
 }
 
@@ -192,6 +236,7 @@ impl From<Cached> for Entry {
             version: Some(cached.version),
             as_of: Some(cached.as_of),
             weight: cached.weight,
+            kept: cached.kept,
             is_dirty: false,
             is_cached: true,
         }
@@ -205,32 +250,39 @@ impl Inner {
         let was_read = !entry.is_dirty;
         let Some(cached) = entry.into_cached() else { return };
         let (stream, version) = (cached.stream.clone(), cached.version);
-        self.cache.put(key, cached);
+        self.put(key, cached);
         if was_read && !self.store.stream_version(&stream).is_ok_and(|newest| newest == Some(version)) {
             self.cache.remove(&key);
         }
     }
 
-    /// Folds an aggregate's whole history.
+    /// An aggregate's state: its newest snapshot and the events since, or its whole history.
     fn read(&self, key: Key) -> Result<Entry, Refusal> {
-        let stream = key.stream();
-        let mut entry = Entry {
-            state: State::absent(key.kind),
-            version: None,
-            as_of: Some(Position::ZERO),
-            weight: 0,
-            is_dirty: false,
-            is_cached: false,
-            stream,
-        };
+        let mut entry = Entry::absent(key);
         if self.store.stream_version(&entry.stream)?.is_none() {
             return Ok(entry);
         }
-        for event in self.store.read_stream(&entry.stream, Version::ZERO, Direction::Forward, usize::MAX)? {
+        let newest = self.keeper.as_ref().and_then(|keeper| keeper.newest(&self.store, key, &entry.stream));
+        let snapshot = newest.map(|(version, weight, state)| {
+            self.counters.snapshots_loaded.add(1);
+            entry.kept = version.get() + 1;
+            (entry.weight, entry.state) = (weight, state);
+            version
+        });
+        // With the snapshot's last event, because that one tells the position.
+        let from = snapshot.unwrap_or(Version::ZERO);
+        let events = self.store.read_stream(&entry.stream, from, Direction::Forward, usize::MAX)?;
+        self.counters.events_read.add(events.len() as u64);
+        for event in events {
             let view = event.get().ok_or_else(|| Refusal::Fault("an event cannot be read".to_owned()))?;
             let fault = |reason: &str| {
                 Refusal::Fault(format!("{} at position {}: {reason}", view.event_type(), view.position()))
             };
+            entry.version = Some(view.version());
+            entry.as_of = Some(view.position().plus(1));
+            if snapshot.is_some_and(|snapshot| view.version() <= snapshot) {
+                continue;
+            }
             let decoded = codec::decode(view.event_type(), view.schema_version(), view.payload())
                 .map_err(|error| fault(&error.to_string()))?;
             // A decision must not be taken on half of the truth.
@@ -240,8 +292,6 @@ impl Inner {
             if !entry.state.fold(&event) {
                 return Err(fault("it does not belong into this stream"));
             }
-            entry.version = Some(view.version());
-            entry.as_of = Some(view.position().plus(1));
             entry.weight += view.payload().len();
         }
         Ok(entry)

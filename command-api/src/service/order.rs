@@ -10,7 +10,7 @@ use domain::limits::{
 };
 use domain::schema::{self, SAYS_SOMETHING};
 use domain::{
-    BoardId, ColumnId, CommentId, ItemId, ProjectId, Rank, WorkspaceId, board, comment, item, project,
+    BoardId, ColumnId, CommentId, Date, ItemId, ProjectId, Rank, WorkspaceId, board, comment, item, project,
     workspace,
 };
 use eventstore::{CommandId, Fingerprint, Timestamp, TraceParent, Version};
@@ -104,7 +104,9 @@ pub struct CreateItem {
     #[serde(default)]
     #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
-    /// Its custom fields.
+    /// The day on which it is due.
+    pub due_date: Option<Date>,
+    /// Its custom fields. Those that the board defines hold what it says, others any JSON.
     #[serde(default)]
     #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, Value>,
@@ -147,6 +149,8 @@ pub enum Intent {
     Board(board::Command),
     /// An item is to be.
     CreateItem(CreateItem),
+    /// An item is to be said differently.
+    UpdateItem(item::Update),
     /// An item is to be in a column.
     MoveItem(item::Move),
     /// Anything else about an item.
@@ -165,7 +169,7 @@ impl Intent {
             Self::CreateWorkspace(_) | Self::Workspace(_) => Kind::Workspace,
             Self::CreateProject(_) | Self::Project(_) => Kind::Project,
             Self::CreateBoard(_) | Self::Board(_) => Kind::Board,
-            Self::CreateItem(_) | Self::MoveItem(_) | Self::Item(_) => Kind::Item,
+            Self::CreateItem(_) | Self::UpdateItem(_) | Self::MoveItem(_) | Self::Item(_) => Kind::Item,
             Self::AddComment(_) | Self::Comment(_) => Kind::Comment,
         }
     }
@@ -186,12 +190,27 @@ impl Intent {
 /// What must hold of the target's version; everything that is said must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conditions {
-    /// `If-Match`.
-    pub if_match: Option<IfMatch>,
-    /// `If-None-Match: *`: it must not exist.
-    pub if_none_match: bool,
-    /// `expectedVersion` in the body.
+    /// `If-Match`: it must be there, at one of these.
+    pub if_match: Option<EntityTags>,
+    /// `If-None-Match`: it must not be there, or not at one of these.
+    pub if_none_match: Option<EntityTags>,
+    /// `expectedVersion` or `baseVersion` in the body: the version that the sender saw.
     pub expected_version: Option<Version>,
+    /// What happens where the target has moved on since.
+    pub on_conflict: OnConflict,
+}
+
+/// What happens to an order whose sender saw an older version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It is carried out if it is not in the way of what happened since; see [`domain::conflict`].
+    Merge,
+    /// It is carried out.
+    LastWriterWins,
 }
 
 impl Conditions {
@@ -202,13 +221,25 @@ impl Conditions {
     }
 }
 
-/// The versions that `If-Match` accepts.
+/// The versions that a condition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// `*`: any, but it must exist.
+pub enum EntityTags {
+    /// `*`: whichever, as long as there is one.
     Any,
     /// One of these.
     Versions(Vec<Version>),
+}
+
+impl EntityTags {
+    /// Whether a version is among them.
+    #[must_use]
+    pub fn name(&self, version: Option<Version>) -> bool {
+        match (self, version) {
+            (_, None) => false,
+            (Self::Any, Some(_)) => true,
+            (Self::Versions(versions), Some(version)) => versions.contains(&version),
+        }
+    }
 }
 
 /// Who asks, and where the wish comes from.
@@ -291,6 +322,7 @@ impl Order {
             Intent::Workspace(_)
             | Intent::Project(_)
             | Intent::Board(_)
+            | Intent::UpdateItem(_)
             | Intent::MoveItem(_)
             | Intent::Item(_)
             | Intent::Comment(_) => said,
@@ -309,6 +341,7 @@ impl Order {
             Intent::Workspace(_)
             | Intent::Project(_)
             | Intent::Board(_)
+            | Intent::UpdateItem(_)
             | Intent::MoveItem(_)
             | Intent::Item(_)
             | Intent::Comment(_) => None,
@@ -321,7 +354,7 @@ impl Order {
 pub struct Done {
     /// What it was about.
     pub key: Key,
-    /// The target's version after it; unknown only for a repeated order of a batch that had changed nothing.
+    /// The target's version after it; the first answer's too where the order is repeated.
     pub version: Option<Version>,
     /// The number of events that the log then held, at least.
     pub position: eventstore::Position,

@@ -1,7 +1,8 @@
 //! Why an order is not carried out. Every case is a value; what it means over HTTP is said elsewhere.
 
-use domain::DomainError;
-use eventstore::{AppendError, CommitError, Guard, ReadError, StreamId, Version};
+use domain::conflict::Conflict;
+use domain::{ColumnId, DomainError};
+use eventstore::{AppendError, CommitError, Guard, ReadError, RecordedEvent, StreamId, Version};
 use http_kit::auth::Scope;
 
 /// What was demanded of the target's version.
@@ -9,12 +10,23 @@ use http_kit::auth::Scope;
 pub enum Demand {
     /// The header `If-Match`.
     IfMatch,
-    /// The header `If-None-Match: *`.
+    /// The header `If-None-Match`.
     IfNoneMatch,
     /// The member `expectedVersion` of the body.
     ExpectedVersion,
     /// Nothing: others were faster, again and again.
     Retries,
+}
+
+/// What happened to the target since the version that the sender saw.
+#[derive(Debug, Clone)]
+pub struct Since {
+    /// What the order would overwrite of it.
+    pub conflicts: Vec<Conflict>,
+    /// The events, oldest first.
+    pub events: Vec<RecordedEvent>,
+    /// Whether there are more of them.
+    pub truncated: bool,
 }
 
 /// Why an order is not carried out.
@@ -60,9 +72,6 @@ pub enum Refusal {
         /// The member that names it.
         field: &'static str,
     },
-    /// A workspace is to be created, and the token has several tenants that it could be.
-    #[error("id: the token has several tenants; say which of them the new workspace is")]
-    TenantUnsaid,
     /// The order is about an existing thing and does not say which.
     #[error("the id of what the command is about is missing")]
     NoTarget,
@@ -77,6 +86,8 @@ pub enum Refusal {
         current: Option<Version>,
         /// Who demanded it.
         demand: Demand,
+        /// What happened since the expected version, where the body named it.
+        since: Option<Box<Since>>,
     },
     /// The command's name was used before with another content.
     #[error("the idempotency key was used before with another content")]
@@ -102,9 +113,12 @@ pub enum Refusal {
     /// The log cannot be read, or holds what this build does not understand: a fault of ours.
     #[error("{0}")]
     Fault(String),
-    /// Not a refusal to anybody outside: the decision needs to know how full a column is.
+    /// Not a refusal to anybody outside: whoever decides about columns with a limit waits for their turn at them.
     #[error("the column has a limit")]
-    NeedsCount,
+    NeedsTurns(Vec<ColumnId>),
+    /// Not a refusal to anybody outside: the decision needs what only the log has, on a thread that must not wait for it.
+    #[error("a state is not in memory")]
+    NotAtHand,
     /// Not a refusal to anybody outside: what the decision rested on has changed, so it is taken again.
     #[error("what the decision rested on has changed")]
     Moved {

@@ -4,6 +4,7 @@
 //! sends an append again that was recorded gets the first answer, whatever has changed since.
 
 use super::body::{Body, Event, GuardBody, MetadataBody};
+use super::checks::Checks;
 use super::conditions::{Demand, Demanded};
 use super::names::Names;
 use super::owners::Owner;
@@ -12,7 +13,9 @@ use super::tenant::{mismatch, tenant_of};
 use super::{Appended, BODY_BYTES_INLINE, Inner};
 use crate::envelope::timestamp;
 use crate::problems::problem;
-use crate::service::{IfMatch, Origin, Refusal, uuid_v7};
+use crate::registry::Schemas;
+use crate::request::command_of_key;
+use crate::service::{EntityTags, Origin, Refusal, uuid_v7};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use domain::Extras;
@@ -22,10 +25,11 @@ use eventstore::{
     Fingerprint, Guard, Metadata, Outcome, Pending, Position, ReadError, Receipt, StreamId, Tag, Timestamp,
     Version,
 };
-use http_kit::auth::{Principal, Scope, Tenants};
+use http_kit::auth::{Scope, Tenants};
 use http_kit::json::parse;
 use http_kit::problem::Problem;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What is asked for.
@@ -33,11 +37,10 @@ use uuid::Uuid;
 pub(super) struct Append {
     pub(super) stream: StreamId,
     pub(super) body: Bytes,
-    pub(super) if_match: Option<IfMatch>,
+    pub(super) if_match: Option<EntityTags>,
     pub(super) if_none_match: bool,
     pub(super) key: Option<String>,
     pub(super) origin: Origin,
-    pub(super) principal: Principal,
 }
 
 /// Why no commit is on its way.
@@ -104,7 +107,7 @@ impl Append {
         }
         let body: Body<'_> = parse(&self.body)?;
         check_counts(&body)?;
-        let tenant = tenant_of(&self.principal, body.workspace_id)?;
+        let tenant = tenant_of(&self.origin.principal, body.workspace_id)?;
         let now = Timestamp::now();
         let ids = ids(&body.events.list, now)?;
         let named = self.name(&body, &ids, tenant);
@@ -115,11 +118,7 @@ impl Append {
     fn name(&self, body: &Body<'_>, ids: &[Uuid], tenant: Option<Uuid>) -> Named {
         let said = body.events.list.first().and_then(|event| event.event_id);
         let command = match &self.key {
-            Some(key) => CommandId::derive(&[
-                &self.principal.tenant_key(),
-                self.principal.subject().as_bytes(),
-                key.as_bytes(),
-            ]),
+            Some(key) => command_of_key(&self.origin.principal, key),
             None => CommandId::from_bytes(ids.first().map_or([0; 16], |id| *id.as_bytes())),
         };
         let by_caller = self.key.is_some() || said.is_some();
@@ -137,7 +136,7 @@ impl Append {
 
 impl Attempt<'_> {
     fn begin(&self, body: &Body<'_>, ids: Vec<Uuid>, tenant: Option<Uuid>) -> Result<(Ready, Pending), Stop> {
-        let Append { stream, principal, .. } = self.append;
+        let Append { stream, origin, .. } = self.append;
         let store = &self.inner.store;
         let found = match self.inner.owners.known(stream) {
             Some(owner) => Some(owner),
@@ -177,7 +176,7 @@ impl Attempt<'_> {
         commit.command(Command { id: command, fingerprint, outcome: Outcome::Applied });
         let commit = commit.prepare().map_err(|error| too_large(&error, &ids))?;
         let pending = store.submit(commit).map_err(|error| problem(&Refusal::from(error)))?;
-        let sees_all = *principal.tenants() == Tenants::All;
+        let sees_all = *origin.principal.tenants() == Tenants::All;
         Ok((Ready { stream: stream.clone(), owner, begins, demanded, guards, sees_all, ids }, pending))
     }
 
@@ -204,7 +203,7 @@ impl Attempt<'_> {
 
     /// The guards that the log has to check.
     fn guards(&self, bodies: &[GuardBody<'_>]) -> Result<Vec<(usize, Guard)>, Stop> {
-        let tenants = self.append.principal.tenants();
+        let tenants = self.append.origin.principal.tenants();
         let sees_all = *tenants == Tenants::All;
         let mut guards = Vec::with_capacity(bodies.len());
         for (index, body) in bodies.iter().enumerate() {
@@ -254,8 +253,9 @@ impl Attempt<'_> {
         ids: &[Uuid],
         owner: Owner,
     ) -> Result<(), Stop> {
-        let Append { stream, origin, principal, .. } = self.append;
+        let Append { stream, origin, .. } = self.append;
         let mut names = Names::new(owner)?;
+        let mut checks = Checks::new(self.schemas()?, owner);
         let mut tags = Vec::with_capacity(8);
         let shared = Metadata {
             correlation_id: origin.correlation_id,
@@ -263,7 +263,7 @@ impl Attempt<'_> {
             command_id: Some(self.named.command),
             traceparent: origin.traceparent,
             occurred_at: None,
-            extras: Extras::new(principal.subject(), None, None).encode(),
+            extras: Extras::new(origin.principal.subject(), None, None).encode(),
         };
         for (index, (event, id)) in events.iter().zip(ids).enumerate() {
             let own = match &event.metadata {
@@ -276,6 +276,7 @@ impl Attempt<'_> {
             }
             names.tags(index, &event.tags, &mut tags)?;
             let event_type = names.event_type(index, &event.event_type.0)?;
+            checks.event(index, event, self.may_block)?;
             commit.event_ref(&EventRef {
                 id: *id,
                 stream,
@@ -287,7 +288,18 @@ impl Attempt<'_> {
                 payload: event.data.get().as_bytes(),
             });
         }
-        Ok(())
+        // What broke a schema may have been recorded before there was one.
+        checks.refusal().map_or(Ok(()), |refusal| Err(self.refuse(refusal)))
+    }
+
+    fn schemas(&self) -> Result<Arc<Schemas>, Stop> {
+        match self.inner.registry.ready() {
+            Some(schemas) => Ok(schemas),
+            None if self.may_block => {
+                self.inner.registry.schemas().map_err(|refusal| Stop::Refused(problem(&refusal)))
+            }
+            None => Err(Stop::WouldBlock),
+        }
     }
 
     fn metadata(
@@ -300,8 +312,10 @@ impl Attempt<'_> {
             None => None,
             Some(text) => {
                 let field = format!("events[{index}].metadata.occurredAt");
-                let permitted = self.append.principal.require(Scope::Import);
-                permitted.map_err(|problem| problem.with("field", &*field))?;
+                if !self.append.origin.principal.may(Scope::Import) {
+                    let refusal = Refusal::InsufficientScope { needs: Scope::Import };
+                    return Err(problem(&refusal).with("field", field));
+                }
                 let reason = "a time as RFC 3339 says, between the years 1678 and 2262";
                 Some(timestamp(&text.0).ok_or_else(|| invalid(field, &reason))?)
             }

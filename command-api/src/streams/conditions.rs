@@ -3,7 +3,7 @@
 //! Invariant: a header that does not hold is 412, a member of the body 409; what was demanded is never loosened.
 
 use super::body::{Expected, Word};
-use crate::service::IfMatch;
+use crate::service::EntityTags;
 use axum::http::StatusCode;
 use eventstore::{ExpectedVersion, StreamId, Version};
 use http_kit::problem::Problem;
@@ -29,7 +29,7 @@ pub(super) enum Demand {
 impl Demanded {
     /// What headers and body demand.
     pub(super) fn of(
-        if_match: Option<&IfMatch>,
+        if_match: Option<&EntityTags>,
         if_none_match: bool,
         body: Option<Expected>,
     ) -> Result<Self, Problem> {
@@ -44,8 +44,8 @@ impl Demanded {
                 let detail = "if-none-match: * contradicts if-match; send one of them";
                 return Err(Problem::invalid_header("if-none-match", detail));
             }
-            (Some(IfMatch::Any), false) => ExpectedVersion::StreamExists,
-            (Some(IfMatch::Versions(versions)), false) => match versions[..] {
+            (Some(EntityTags::Any), false) => ExpectedVersion::StreamExists,
+            (Some(EntityTags::Versions(versions)), false) => match versions[..] {
                 [version] => ExpectedVersion::Exact(version),
                 _ => {
                     let expected = match body {
@@ -112,8 +112,9 @@ mod tests {
     #[test]
     fn what_is_said_twice_must_agree() {
         let exact = |version| Demand::Log(ExpectedVersion::Exact(Version::new(version)));
-        let versions =
-            |versions: &[u64]| Some(IfMatch::Versions(versions.iter().copied().map(Version::new).collect()));
+        let versions = |versions: &[u64]| {
+            Some(EntityTags::Versions(versions.iter().copied().map(Version::new).collect()))
+        };
         let body = |version| Some(Expected::Version(version));
         let word = |word| Some(Expected::Word(word));
         for (if_match, if_none_match, said, wanted) in [
@@ -123,8 +124,8 @@ mod tests {
             (versions(&[3]), false, word(Word::StreamExists), Ok((exact(3), true))),
             (versions(&[3]), false, body(4), Err(())),
             (versions(&[3]), false, word(Word::NoStream), Err(())),
-            (Some(IfMatch::Any), false, body(4), Ok((exact(4), false))),
-            (Some(IfMatch::Any), false, word(Word::NoStream), Err(())),
+            (Some(EntityTags::Any), false, body(4), Ok((exact(4), false))),
+            (Some(EntityTags::Any), false, word(Word::NoStream), Err(())),
             (None, true, None, Ok((Demand::Log(ExpectedVersion::NoStream), true))),
             (None, true, body(0), Err(())),
             (versions(&[1]), true, None, Err(())),

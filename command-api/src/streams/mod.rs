@@ -14,6 +14,7 @@
 mod answer;
 mod append;
 mod body;
+mod checks;
 mod conditions;
 mod names;
 mod owners;
@@ -22,8 +23,11 @@ mod routes;
 mod tenant;
 
 pub(crate) use body::Body;
+pub(crate) use reserved::is_reserved_type;
 pub(crate) use routes::{APPENDED, append, stream_id};
+pub(crate) use tenant::tenant_of;
 
+use crate::registry::Registry;
 use append::{Append, Stop};
 use axum::response::Response;
 use eventstore::{AppendError, Position, Store, StreamId, Version};
@@ -45,11 +49,12 @@ pub(crate) struct Streams(Arc<Inner>);
 struct Inner {
     store: Store,
     owners: Owners,
+    registry: Registry,
 }
 
 impl Streams {
-    pub(crate) fn new(store: Store) -> Self {
-        Self(Arc::new(Inner { store, owners: Owners::default() }))
+    pub(crate) fn new(store: Store, registry: Registry) -> Self {
+        Self(Arc::new(Inner { store, owners: Owners::default(), registry }))
     }
 }
 

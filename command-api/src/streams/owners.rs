@@ -98,7 +98,7 @@ mod tests {
         }
         assert_eq!(owners.known(&name(0)), None, "it is bounded");
         let held: usize =
-            owners.0.iter().map(|shard| shard.lock().young.len() + shard.lock().old.len()).sum();
+            owners.0.iter().map(|shard| shard.lock()).map(|shard| shard.young.len() + shard.old.len()).sum();
         assert!(held <= 2 * SHARDS * STREAMS_MAX);
     }
 }

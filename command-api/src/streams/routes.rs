@@ -2,15 +2,18 @@
 
 use super::answer::AppendAnswer;
 use super::append::Append;
-use crate::request::{if_match, if_none_match, key, origin};
+use crate::caller::Caller;
+use crate::entity_tags::{if_match, if_none_match};
+use crate::request::key;
 use crate::routes::operation::Success;
+use crate::service::EntityTags;
 use crate::state::AppState;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use eventstore::StreamId;
 use eventstore::limits::STREAM_ID_BYTES_MAX;
-use http_kit::auth::{Principal, Scope};
+use http_kit::auth::Scope;
 use http_kit::json::JsonBytes;
 use http_kit::params::Path;
 use http_kit::problem::Problem;
@@ -36,12 +39,12 @@ pub(crate) fn stream_id(_: &mut SchemaGenerator) -> Schema {
 
 pub(crate) async fn append(
     State(app): State<AppState>,
-    principal: Principal,
+    caller: Caller,
     Path(stream): Path<String>,
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
-    principal.require(Scope::StreamsWrite)?;
+    let origin = caller.with(Scope::StreamsWrite)?;
     let stream = StreamId::new(stream)
         .map_err(|error| Problem::invalid_parameter("streamId", format!("streamId: {error}")))?;
     super::reserved::check_stream(&stream)?;
@@ -49,10 +52,20 @@ pub(crate) async fn append(
         stream,
         body,
         if_match: if_match(&headers)?,
-        if_none_match: if_none_match(&headers)?,
+        if_none_match: is_none(if_none_match(&headers)?)?,
         key: key(&headers)?.map(str::to_owned),
-        origin: origin(&headers, principal.clone()),
-        principal,
+        origin,
     };
     append.run(&app).await
+}
+
+/// Whether the stream must not be there. The log has no way to demand that a version is not the newest one.
+fn is_none(tags: Option<EntityTags>) -> Result<bool, Problem> {
+    match tags {
+        None => Ok(false),
+        Some(EntityTags::Any) => Ok(true),
+        Some(EntityTags::Versions(_)) => {
+            Err(Problem::invalid_header("if-none-match", "if-none-match: only * is understood by appends"))
+        }
+    }
 }

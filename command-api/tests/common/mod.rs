@@ -29,6 +29,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Value,
+    pub text: String,
 }
 
 impl Answer {
@@ -44,6 +45,18 @@ impl Answer {
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
+    }
+
+    /// Everything that the first and every later answer to one command have in common, byte for byte.
+    pub fn lasting(&self) -> (u16, Vec<(String, String)>, &str) {
+        let mut headers: Vec<_> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !["date", "x-request-id"].contains(&name.as_str()))
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        headers.sort();
+        (self.status, headers, &self.text)
     }
 
     #[track_caller]
@@ -91,7 +104,8 @@ impl Api {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, body };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, body, text };
         document::judge(method, &format!("/api/v1{path}"), &sent, &answer);
         answer
     }

@@ -5,9 +5,9 @@ use crate::{
     board::FieldKind,
     change::present,
     ids::{BoardId, ColumnId, ProjectId},
-    limits::{COLUMNS_MAX, FIELD_NAME_CHARS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX},
+    limits::{COLUMNS_MAX, FIELD_NAME_CHARS_MAX, FIELD_OPTIONS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX},
     project::{ProjectRef, Update},
-    schema::SAYS_SOMETHING,
+    schema::{self, SAYS_SOMETHING},
     workspace::{AddMember, ChangeMemberRole, RemoveMember},
 };
 use schemars::JsonSchema;
@@ -103,15 +103,22 @@ pub struct RemoveColumn {
     pub items_to: ColumnId,
 }
 
-/// Says what a custom field of the board's items is; said again, it replaces what was said.
+/// Says what a custom field of the board's items is; said again, it replaces what was said. Values that are there
+/// stay what they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("allOf" = schema::options_by_kind()))]
 pub struct DefineField {
     /// The field's name: at most 100 characters, not empty.
     #[schemars(length(min = 1, max = FIELD_NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// What its values are.
     pub kind: FieldKind,
+    /// What may be chosen from: for a `choice`, which needs some, and for a `list`, which may hold anything without.
+    /// At most 500, of at most 200 characters each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = FIELD_OPTIONS_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
+    pub options: Vec<String>,
 }
 
 /// What can be asked of a board.

@@ -5,7 +5,7 @@ use crate::{
     board::{
         AddColumn, Board, ChangeColumn, ChangeMemberRole, Column, ColumnAdded, ColumnChanged, ColumnMoved,
         ColumnRemoved, Command, Create, Created, CreatedColumn, DefineField, Deleted, Event, FieldDefined,
-        FieldRemoved, MemberAdded, MemberRemoved, MemberRoleChanged, Updated,
+        FieldRemoved, FieldType, MemberAdded, MemberRemoved, MemberRoleChanged, Updated,
     },
     change::{Change, Changes},
     error::{DomainError, Thing},
@@ -20,6 +20,7 @@ use serde_json::Value;
 
 impl Aggregate for Board {
     const CATEGORY: &'static str = BoardId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = BoardId;
     type Command = Command;
     type Event = Event;
@@ -56,15 +57,16 @@ impl Aggregate for Board {
                 }
                 Ok(vec![MemberRoleChanged { member, from, to: role }.into()])
             }
-            Command::DefineField(DefineField { name, kind }) => {
+            Command::DefineField(DefineField { name, kind, options }) => {
                 check_says_something("name", &name)?;
                 check_chars("name", &name, FIELD_NAME_CHARS_MAX)?;
+                let said = FieldType::check(kind, options)?;
                 match self.fields.get(&name) {
-                    Some(known) if *known == kind => return Ok(vec![]),
+                    Some(known) if *known == said => return Ok(vec![]),
                     Some(_) => {}
                     None => check_count("fields", self.fields.len() + 1, FIELDS_MAX)?,
                 }
-                Ok(vec![FieldDefined { name, kind }.into()])
+                Ok(vec![FieldDefined { name, kind, options: said.into_options() }.into()])
             }
             Command::RemoveField(name) => {
                 if !self.fields.contains_key(&name) {

@@ -5,7 +5,7 @@ use crate::{
     change::Changes,
     event::events,
     ids::{ColumnId, ProjectId, WorkspaceId},
-    limits::{COLUMNS_MAX, FIELD_NAME_CHARS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX},
+    limits::{COLUMNS_MAX, FIELD_NAME_CHARS_MAX, FIELD_OPTIONS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX},
     schema::{self, SAYS_SOMETHING},
     workspace::Role,
 };
@@ -157,6 +157,10 @@ pub struct FieldDefined {
     pub name: String,
     /// What its values are.
     pub kind: FieldKind,
+    /// What may be chosen from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = FIELD_OPTIONS_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
+    pub options: Vec<String>,
 }
 
 /// `board.field_removed`

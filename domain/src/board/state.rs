@@ -2,31 +2,14 @@
 
 use crate::{
     aggregate::Life,
-    board::Event,
+    board::{Event, FieldKind, FieldType, FieldTypes},
     error::{DomainError, Thing},
     ids::{BoardId, ColumnId, ProjectId, WorkspaceId},
     project::Label,
     workspace::Role,
 };
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// What the values of a custom field are. Not enforced: histories hold what they hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum FieldKind {
-    /// Text.
-    Text,
-    /// A number.
-    Number,
-    /// A point in time, RFC 3339.
-    Date,
-    /// True or false.
-    Flag,
-    /// A list of values.
-    List,
-}
 
 /// A column of a board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +57,7 @@ pub struct Board {
     /// Removed columns, each with the one that took over its items.
     pub(super) removed: BTreeMap<ColumnId, ColumnId>,
     pub(super) members: BTreeMap<String, Role>,
-    pub(super) fields: BTreeMap<String, FieldKind>,
+    pub(super) fields: BTreeMap<String, FieldType>,
 }
 
 /// Proof that a column exists on a board that can be added to: where an item may be put.
@@ -203,7 +186,23 @@ impl Board {
     /// What it is said that a custom field's values are.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<FieldKind> {
-        self.fields.get(name).copied()
+        self.fields.get(name).map(FieldType::kind)
+    }
+
+    /// Proof of what is said of these custom fields, for an item's fields to be set.
+    ///
+    /// # Errors
+    /// When the board does not exist.
+    pub fn field_types<'n>(
+        &self,
+        id: BoardId,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<FieldTypes, DomainError> {
+        // A deleted board still says what its items' fields are: they are there until they are deleted.
+        self.home.ok_or(DomainError::NotFound { thing: Thing::Board })?;
+        let known =
+            names.into_iter().filter_map(|name| Some((name.to_owned(), self.fields.get(name)?.clone())));
+        Ok(FieldTypes::new(id, known.collect()))
     }
 
     /// Proof that an item may be put into a column.
@@ -295,7 +294,8 @@ impl Board {
                 self.members.insert(event.member.clone(), event.to);
             }
             Event::FieldDefined(event) => {
-                self.fields.insert(event.name.clone(), event.kind);
+                let known = FieldType::new(event.kind, event.options.clone());
+                self.fields.insert(event.name.clone(), known);
             }
             Event::FieldRemoved(event) => {
                 self.fields.remove(&event.name);

@@ -1,8 +1,9 @@
 //! What can be asked of an item. Bodies are read from JSON directly.
 
 use crate::{
-    board::Placement,
+    board::{FieldTypes, Placement},
     change::present,
+    date::Date,
     ids::{AttachmentId, BoardId, ColumnId, ItemId},
     limits::{
         ASSIGNEES_MAX, EXTERNAL_KEY_CHARS_MAX, FIELDS_MAX, FILE_NAME_CHARS_MAX, NAME_CHARS_MAX,
@@ -45,7 +46,10 @@ pub struct Create {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
-    /// Custom fields: at most 200, any JSON but `null`.
+    /// The day on which it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_date: Option<Date>,
+    /// Custom fields: at most 200. Those that the board defines hold what it says, others any JSON.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, Value>,
@@ -67,7 +71,10 @@ pub struct Update {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = TEXT_BYTES_MAX))]
     pub description: Option<Option<String>>,
-    /// Edits of custom fields, by name.
+    /// Another day on which it is due, or none (`null`).
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub due_date: Option<Option<Date>>,
+    /// Edits of custom fields, by name: at most 200.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::field_names()))]
     pub fields: BTreeMap<String, FieldEdit>,
@@ -186,10 +193,10 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Command {
-    /// See [`Create`]; with proof that the column is there.
-    Create(Create, Placement),
-    /// See [`Update`].
-    Update(Update),
+    /// See [`Create`]; with proof that the column is there, and of what the fields hold.
+    Create(Create, Placement, FieldTypes),
+    /// See [`Update`]; with proof of what the fields hold.
+    Update(Update, FieldTypes),
     /// See [`Move`]; with proof that the column is there.
     Move(Move, Placement),
     /// See [`SetRank`].

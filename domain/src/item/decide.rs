@@ -2,8 +2,9 @@
 
 use crate::{
     aggregate::{Aggregate, Context},
-    board::Placement,
+    board::{FieldTypes, Placement},
     change::{Change, Changes},
+    date::Date,
     error::{DomainError, Thing},
     ids::{AttachmentId, ItemId},
     item::{
@@ -20,22 +21,24 @@ use crate::{
     tags::Scope,
     text::{check_chars, check_count, check_name, check_says_something, check_text},
 };
+use serde_json::Value;
 
 impl Aggregate for Item {
     const CATEGORY: &'static str = ItemId::CATEGORY;
+    const STATE_VERSION: u32 = 1;
     type Id = ItemId;
     type Command = Command;
     type Event = Event;
 
     fn decide(&self, context: &Context, command: Command) -> Result<Vec<Event>, DomainError> {
-        if let Command::Create(create, placement) = command {
+        if let Command::Create(create, placement, types) = command {
             self.life.check_absent(Thing::Item)?;
-            return Ok(vec![created(context, create, &placement)?.into()]);
+            return Ok(vec![created(context, create, &placement, &types)?.into()]);
         }
         let place = self.open_place()?;
         match command {
             Command::Create(..) => Err(DomainError::AlreadyExists { thing: Thing::Item }),
-            Command::Update(update) => self.update(context, update),
+            Command::Update(update, types) => self.update(context, update, &types),
             Command::Move(to, placement) => self.move_to(context, &to, &placement),
             Command::Rank(to) => {
                 let SetRank { rank, after, before } = to;
@@ -93,7 +96,15 @@ impl Aggregate for Item {
 }
 
 impl Item {
-    fn update(&self, context: &Context, update: Update) -> Result<Vec<Event>, DomainError> {
+    fn update(
+        &self,
+        context: &Context,
+        update: Update,
+        types: &FieldTypes,
+    ) -> Result<Vec<Event>, DomainError> {
+        if types.board_id() != self.open_place()?.board {
+            return Err(DomainError::OtherBoard);
+        }
         let mut changes = Changes::new();
         if let Some(title) = update.title {
             check_title(context, &title)?;
@@ -110,7 +121,14 @@ impl Item {
                 changes.insert("description".to_owned(), Change::to_text(description));
             }
         }
-        fields::edit(&self.fields, update.fields, &mut changes)?;
+        if let Some(due_date) = update.due_date
+            && due_date != self.due_date
+        {
+            let value = |date: Date| Value::String(date.to_string());
+            let change = Change::between(self.due_date.map(value), due_date.map_or(Value::Null, value));
+            changes.insert("dueDate".to_owned(), change);
+        }
+        fields::edit(&self.fields, update.fields, binding(context, types), &mut changes)?;
         Ok(if changes.is_empty() { vec![] } else { vec![Updated { changes }.into()] })
     }
 
@@ -188,8 +206,16 @@ impl Item {
     }
 }
 
-fn created(context: &Context, create: Create, placement: &Placement) -> Result<Created, DomainError> {
-    let Create { title, description, external_key, mut assignees, fields, rank, .. } = create;
+fn created(
+    context: &Context,
+    create: Create,
+    placement: &Placement,
+    types: &FieldTypes,
+) -> Result<Created, DomainError> {
+    if types.board_id() != placement.board_id() {
+        return Err(DomainError::OtherBoard);
+    }
+    let Create { title, description, external_key, mut assignees, due_date, fields, rank, .. } = create;
     check_title(context, &title)?;
     if let Some(text) = &description {
         check_text("description", text)?;
@@ -201,7 +227,7 @@ fn created(context: &Context, create: Create, placement: &Placement) -> Result<C
     check_count("assignees", assignees.len(), ASSIGNEES_MAX)?;
     assignees.iter().try_for_each(|person| check_name("assignees", person))?;
     remove_repeated(&mut assignees);
-    let fields = fields::first(fields)?;
+    let fields = fields::first(fields, binding(context, types))?;
     Ok(Created {
         workspace_id: placement.workspace_id(),
         project_id: placement.project_id(),
@@ -212,8 +238,14 @@ fn created(context: &Context, create: Create, placement: &Placement) -> Result<C
         description,
         external_key,
         assignees,
+        due_date,
         fields,
     })
+}
+
+/// What the board says of its fields binds everybody but history.
+fn binding<'t>(context: &Context, types: &'t FieldTypes) -> Option<&'t FieldTypes> {
+    (!context.imported).then_some(types)
 }
 
 fn choose_rank(context: &Context, after: Option<&Rank>, before: Option<&Rank>) -> Result<Rank, DomainError> {

@@ -2,6 +2,7 @@
 
 use crate::{
     change::Changes,
+    date::Date,
     event::events,
     ids::{AttachmentId, BoardId, ColumnId, ItemId, ProjectId, WorkspaceId},
     limits::{
@@ -45,6 +46,9 @@ pub struct Created {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = ASSIGNEES_MAX), inner(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING)))]
     pub assignees: Vec<String>,
+    /// The day on which it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_date: Option<Date>,
     /// Its custom fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = FIELDS_MAX, "propertyNames" = schema::stored_field_names()))]
@@ -55,7 +59,7 @@ pub struct Created {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Updated {
-    /// Of `title`, `description` and custom fields; the description's change has no `from`, and a field
+    /// Of `title`, `description`, `dueDate` and custom fields; the description's change has no `from`, and a field
     /// that is `to` null is gone.
     #[schemars(schema_with = "schema::item_changes")]
     pub changes: Changes,

@@ -1,7 +1,9 @@
 //! Custom fields: what names and values are allowed, and what an edit changes.
 
 use crate::{
+    board::FieldTypes,
     change::{Change, Changes},
+    date::Date,
     error::DomainError,
     item::{FieldEdit, RESERVED_FIELDS},
     limits::{FIELD_NAME_CHARS_MAX, FIELD_VALUE_BYTES_MAX, FIELD_VALUE_DEPTH_MAX, FIELDS_MAX},
@@ -14,11 +16,12 @@ use std::collections::BTreeMap;
 pub(super) type Fields = BTreeMap<String, Value>;
 
 /// The fields that an item begins with. One that is null is one that is not there, but still has to be one.
-pub(super) fn first(mut fields: Fields) -> Result<Fields, DomainError> {
+pub(super) fn first(mut fields: Fields, types: Option<&FieldTypes>) -> Result<Fields, DomainError> {
     check_count("fields", fields.len(), FIELDS_MAX)?;
     fields.iter().try_for_each(|(name, value)| {
         check_name(name)?;
-        check_value(name, value)
+        check_value(name, value)?;
+        types.map_or(Ok(()), |types| types.check(name, value))
     })?;
     fields.retain(|_, value| !value.is_null());
     Ok(fields)
@@ -28,6 +31,7 @@ pub(super) fn first(mut fields: Fields) -> Result<Fields, DomainError> {
 pub(super) fn edit(
     fields: &Fields,
     edits: BTreeMap<String, FieldEdit>,
+    types: Option<&FieldTypes>,
     changes: &mut Changes,
 ) -> Result<(), DomainError> {
     check_count("fields", edits.len(), FIELDS_MAX)?;
@@ -35,7 +39,14 @@ pub(super) fn edit(
     for (name, edit) in edits {
         check_name(&name)?;
         let from = fields.get(&name);
+        // Only what is new has to be what the board says: what is there already may be older than that.
+        let allowed = types.map_or(Ok(()), |types| match &edit {
+            FieldEdit::Set(value) => types.check(&name, value),
+            FieldEdit::Add(values) => types.check_added(&name, values),
+            FieldEdit::Remove(_) => Ok(()),
+        });
         let Some(to) = edited(&name, from, edit)? else { continue };
+        allowed?;
         check_value(&name, &to)?;
         match (from.is_some(), to.is_null()) {
             (false, false) => count += 1,
@@ -45,6 +56,19 @@ pub(super) fn edit(
         changes.insert(name, Change::between(from.cloned(), to));
     }
     check_count("fields", count, FIELDS_MAX)
+}
+
+/// What `changes.dueDate` says of the due date: another one, or none; nothing where it speaks of a custom field
+/// of that name, as logs from before there were due dates may.
+#[must_use]
+pub fn due_date_change(change: &Change) -> Option<Option<Date>> {
+    let date = |value: &Value| match value {
+        Value::Null => Some(None),
+        Value::String(text) => text.parse().ok().map(Some),
+        _ => None,
+    };
+    change.from.as_ref().map_or(Some(None), date)?;
+    date(&change.to)
 }
 
 /// The value after the edit; nothing where that is the value before.

@@ -2,9 +2,10 @@
 
 use crate::{
     aggregate::Life,
+    date::Date,
     error::{DomainError, Thing},
     ids::{AttachmentId, BoardId, ColumnId, ItemId, WorkspaceId},
-    item::{Event, fields::Fields},
+    item::{Event, due_date_change, fields::Fields},
     rank::Rank,
     text::TextDigest,
 };
@@ -19,6 +20,7 @@ pub struct Item {
     pub(super) title: String,
     pub(super) description: Option<TextDigest>,
     pub(super) assignees: Vec<String>,
+    pub(super) due_date: Option<Date>,
     pub(super) completed: bool,
     #[serde(with = "values_as_text")]
     pub(super) fields: Fields,
@@ -107,6 +109,12 @@ impl Item {
         &self.assignees
     }
 
+    /// The day on which it is due.
+    #[must_use]
+    pub fn due_date(&self) -> Option<Date> {
+        self.due_date
+    }
+
     /// Whether it is done.
     #[must_use]
     pub fn is_completed(&self) -> bool {
@@ -144,10 +152,17 @@ impl Item {
                 self.title.clone_from(&event.title);
                 self.description = event.description.as_deref().map(TextDigest::of);
                 self.assignees.clone_from(&event.assignees);
+                self.due_date = event.due_date;
                 self.fields.clone_from(&event.fields);
             }
             Event::Updated(event) => {
                 for (field, change) in &event.changes {
+                    if field == "dueDate"
+                        && let Some(due_date) = due_date_change(change)
+                    {
+                        self.due_date = due_date;
+                        continue;
+                    }
                     match field.as_str() {
                         "title" => change.to.as_str().unwrap_or_default().clone_into(&mut self.title),
                         "description" => self.description = change.to.as_str().map(TextDigest::of),

@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
 use domain::{
-    Aggregate, BoardId, ColumnId, Context, DomainError, ItemId, ProjectId, Rank, WorkspaceId,
-    board::{self, Board, Placement},
+    Aggregate, BoardId, ColumnId, Context, Date, DomainError, ItemId, ProjectId, Rank, WorkspaceId,
+    board::{self, Board, FieldTypes, Placement},
     item::{self, Item, ItemRef},
     project::{self, Project, ProjectRef},
     workspace::{self, Workspace, WorkspaceRef},
@@ -79,6 +79,11 @@ impl<A: Aggregate> Given<A> {
     pub(crate) fn when(self, command: A::Command) -> Then<A> {
         let answer = self.state.decide(&self.context, command);
         Then { state: self.state, answer }
+    }
+
+    /// The answer alone, for those who look at many.
+    pub(crate) fn decided(&self, command: A::Command) -> Result<Vec<A::Event>, DomainError> {
+        self.state.decide(&self.context, command)
     }
 
     pub(crate) fn state(self) -> A {
@@ -185,6 +190,7 @@ pub(crate) fn item_created() -> item::Event {
         description: None,
         external_key: None,
         assignees: vec![],
+        due_date: None,
         fields: [].into(),
     }
     .into()
@@ -199,9 +205,31 @@ pub(crate) fn create_item(title: &str) -> item::Create {
         description: None,
         external_key: None,
         assignees: vec![],
+        due_date: None,
         fields: [].into(),
         rank: None,
     }
+}
+
+/// The command that creates an item in the column `open`, on a board that defines no fields.
+pub(crate) fn creation(body: item::Create) -> item::Command {
+    item::Command::Create(body, placement("open"), field_types([]))
+}
+
+/// The command that updates an item of a board that defines no fields.
+pub(crate) fn update_item(body: item::Update) -> item::Command {
+    item::Command::Update(body, field_types([]))
+}
+
+/// What the board says after these definitions of these very fields.
+pub(crate) fn field_types<const N: usize>(defined: [board::FieldDefined; N]) -> FieldTypes {
+    let names: Vec<String> = defined.iter().map(|field| field.name.clone()).collect();
+    let events = [board_created()].into_iter().chain(defined.map(board::Event::from));
+    given::<Board>(events).state().field_types(board_id(), names.iter().map(String::as_str)).unwrap()
+}
+
+pub(crate) fn date(text: &str) -> Date {
+    text.parse().unwrap()
 }
 
 pub(crate) fn workspace_ref() -> WorkspaceRef {

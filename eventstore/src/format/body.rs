@@ -64,6 +64,11 @@ impl<'a> Body<'a> {
         self.stream_entries().nth(index).map(|(at, _)| at)
     }
 
+    /// The names of the streams, in the order of their numbers; of a body that has been checked.
+    pub(crate) fn stream_names(&self) -> impl Iterator<Item = &'a str> {
+        self.stream_entries().map(|(_, name)| std::str::from_utf8(name).unwrap_or_default())
+    }
+
     fn stream_entries(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
         let (mut rest, mut at) = (self.stream_table, BODY_HEADER_BYTES);
         std::iter::from_fn(move || {

@@ -32,6 +32,8 @@ pub struct BoardModel {
     pub members: BTreeMap<Name, Role>,
     /// What the values of custom fields are.
     pub fields: BTreeMap<Name, FieldKind>,
+    /// What may be chosen from, for the fields that say so.
+    pub field_options: BTreeMap<Name, Vec<Name>>,
     /// Whether it is gone.
     pub deleted: bool,
     /// Version of its stream.
@@ -107,6 +109,7 @@ impl BoardModel {
             removed_columns: BTreeMap::new(),
             members: BTreeMap::new(),
             fields: BTreeMap::new(),
+            field_options: BTreeMap::new(),
             deleted: false,
             version: at.version,
             created_at: at.time,
@@ -170,10 +173,17 @@ impl BoardModel {
                 self.members.insert(Name::new(&event.member), event.to);
             }
             Event::FieldDefined(event) => {
-                self.fields.insert(Name::new(&event.name), event.kind);
+                let name = Name::new(&event.name);
+                self.field_options.remove(&name);
+                if !event.options.is_empty() {
+                    let options = event.options.iter().map(|option| Name::new(option)).collect();
+                    self.field_options.insert(name.clone(), options);
+                }
+                self.fields.insert(name, event.kind);
             }
             Event::FieldRemoved(event) => {
                 self.fields.remove(event.name.as_str());
+                self.field_options.remove(event.name.as_str());
             }
             _ => {}
         }

@@ -3,8 +3,8 @@
 use crate::models::Name;
 use crate::models::apply::Occurrence;
 use crate::models::name::Names;
-use domain::item::{Created, Event};
-use domain::{AttachmentId, BoardId, Changes, ColumnId, CommentId, ItemId, ProjectId, WorkspaceId};
+use domain::item::{Created, Event, due_date_change};
+use domain::{AttachmentId, BoardId, Changes, ColumnId, CommentId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Position, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,6 +37,8 @@ pub struct ItemModel {
     pub rank: Name,
     /// Who is to do it, in the order they were assigned.
     pub assignees: Vec<Name>,
+    /// The day on which it is due.
+    pub due_date: Option<Date>,
     /// How it was completed, if it is.
     pub completion: Option<Completion>,
     /// Its comments that are not deleted, in the order they were added.
@@ -137,6 +139,7 @@ impl ItemModel {
             column_id,
             rank: Name::new(event.rank.as_str()),
             assignees: event.assignees.iter().map(|person| names.intern(person)).collect(),
+            due_date: event.due_date,
             completion: None,
             comments: Vec::new(),
             fields: fields.map(|(name, value)| (names.intern(name), field_value(value, names, at))).collect(),
@@ -188,6 +191,12 @@ impl ItemModel {
 
     fn update(&mut self, changes: &Changes, names: &mut Names, at: &Occurrence<'_>) {
         for (field, change) in changes {
+            if field == "dueDate"
+                && let Some(due_date) = due_date_change(change)
+            {
+                self.due_date = due_date;
+                continue;
+            }
             match field.as_str() {
                 "title" => self.title = Name::new(change.to.as_str().unwrap_or_default()),
                 "description" => self.description_at = change.to.is_string().then_some(at.position),
@@ -213,6 +222,7 @@ impl ItemModel {
         self.title = Name::new("");
         self.description_at = None;
         self.assignees = Vec::new();
+        self.due_date = None;
         self.completion = None;
         self.fields = Vec::new();
         self.attachments = Vec::new();

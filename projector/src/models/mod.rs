@@ -39,7 +39,7 @@ use table::Table;
 use uuid::Uuid;
 
 /// Version of the models' shape: part of every image. Raise it with any change of a row or of what events mean.
-pub const MODELS_VERSION: u32 = 3;
+pub const MODELS_VERSION: u32 = 4;
 
 /// All read models, at one checkpoint.
 #[derive(Debug)]

@@ -34,6 +34,7 @@ pub(crate) struct BoardSummary {
     columns: Vec<ColumnAnswer>,
     members: Members<Name, Role>,
     fields: Members<Name, FieldKind>,
+    field_options: Members<Name, Vec<Name>>,
     item_count: usize,
     version: u64,
     created_at: Rfc3339,
@@ -69,6 +70,9 @@ impl BoardSummary {
                 .collect(),
             members: Members(board.members.iter().map(|(name, role)| (name.clone(), *role)).collect()),
             fields: Members(board.fields.iter().map(|(name, kind)| (name.clone(), *kind)).collect()),
+            field_options: Members(
+                board.field_options.iter().map(|(name, options)| (name.clone(), options.clone())).collect(),
+            ),
             item_count: board.item_count(),
             version: board.version.get(),
             created_at: Rfc3339(board.created_at),

@@ -2,7 +2,7 @@
 
 use super::{Members, Named};
 use crate::rfc3339::Rfc3339;
-use domain::{AttachmentId, BoardId, ColumnId, ItemId, ProjectId, WorkspaceId};
+use domain::{AttachmentId, BoardId, ColumnId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
 use projector::models::{FieldValue, ItemModel, Models, Name};
 use projector::texts;
@@ -42,6 +42,7 @@ pub(crate) struct Card {
     title: Name,
     rank: Name,
     assignees: Vec<Name>,
+    due_date: Option<Date>,
     completed: bool,
     comment_count: usize,
     version: u64,
@@ -71,6 +72,7 @@ impl Card {
             title: item.title.clone(),
             rank: item.rank.clone(),
             assignees: item.assignees.clone(),
+            due_date: item.due_date,
             completed: item.is_completed(),
             comment_count: item.comment_count(),
             version: item.version.get(),

@@ -168,6 +168,7 @@ impl World {
             project_id: self.project,
             board_id: self.board,
             column_id: self.open,
+            due_date: None,
             rank: Rank::new(rank).unwrap(),
             title: title.to_owned(),
             description: description.map(str::to_owned),

@@ -59,8 +59,8 @@ impl Kind {
 }
 
 /// Members of `item.created` that are not custom fields. `final` is what the source said of the end, no event.
-const OWN_MEMBERS: [&str; 8] =
-    ["workspace", "project", "board", "title", "description", "column", "assignee", "final"];
+const OWN_MEMBERS: [&str; 9] =
+    ["workspace", "project", "board", "title", "description", "column", "assignee", "dueDate", "final"];
 
 /// Writes the command that creates an item, and returns its home.
 ///
@@ -95,6 +95,9 @@ pub(super) fn create(
         body.member_text("externalKey", &line.key);
         if let Some(assignee) = data.get("assignee") {
             body.member_list_of("assignees", assignee);
+        }
+        if let Some(due_date) = data.get("dueDate") {
+            body.member("dueDate", due_date);
         }
         body.open_object("fields");
         for (name, json) in data.iter().filter(|(name, _)| !OWN_MEMBERS.contains(name)) {
@@ -208,9 +211,10 @@ fn update(body: &mut Body<'_>, data: &Members<'_>) -> Result<(), Reason> {
         return Ok(());
     }
     match (&*field, edit) {
-        ("title" | "description", Some(_)) => return Err(format!("{field} is not a list")),
+        ("title" | "description" | "dueDate", Some(_)) => return Err(format!("{field} is not a list")),
         ("title", None) => body.member("title", data.get("to").unwrap_or("\"\"")),
         ("description", None) => body.member("description", data.get("to").unwrap_or("null")),
+        ("dueDate", None) => body.member("dueDate", data.get("to").unwrap_or("null")),
         (_, edit) => {
             body.open_object("fields");
             body.open_foreign(&field);

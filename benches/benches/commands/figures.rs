@@ -1,0 +1,225 @@
+//! The figures: how many commands a second, and how long one takes.
+
+use crate::Bench;
+use crate::bare::Segments;
+use crate::figure::{Figure, Goal, Run, Runs, quantile};
+use crate::load::{Load, Outcome, Plan, Template};
+use crate::machine;
+use crate::requests::{BATCH, PAYLOAD_BYTES, Place};
+use crate::server::Server;
+use eventstore::{Log, Position};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const EMPTY: &str = "the same requests to the same server with an empty handler";
+const BARE_AND_EMPTY: &str =
+    "pwrite + fdatasync of a frame, plus a request to an empty handler, each at its p50 or p99";
+
+/// Bytes of the frame of an item's creation, nearly: what the bare write writes.
+const FRAME_BYTES: usize = 768;
+
+/// A server, its ceiling, and what is sent to both.
+struct Sides {
+    ours: Server,
+    empty: Server,
+    place: Place,
+    load: Load,
+    commands: u64,
+}
+
+pub(crate) fn run(bench: &mut Bench, binary: &Path) {
+    let scratch = machine::scratch(&bench.dir);
+    let data_dir = scratch.path().join("data");
+    let ours = Server::command_api(binary, &data_dir);
+    let place = Place::make(&ours);
+    let empty = Server::empty(&scratch.path().join("empty"));
+    let mut sides = Sides { ours, empty, place, load: Load::default(), commands: 0 };
+    let peak = singles(bench, &mut sides);
+    latencies(bench, &mut sides, scratch.path());
+    if let Some(peak) = peak {
+        half_of_the_peak(bench, &mut sides, peak);
+    }
+    batches(bench, &mut sides);
+    let Sides { ours, empty, commands, .. } = sides;
+    ours.stop();
+    empty.stop();
+    check(&data_dir, commands);
+}
+
+/// Every command that was answered is in the log, and its payload is as long as is said.
+fn check(data_dir: &Path, commands: u64) {
+    let log = Log::open(data_dir).unwrap();
+    let (mut items, mut bytes) = (0, 0);
+    for commit in log.commits(Position::ZERO) {
+        for event in commit.unwrap().events().filter(|event| event.event_type() == "item.created") {
+            items += 1;
+            bytes += event.payload().len();
+        }
+    }
+    assert_eq!(items, commands, "the log does not hold what was answered");
+    let mean = bytes / (items as usize).max(1);
+    assert!(items == 0 || mean.abs_diff(PAYLOAD_BYTES) < 16, "payloads of {mean} bytes are not what is said");
+}
+
+impl Bench {
+    fn plan(&self, connections: usize) -> Plan {
+        let (warm_up, time) = if self.quick { (200, 1_000) } else { (500, 3_000) };
+        Plan {
+            connections,
+            warm_up: Duration::from_millis(warm_up),
+            time: Duration::from_millis(time),
+            rate: None,
+        }
+    }
+}
+
+/// What a run cost, µs of processor time per request.
+struct Costs {
+    server: Vec<f64>,
+    load: Vec<f64>,
+}
+
+fn measure(server: &Server, load: &mut Load, template: &Template, plan: Plan, costs: &mut Costs) -> Outcome {
+    let (before, own) = (server.cpu_us(), machine::cpu_us_of(std::process::id()));
+    let outcome = load.run(server.address, template, plan);
+    let answered = outcome.answered as f64;
+    costs.server.push((server.cpu_us() - before) / answered);
+    costs.load.push((machine::cpu_us_of(std::process::id()) - own) / answered);
+    outcome
+}
+
+/// Closed loops on both sides in turns; what each request brings is `events`.
+fn throughput(
+    bench: &mut Bench,
+    sides: &mut Sides,
+    (name, connections, events): (&str, usize, u64),
+    (ours, empty): (&Template, &Template),
+    goals: &[Goal],
+) -> f64 {
+    let plan = bench.plan(connections);
+    let [mut costs, mut ceilings] = [(); 2].map(|()| Costs { server: Vec::new(), load: Vec::new() });
+    let dir = bench.dir.clone();
+    let mut runs = Runs::default();
+    for _ in 0..bench.runs {
+        let of = |outcome: &Outcome| Run { value: outcome.per_second * events as f64, ..Run::default() };
+        runs.ceiling.push(of(&measure(&sides.empty, &mut sides.load, empty, plan, &mut ceilings)));
+        machine::settle(&dir);
+        let outcome = measure(&sides.ours, &mut sides.load, ours, plan, &mut costs);
+        sides.commands += outcome.answered * events;
+        runs.ours.push(of(&outcome));
+    }
+    let peak = quantile(&runs.ours.iter().map(|run| run.value).collect::<Vec<_>>(), 0.5) / events as f64;
+    let median = |values: &[f64]| (quantile(values, 0.5) * 100.0).round() / 100.0;
+    eprintln!(
+        "  per request: server {:.1} µs of processor, load generator {:.1}; empty handler {:.1} and {:.1}",
+        median(&costs.server),
+        median(&costs.load),
+        median(&ceilings.server),
+        median(&ceilings.load)
+    );
+    let figure = Figure::new(name, "events/s", runs).ceiling_is(EMPTY).goals(goals);
+    bench.print(
+        figure
+            .with("server_cpu_us", median(&costs.server))
+            .with("load_cpu_us", median(&costs.load))
+            .with("ceiling_cpu_us", median(&ceilings.server)),
+    );
+    peak
+}
+
+fn singles(bench: &mut Bench, sides: &mut Sides) -> Option<f64> {
+    let name = "item.create 64 x 1";
+    if !bench.wants(name) && !bench.wants("half") {
+        return None;
+    }
+    let ours = sides.place.create(sides.ours.token.as_deref());
+    let empty = sides.place.create(sides.empty.token.as_deref());
+    let goals = [Goal::RatioAtLeast(0.5), Goal::AtLeast(43_456.0)];
+    Some(throughput(bench, sides, (name, 64, 1), (&ours, &empty), &goals))
+}
+
+fn batches(bench: &mut Bench, sides: &mut Sides) {
+    let name = "batch of item.create 8 x 100";
+    if !bench.wants(name) {
+        return;
+    }
+    let ours = sides.place.creates(sides.ours.token.as_deref());
+    let empty = sides.place.creates(sides.empty.token.as_deref());
+    throughput(bench, sides, (name, 8, BATCH as u64), (&ours, &empty), &[Goal::AtLeast(150_000.0)]);
+}
+
+/// One connection, one command at a time.
+fn latencies(bench: &mut Bench, sides: &mut Sides, scratch: &Path) {
+    let name = "item.create 1 x 1";
+    if !bench.wants(name) {
+        return;
+    }
+    let plan = bench.plan(1);
+    let mut unused = Costs { server: Vec::new(), load: Vec::new() };
+    let ours = sides.place.create(sides.ours.token.as_deref());
+    let empty = sides.place.create(sides.empty.token.as_deref());
+    let (mut our, mut null, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..bench.runs {
+        written.push(bare(&scratch.join(format!("bare-{number}")), plan.time));
+        null.push(measure(&sides.empty, &mut sides.load, &empty, plan, &mut unused).latencies);
+        let outcome = measure(&sides.ours, &mut sides.load, &ours, plan, &mut unused);
+        sides.commands += outcome.answered;
+        our.push(outcome.latencies);
+    }
+    for (label, part, goals) in [("p50", 0.5, &[Goal::AboveCeilingAtMost(60.0)][..]), ("p99", 0.99, &[][..])]
+    {
+        let of = |value| Run { value, ..Run::default() };
+        let bare: Vec<f64> = written.iter().map(|all| quantile(all, part)).collect();
+        let null: Vec<f64> = null.iter().map(|all| quantile(all, part)).collect();
+        let runs = Runs {
+            ours: our.iter().map(|all| of(quantile(all, part))).collect(),
+            ceiling: bare.iter().zip(&null).map(|(bare, null)| of(bare + null)).collect(),
+        };
+        let figure =
+            Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(BARE_AND_EMPTY).goals(goals);
+        bench.print(figure.with("bare_us", quantile(&bare, 0.5)).with("empty_us", quantile(&null, 0.5)));
+    }
+}
+
+/// How long each bare write of a frame takes, µs.
+fn bare(dir: &Path, time: Duration) -> Vec<f64> {
+    std::fs::create_dir(dir).unwrap();
+    let noise: Vec<u8> = (0..FRAME_BYTES).map(|at| (at % 251) as u8 + 1).collect();
+    let mut segments = Segments::begin(dir, 128 << 20, true);
+    let (began, mut latencies) = (Instant::now(), Vec::new());
+    while began.elapsed() < time {
+        let asked = Instant::now();
+        segments.group(FRAME_BYTES, 1, &noise);
+        latencies.push(asked.elapsed().as_secs_f64() * 1e6);
+    }
+    segments.end();
+    std::fs::remove_dir_all(dir).unwrap();
+    latencies
+}
+
+/// Requests at fixed times, half as many as there could be: how long whoever comes then waits.
+fn half_of_the_peak(bench: &mut Bench, sides: &mut Sides, peak: f64) {
+    let name = "item.create at half of the peak";
+    if !bench.wants(name) {
+        return;
+    }
+    let plan = Plan { rate: Some(peak / 2.0), ..bench.plan(64) };
+    let mut unused = Costs { server: Vec::new(), load: Vec::new() };
+    let ours = sides.place.create(sides.ours.token.as_deref());
+    let empty = sides.place.create(sides.empty.token.as_deref());
+    let (mut our, mut null) = (Vec::new(), Vec::new());
+    for _ in 0..bench.runs {
+        null.push(measure(&sides.empty, &mut sides.load, &empty, plan, &mut unused).latencies);
+        let outcome = measure(&sides.ours, &mut sides.load, &ours, plan, &mut unused);
+        sides.commands += outcome.answered;
+        our.push(outcome.latencies);
+    }
+    for (label, part, goals) in [("p50", 0.5, &[][..]), ("p99", 0.99, &[Goal::AtMost(5_000.0)][..])] {
+        let of = |all: &Vec<Vec<f64>>| {
+            all.iter().map(|all| Run { value: quantile(all, part), ..Run::default() }).collect()
+        };
+        let runs = Runs { ours: of(&our), ceiling: of(&null) };
+        let figure = Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(EMPTY).goals(goals);
+        bench.print(figure.with("rate", (peak / 2.0).round()));
+    }
+}

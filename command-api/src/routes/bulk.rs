@@ -1,0 +1,78 @@
+//! `POST /items/bulk`: one command for many items, as a batch of it.
+
+use crate::envelope::{self, BatchBody, Envelope, Text};
+use crate::request::BatchCall;
+use crate::state::AppState;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use http_kit::json::parse;
+use http_kit::problem::Problem;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// Most items of one request.
+const IDS_MAX: usize = 1_000;
+
+/// What many items can be told at once.
+const COMMANDS: [&str; 7] = [
+    "item.update",
+    "item.move",
+    "item.assign",
+    "item.unassign",
+    "item.complete",
+    "item.reopen",
+    "item.delete",
+];
+
+/// The body.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bulk<'a> {
+    ids: Vec<Uuid>,
+    #[serde(default)]
+    atomic: bool,
+    #[serde(borrow)]
+    command: Text<'a>,
+    #[serde(borrow)]
+    #[schemars(with = "Option<serde_json::Value>")]
+    data: Option<&'a RawValue>,
+}
+
+pub(super) async fn bulk(State(app): State<AppState>, call: BatchCall) -> Result<Response, Problem> {
+    app.blocking(move |service| {
+        let body: Bulk<'_> = parse(&call.body)?;
+        let batch = body.batch()?;
+        envelope::carry_out(service, &batch, &call)
+    })
+    .await?
+}
+
+impl<'a> Bulk<'a> {
+    fn batch(&self) -> Result<BatchBody<'_>, Problem> {
+        let command = &*self.command.0;
+        if !COMMANDS.contains(&command) {
+            let detail = format!("command: one of {}", COMMANDS.join(", "));
+            return Err(Problem::invalid_body("command", detail));
+        }
+        if self.ids.len() > IDS_MAX {
+            let detail = format!("{} ids, at most {IDS_MAX} are allowed", self.ids.len());
+            return Err(
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail).with("field", "ids")
+            );
+        }
+        let mut seen = HashSet::with_capacity(self.ids.len());
+        if let Some(index) = self.ids.iter().position(|id| !seen.insert(id)) {
+            let field = format!("ids[{index}]");
+            return Err(Problem::invalid_body(&field, format!("{field}: it stands there twice")));
+        }
+        // Read once here, so that what is wrong with it is said once and by its own path.
+        envelope::read(command, self.data)?;
+        let one = |id: &Uuid| Envelope::new(Text(Cow::Borrowed(command)), *id, self.data);
+        Ok(BatchBody { atomic: self.atomic, commands: self.ids.iter().map(one).collect() })
+    }
+}
