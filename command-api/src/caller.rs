@@ -1,8 +1,7 @@
 //! Who asks, for routes that are no commands of the domain.
 
-use crate::problems::problem;
 use crate::request::origin;
-use crate::service::{Origin, Refusal};
+use crate::service::Origin;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use http_kit::auth::{Principal, Scope};
@@ -20,18 +19,16 @@ impl Caller {
 
     /// Who asks and how, if the token permits this.
     pub(crate) fn with(self, scope: Scope) -> Result<Origin, Problem> {
-        if self.0.principal.may(scope) {
-            Ok(self.0)
-        } else {
-            Err(problem(&Refusal::InsufficientScope { needs: scope }))
-        }
+        self.0.principal.require(scope)?;
+        Ok(self.0)
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        origin(&parts.headers, &parts.extensions).map(Self)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        Ok(Self(origin(&parts.headers, principal)))
     }
 }

@@ -6,6 +6,7 @@ use command_api::{AppState, CommandService};
 use eventstore::{OpenError, Store, StoreOptions};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
+use http_kit::limits::Limits;
 use http_kit::telemetry::{self, LogFormat};
 use http_kit::{server, shutdown::Shutdown};
 use std::io::{self, Write};
@@ -62,10 +63,11 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let otlp_endpoint = options.otlp_endpoint.or(file.otlp_endpoint);
     let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "command-api")?;
     let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into());
+    let limits = Limits::new(file.limits.with_environment()?);
     let addr = options.command_addr.or(file.command_addr).unwrap_or(ADDR_DEFAULT);
 
-    let plan = options.auth.or(&file.auth).plan()?;
     let snapshot_every = options.snapshot_every.or(file.snapshot_every).unwrap_or(SNAPSHOT_EVERY_DEFAULT);
+    let plan = options.auth.or(&file.auth).plan()?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -85,8 +87,11 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         if let Some(token) = door.development_token() {
             let _ = io::stderr().write_all(token.announcement().as_bytes());
         }
-        let router = command_api::router(AppState::new(service), door.authentication());
-        server::serve(listener, router, shutdown).await;
+        let state = AppState::new(service).within(limits.clone());
+        let registry = state.registry().clone();
+        tokio::task::spawn_blocking(move || registry.register_domain()).await??;
+        let router = command_api::router(state, door.authentication());
+        server::serve_within(listener, router, shutdown, &limits).await;
         tokio::task::spawn_blocking(move || store.close()).await?;
         tracing::info!("command-api has stopped");
         Ok(())

@@ -7,8 +7,8 @@ use crate::entity_tags::{if_match, if_none_match};
 use crate::problems::problem;
 use crate::service::{Conditions, Name, OnConflict, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request};
-use axum::http::{Extensions, HeaderMap, HeaderName};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, HeaderName};
 use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
 use http_kit::auth::Principal;
@@ -45,13 +45,16 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let principal = Principal::from_request_parts(&mut parts, state).await?;
+        let request = Request::from_parts(parts, body);
         let headers = request.headers();
         let conditions = Conditions {
             if_match: if_match(headers)?,
             if_none_match: if_none_match(headers)?,
             ..Conditions::default()
         };
-        let origin = origin(headers, request.extensions())?;
+        let origin = origin(headers, principal);
         let command = match key(headers)? {
             Some(key) => command_of_key(&origin.principal, key),
             None => command_id(),
@@ -77,7 +80,10 @@ impl<S: Send + Sync> FromRequest<S> for BatchCall {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, state: &S) -> Result<Self, Problem> {
-        let origin = origin(request.headers(), request.extensions())?;
+        let (mut parts, body) = request.into_parts();
+        let principal = Principal::from_request_parts(&mut parts, state).await?;
+        let request = Request::from_parts(parts, body);
+        let origin = origin(request.headers(), principal);
         let command = key(request.headers())?.map(|key| command_of_key(&origin.principal, key));
         let path = request.uri().path().to_owned();
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
@@ -187,15 +193,12 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
 }
 
 /// Who asks and how, as far as the token and the headers say.
-///
-/// # Errors
-/// When nobody has looked who asks.
-pub(crate) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Result<Origin, Problem> {
+pub(crate) fn origin(headers: &HeaderMap, principal: Principal) -> Origin {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    Ok(Origin {
-        principal: Principal::of(extensions)?.clone(),
+    Origin {
+        principal,
         correlation_id: text(&REQUEST_ID).and_then(|id| Uuid::try_parse(id).ok()),
         traceparent: trace_context::of(headers),
         ..Origin::default()
-    })
+    }
 }

@@ -10,6 +10,8 @@ use crate::request::Call;
 use crate::service::{CommandService, Done, Intent, Order, Refusal};
 use crate::streams::Streams;
 use axum::response::Response;
+use http_kit::auth::Principal;
+use http_kit::limits::{Limits, Party, Place, PlaceSizes, Places};
 use http_kit::problem::Problem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,8 +19,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// Requests that are carried out at one time; the next ones wait their turn without a thread.
-const REQUESTS_MAX: usize = 256;
+/// Blocking threads that work at one time, whatever the places say.
+const THREADS_MAX: usize = 256;
 
 /// The command service as handlers see it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,7 +28,9 @@ pub struct AppState {
     service: CommandService,
     streams: Streams,
     registry: Registry,
-    places: Arc<Semaphore>,
+    threads: Arc<Semaphore>,
+    places: Places,
+    limits: Limits,
     /// Orders that are being carried out.
     orders: Arc<AtomicUsize>,
 }
@@ -54,8 +58,28 @@ impl AppState {
     pub fn new(service: CommandService) -> Self {
         let registry = Registry::new(service.store().clone());
         let streams = Streams::new(service.store().clone(), registry.clone());
-        let places = Arc::new(Semaphore::new(REQUESTS_MAX));
-        Self { service, streams, registry, places, orders: Arc::default() }
+        let limits = Limits::default();
+        let places = Places::new(PlaceSizes::of(limits.settings()));
+        let threads = Arc::new(Semaphore::new(THREADS_MAX));
+        Self { service, streams, registry, threads, places, limits, orders: Arc::default() }
+    }
+
+    /// The same within other limits than the defaults.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { places: Places::new(PlaceSizes::of(limits.settings())), limits, ..self }
+    }
+
+    /// What clients may take.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Requests that are being carried out, and those that wait.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The service itself.
@@ -75,6 +99,14 @@ impl AppState {
         &self.streams
     }
 
+    /// A place to work on a request, when it is this principal's tenant's turn.
+    ///
+    /// # Errors
+    /// 429 `tenant_busy` or 503 `overloaded`, at once, when too many wait already.
+    pub(crate) async fn enter(&self, principal: &Principal) -> Result<Place, Problem> {
+        Ok(self.places.enter(&Party::of(principal)).await?)
+    }
+
     /// Carries out what a request asks for and answers it.
     pub(crate) async fn run(
         &self,
@@ -82,6 +114,7 @@ impl AppState {
         target: Option<Uuid>,
         intent: Intent,
     ) -> Result<Response, Problem> {
+        let place = self.enter(&call.origin.principal).await?;
         let shape = answer::Shape::of(&intent, &call);
         let order = Order {
             target,
@@ -93,7 +126,14 @@ impl AppState {
         };
         let done = match self.at_once(&order).await {
             Some(done) => done,
-            None => self.blocking(move |service| service.execute(&order)).await?,
+            None => {
+                let work = move |service: &CommandService| {
+                    // Held until the work ends, even if the client has gone away by then.
+                    let _place = place;
+                    service.execute(&order)
+                };
+                self.blocking(work).await?
+            }
         };
         done.map(|done| answer::done(&done, &shape)).map_err(|refusal| problem(&refusal))
     }
@@ -117,11 +157,10 @@ impl AppState {
         &self,
         work: impl FnOnce(&CommandService) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Problem::internal())?;
+        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| Problem::internal())?;
         let service = self.service.clone();
         let working = tokio::task::spawn_blocking(move || {
-            // Held until the work ends, even if the client has gone away by then.
-            let _place = place;
+            let _thread = thread;
             work(&service)
         });
         working.await.map_err(|error| {

@@ -4,9 +4,17 @@
 
 mod common;
 
+use axum::Extension;
 use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use command_api::AppState;
 use common::{Api, Place};
-use serde_json::json;
+use http_body_util::BodyExt;
+use http_kit::auth::Principal;
+use http_kit::json::DEPTH_MAX;
+use http_kit::limits::{LimitSettings, Limits, Party};
+use serde_json::{Value, json};
+use tower::ServiceExt;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -165,4 +173,102 @@ async fn headers_and_paths_of_every_kind() {
     }
     let member = format!("/workspaces/{}/members/%FF", place.workspace);
     assert_eq!(api.delete(&member).await.status, 400);
+}
+
+/// The same service within other limits, asked by the development principal.
+fn within(api: &mut Api, settings: LimitSettings) -> AppState {
+    let state = AppState::new(api.service.clone()).within(Limits::new(settings));
+    api.router = command_api::router(state.clone()).layer(Extension(Principal::local()));
+    state
+}
+
+/// Status, headers and code of an answer.
+async fn ask(api: &Api, path: &str, body: &Value) -> (u16, HeaderMap, Value) {
+    let request = Request::post(format!("/api/v1{path}")).header(JSON.0, JSON.1);
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    let (parts, body) = api.router.clone().oneshot(request).await.unwrap().into_parts();
+    let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+    (parts.status.as_u16(), parts.headers, body["code"].clone())
+}
+
+#[tokio::test]
+async fn requests_are_charged_by_what_they_ask_for() {
+    let mut api = Api::new();
+    let place = api.board().await;
+    let renames = |count: usize| {
+        let rename = json!({"command": "board.update", "id": place.board, "data": {"name": "Other"}});
+        json!({"commands": vec![rename; count]})
+    };
+    let events = |count: usize| {
+        let events: Vec<_> = (0..count).map(|number| json!({"type": "x.happened", "data": number})).collect();
+        json!({ "events": events })
+    };
+    let ids: Vec<_> = (1..=600_u128).map(uuid::Uuid::from_u128).collect();
+    let bulk = json!({"command": "item.reopen", "ids": ids});
+    // An answer of each of them is enough to be charged, whatever becomes of the commands.
+    for (path, body) in
+        [("/batch", renames(600)), ("/items/bulk", bulk), ("/streams/x-1/events", events(600))]
+    {
+        // Nothing comes back within a test: one a second, and a thousand to begin with.
+        within(&mut api, LimitSettings { local_rate: 1, local_burst: 1_000, ..LimitSettings::default() });
+        let (status, headers, code) = ask(&api, path, &body).await;
+        assert!(status < 300, "{path}: {status} {code}");
+        let told = headers["ratelimit"].to_str().unwrap();
+        assert!(told.starts_with("\"principal\";r=40"), "{path}: {told}");
+        let before = api.watermark();
+        let (status, headers, code) = ask(&api, path, &body).await;
+        assert_eq!((status, code), (429, json!("rate_limited")), "{path}");
+        assert_eq!(api.watermark(), before, "{path}: nothing of it was carried out");
+        let seconds: u64 = headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((190..=201).contains(&seconds), "{path}: {seconds}");
+    }
+}
+
+#[tokio::test]
+async fn who_finds_the_lines_full_is_refused_at_once_and_told_to_come_again() {
+    let mut api = Api::new();
+    let place = api.board().await;
+    let settings = |waiting, waiting_per_tenant| LimitSettings {
+        places: 1,
+        waiting,
+        waiting_per_tenant,
+        ..LimitSettings::default()
+    };
+    let item = json!({"boardId": place.board, "columnId": place.todo, "title": "An item"});
+    for (waiting, per_tenant, status, code) in [(0, 1, 503, "overloaded"), (1, 0, 429, "tenant_busy")] {
+        let state = within(&mut api, settings(waiting, per_tenant));
+        let held = state.places().try_enter(&Party::of(&Principal::local())).unwrap();
+        for (path, body) in [
+            ("/items", item.clone()),
+            ("/batch", json!({"commands": []})),
+            ("/items/bulk", json!({"command": "item.reopen", "ids": []})),
+            ("/streams/x-1/events", json!({"events": [{"type": "x.happened", "data": {}}]})),
+        ] {
+            let (actual, headers, said) = ask(&api, path, &body).await;
+            assert_eq!((actual, said), (status, json!(code)), "{path}");
+            assert_eq!(headers["retry-after"], "1");
+        }
+        assert_eq!(state.places().refused(), 4);
+        drop(held);
+        api.post("/items", item.clone()).await.is(201);
+        assert_eq!(state.places().running(), 0, "every place is given back");
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_passed_on_is_not_nested_any_deeper_either() {
+    let api = Api::new();
+    let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let append = |levels: usize| {
+        let body = format!("{{\"events\":[{{\"type\":\"x.happened\",\"data\":{}}}]}}", nested(levels));
+        api.send("POST", "/streams/x-1/events", &[JSON], Body::from(body))
+    };
+    append(DEPTH_MAX).await.is(201);
+    for levels in [DEPTH_MAX + 1, 100_000] {
+        let refused = append(levels).await.refused(400, "invalid_body");
+        assert_eq!(refused.body["field"], "events[0].data");
+    }
+    let body = format!("{{\"commands\":[{{\"command\":\"item.create\",\"data\":{}}}]}}", nested(100_000));
+    let answer = api.send("POST", "/batch", &[JSON], Body::from(body)).await.is(200);
+    assert_eq!(answer.body["results"][0]["problem"]["status"], 400, "{answer:?}");
 }

@@ -290,6 +290,7 @@ async fn the_domain_registers_its_own_once() {
     assert_eq!(registry.register_domain().unwrap(), types.len());
     assert_eq!(registry.register_domain().unwrap(), 0);
     assert_eq!(api.watermark().get(), types.len() as u64);
+    drop(registry);
     let api = api.reopen();
     let registry = command_api::Registry::new(api.store.clone());
     assert_eq!(registry.register_domain().unwrap(), 0);

@@ -148,3 +148,60 @@ async fn commands_a_second() {
     drop(router);
     store.close();
 }
+
+const APPENDERS: usize = 8;
+const APPENDS: usize = 1_500;
+const EVENTS_PER_APPEND: usize = 100;
+
+async fn appends(name: &str, router: &Router, event_type: &str) {
+    // 256 bytes of data each, as other logs are measured with.
+    let data = json!({"order": 7, "note": "n".repeat(256 - 22)});
+    assert_eq!(data.to_string().len(), 256);
+    let events = vec![json!({"type": event_type, "data": data}); EVENTS_PER_APPEND];
+    let body = Bytes::from(json!({"events": events, "expectedVersion": "any"}).to_string());
+    let (cpu, started) = (cpu(), Instant::now());
+    let tasks: Vec<_> = (0..APPENDERS)
+        .map(|lane| {
+            let (router, body) = (router.clone(), body.clone());
+            let path = format!("/api/v1/streams/{name}-{lane}/events");
+            tokio::spawn(async move {
+                for _ in 0..APPENDS {
+                    let request = Request::post(&path).header("content-type", "application/json");
+                    let request = request.body(Body::from(body.clone())).unwrap();
+                    let response = router.clone().oneshot(request).await.unwrap();
+                    assert_eq!(response.status(), 201);
+                    response.into_body().collect().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let (took, cpu) = (started.elapsed(), cpu_since(cpu));
+    let count = u32::try_from(APPENDERS * APPENDS * EVENTS_PER_APPEND).unwrap();
+    println!(
+        "{name}: {count} events in {took:.2?}: {:.0} events/s, {:.2?} of CPU each",
+        f64::from(count) / took.as_secs_f64(),
+        cpu / count
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints a figure, run by hand"]
+async fn raw_events_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
+    let state = AppState::new(CommandService::open(store.clone()));
+    let router = command_api::router(state, Authentication::SameMachineOnly);
+    let schema = json!({"type": "order.checked", "schema": {"type": "object", "required": ["order"],
+        "properties": {"order": {"type": "integer"}, "note": {"type": "string", "maxLength": 1_000}}}});
+    let request = Request::post("/api/v1/schemas").header("content-type", "application/json");
+    let request = request.body(Body::from(schema.to_string())).unwrap();
+    assert_eq!(router.clone().oneshot(request).await.unwrap().status(), 201);
+    appends("warm", &router, "order.placed").await;
+    appends("free", &router, "order.placed").await;
+    appends("bound", &router, "order.checked").await;
+    drop(router);
+    store.close();
+}

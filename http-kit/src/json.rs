@@ -78,10 +78,17 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
 /// 400 `invalid_body`, whose `field` is the path to what is wrong (`.` for the body itself). Of a member that stands
 /// twice serde's word holds: a typed one is refused, of an untyped one the last counts.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    if let Some(at) = depth::too_deep(body) {
-        let detail = format!("nested deeper than {DEPTH_MAX} levels at byte {at}");
-        return Err(Problem::invalid_body(".", detail));
-    }
+    check_depth(".", body)?;
+    parse_outer(body)
+}
+
+/// The same for a body whose open parts are raw, and therefore skipped without being followed: how deep those are is
+/// left to whoever reads them, by [`parse`] or [`check_depth`]. Counting them one by one costs much less than
+/// following a long list of them.
+///
+/// # Errors
+/// As [`parse`], save for the depth.
+pub fn parse_outer<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
@@ -97,6 +104,20 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
         Ok(_) => {
             let reason = source.end().err().map_or_else(String::new, |error| error.to_string());
             Err(Problem::invalid_body(".", format!("there is something after the JSON value: {reason}")))
+        }
+    }
+}
+
+/// That a part of a body is nested no deeper than [`DEPTH_MAX`].
+///
+/// # Errors
+/// 400 `invalid_body`, naming the field.
+pub fn check_depth(field: &str, json: &[u8]) -> Result<(), Problem> {
+    match depth::too_deep(json) {
+        None => Ok(()),
+        Some(at) => {
+            let detail = format!("{field}: nested deeper than {DEPTH_MAX} levels, at byte {at} of it");
+            Err(Problem::invalid_body(field, detail))
         }
     }
 }

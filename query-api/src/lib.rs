@@ -29,11 +29,17 @@ pub use service::QueryService;
 use axum::Router;
 use http_kit::app::App;
 use http_kit::auth::Authentication;
+use http_kit::limits::Limits;
 
 /// All routes of the query API with health, metrics and problems around them. It takes no tokens yet, so it is for programs of
 /// this machine only.
 pub fn router(service: QueryService) -> Router {
-    let app = App::new(Authentication::SameMachineOnly).ready_when({
+    router_within(service, Limits::default())
+}
+
+/// The same within other limits than the defaults.
+pub fn router_within(service: QueryService, limits: Limits) -> Router {
+    let app = App::new(Authentication::SameMachineOnly).within(limits).ready_when({
         let service = service.clone();
         move || service.readiness()
     });

@@ -6,6 +6,7 @@ use clap::Parser;
 use eventstore::{Log, OpenError};
 use http_kit::auth::Protection;
 use http_kit::config::{self, Settings};
+use http_kit::limits::Limits;
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use http_kit::telemetry::{self, LogFormat};
@@ -65,6 +66,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let otlp_endpoint = arguments.otlp_endpoint.or(settings.otlp_endpoint);
     let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "query-api")?;
     let data_dir = arguments.data_dir.or(settings.data_dir).unwrap_or_else(|| DATA_DIR.into());
+    let limits = Limits::new(settings.limits.with_environment()?);
     let addr = arguments.query_addr.or(settings.query_addr);
     let addr = addr.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, QUERY_PORT)));
 
@@ -78,7 +80,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         position = service.models().checkpoint().get(),
         "the query API answers"
     );
-    server::serve(listener, query_api::router(service), shutdown).await;
+    let router = query_api::router_within(service, limits.clone());
+    server::serve_within(listener, router, shutdown, &limits).await;
     Ok(())
 }
 

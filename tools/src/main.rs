@@ -193,6 +193,11 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 data_dir: data.or(settings),
                 command_addr: command_addr.or(settings.command_addr).unwrap_or_else(|| local(COMMAND_PORT)),
                 query_addr: query_addr.or(settings.query_addr).unwrap_or_else(|| local(QUERY_PORT)),
+                limits: settings
+                    .limits
+                    .clone()
+                    .with_environment()
+                    .map_err(|error| Failure::Usage(error.to_string()))?,
                 import,
                 token_file: token.token_file,
                 plan,

@@ -14,18 +14,23 @@ use command_api::service::SNAPSHOT_EVERY_DEFAULT;
 use command_api::{AppState, CommandService};
 use eventstore::{Position, Store, StoreOptions};
 use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
+use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use projector::Projector;
 use query_api::QueryService;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How long the examples after an import wait for the search index.
 const INDEX_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Servers that share the process's file descriptors.
+const SERVERS: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -36,6 +41,8 @@ pub struct Options {
     pub command_addr: SocketAddr,
     /// Address of the query API.
     pub query_addr: SocketAddr,
+    /// What clients may take.
+    pub limits: LimitSettings,
     /// A history to import at the start.
     pub import: Option<PathBuf>,
     /// Where the import's token is, unless it is the development token.
@@ -70,15 +77,24 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
     };
 
     let parts = Parts::start(options.data_dir.clone()).await?;
-    let command_router = command_api::router(parts.state.clone(), door.authentication());
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
         // Nobody may read it: that is no reason not to serve.
         let _ = io::stderr().write_all(token.announcement().as_bytes());
     }
+    // Each has its own: who asks too much of one service still reaches the other.
+    let limits = || Limits::of_many(options.limits.clone(), SERVERS);
     let servers = (
-        tokio::spawn(server::serve(commands, command_router, shutdown.clone())),
-        tokio::spawn(server::serve(queries, query_api::router(parts.query.clone()), shutdown.clone())),
+        tokio::spawn({
+            let (limits, state, shutdown) = (limits(), parts.state.clone(), shutdown.clone());
+            let router = command_api::router(state.within(limits.clone()), door.authentication());
+            async move { server::serve_within(commands, router, shutdown, &limits).await }
+        }),
+        tokio::spawn({
+            let (limits, query, shutdown) = (limits(), parts.query.clone(), shutdown.clone());
+            let router = query_api::router_within(query, limits.clone());
+            async move { server::serve_within(queries, router, shutdown, &limits).await }
+        }),
     );
     let mut failed = say(&summary::ready(&command_url, &query_url, token_file)).err();
     if let Some(file) = options.import.filter(|_| failed.is_none()) {
@@ -132,6 +148,7 @@ impl Parts {
             };
             let state =
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
+            state.registry().register_domain().map_err(|error| Failure::Part(error.to_string()))?;
             Ok(Self { state, query, projector, store })
         })
         .await

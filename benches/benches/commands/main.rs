@@ -66,7 +66,10 @@ fn main() {
             // Cargo says this to every bench.
             "--bench" => {}
             // What this bench says to itself.
-            "--child-empty" => return server::serve_empty(&value()),
+            "--child-empty" => {
+                let address = value();
+                return server::serve_empty(&address, Path::new(&value()));
+            }
             other => panic!("{other} is not an option; {USAGE}"),
         }
     }

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::post;
 use http_kit::app::App;
-use http_kit::auth::{Authentication, Protection};
+use http_kit::auth::AuthSettings;
 use http_kit::json::JsonBytes;
 use http_kit::shutdown::Shutdown;
 use http_kit::{SUNDAY_POSITION, server};
@@ -47,7 +47,7 @@ impl Server {
     pub(crate) fn empty(dir: &Path) -> Self {
         let address = free_address();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--child-empty", &address.to_string()]);
+        command.args(["--child-empty", &address.to_string()]).arg(dir);
         Self::start(command, address, dir)
     }
 
@@ -129,7 +129,7 @@ fn ask(address: SocketAddr, token: Option<&str>, method: &str, path: &str, body:
 
 /// The ceiling: the frame and the server of every service of ours around a handler that takes in the body and answers
 /// as a command is answered. Runs until it is told to stop.
-pub(crate) fn serve_empty(address: &str) {
+pub(crate) fn serve_empty(address: &str, data_dir: &Path) {
     const ANSWER: &str =
         r#"{"id":"0197a3c0-0000-7000-8000-000000000000","version":0,"position":1,"status":"applied"}"#;
     let handler = post(async |JsonBytes(body): JsonBytes| {
@@ -151,8 +151,11 @@ pub(crate) fn serve_empty(address: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals().unwrap();
-        let listener = server::bind(address.parse().unwrap(), Protection::SameMachineOnly).await.unwrap();
-        let router = App::new(Authentication::SameMachineOnly).frame(routes);
-        server::serve(listener, router, shutdown).await;
+        // It looks at the development token, as the real one does.
+        let plan = AuthSettings::default().plan().unwrap();
+        let address = address.parse().unwrap();
+        let listener = server::bind(address, plan.protection()).await.unwrap();
+        let door = plan.open(data_dir, address).await.unwrap();
+        server::serve(listener, App::new(door.authentication()).frame(routes), shutdown).await;
     });
 }

@@ -69,10 +69,6 @@ impl Entry {
     }
 }
 
-fn domain_schemas() -> impl Iterator<Item = (&'static str, u16, Value)> {
-    std::iter::empty()
-}
-
 /// All versions of a type, oldest first.
 pub(super) type Versions = Vec<Arc<Entry>>;
 
@@ -90,7 +86,7 @@ impl Schemas {
     /// The domain's own, from the code.
     pub(super) fn of_domain() -> Self {
         let mut schemas = Self::default();
-        for (event_type, version, schema) in domain_schemas() {
+        for (event_type, version, schema) in domain::schema::all() {
             schemas.add(Entry {
                 event_type: event_type.into(),
                 version,

@@ -6,7 +6,7 @@ use super::register::{Register, Registered};
 use crate::caller::Caller;
 use crate::problems::problem;
 use crate::request::{command_of_key, key};
-use crate::service::command_id;
+use crate::service::{CommandService, command_id};
 use crate::state::AppState;
 use crate::streams::tenant_of;
 use axum::Router;
@@ -151,7 +151,12 @@ async fn register(
         origin,
     };
     let registry = app.registry().clone();
-    let registered = app.blocking(move |_| registry.register(ask)).await??;
+    let place = app.enter(&ask.origin.principal).await?;
+    let register = move |_: &CommandService| {
+        let _place = place;
+        registry.register(ask)
+    };
+    let registered = app.blocking(register).await??;
     Ok(answer(&registered))
 }
 

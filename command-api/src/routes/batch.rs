@@ -7,7 +7,8 @@ use crate::state::AppState;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use http_kit::json::parse;
+use http_kit::json::parse_outer;
+use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 use schemars::JsonSchema;
 
@@ -20,15 +21,23 @@ pub(super) const BATCH_SUCCESS: Success = Success {
     headers: &["Sunday-Position"],
 };
 
-pub(super) async fn batch(State(app): State<AppState>, call: BatchCall) -> Result<Response, Problem> {
+pub(super) async fn batch(
+    State(app): State<AppState>,
+    meter: Meter,
+    call: BatchCall,
+) -> Result<Response, Problem> {
+    let place = app.enter(&call.origin.principal).await?;
     // Reading tens of megabytes of JSON is work too, so it happens on the blocking thread.
     app.blocking(move |service| {
-        let batch: BatchBody<'_> = parse(&call.body)?;
+        let _place = place;
+        let batch: BatchBody<'_> = parse_outer(&call.body)?;
         if batch.commands.len() > COMMANDS_MAX {
             let detail = format!("{} commands, at most {COMMANDS_MAX} are allowed", batch.commands.len());
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail)
                 .with("field", "commands"));
         }
+        // The request itself has been one of them.
+        meter.charge(batch.commands.len().saturating_sub(1))?;
         envelope::carry_out(service, &batch, &call)
     })
     .await?

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use http_kit::json::parse;
+use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,10 +44,18 @@ pub(super) struct Bulk<'a> {
     data: Option<&'a RawValue>,
 }
 
-pub(super) async fn bulk(State(app): State<AppState>, call: BatchCall) -> Result<Response, Problem> {
+pub(super) async fn bulk(
+    State(app): State<AppState>,
+    meter: Meter,
+    call: BatchCall,
+) -> Result<Response, Problem> {
+    let place = app.enter(&call.origin.principal).await?;
     app.blocking(move |service| {
+        let _place = place;
         let body: Bulk<'_> = parse(&call.body)?;
         let batch = body.batch()?;
+        // The request itself has been one of them.
+        meter.charge(batch.commands.len().saturating_sub(1))?;
         envelope::carry_out(service, &batch, &call)
     })
     .await?

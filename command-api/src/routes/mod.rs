@@ -28,7 +28,7 @@ use table::OPERATIONS;
 
 /// Everything that the command API serves, with health and figures, for whom `authentication` lets in.
 pub fn router(state: AppState, authentication: Authentication) -> Router {
-    let app = App::new(authentication);
+    let app = App::new(authentication).within(state.limits().clone());
     let service = state.service().clone();
     app.metrics().gauge("sunday_command_cached_states", "States of aggregates kept ready.", {
         let service = service.clone();

@@ -182,7 +182,7 @@ fn streams() -> Vec<Operation> {
             .refuses(409, &["guard_failed", "version_conflict"])
             .refuses(412, &["version_conflict"])
             .refuses(413, &["append_too_large", "batch_too_large", "event_too_large"])
-            .refuses(422, &["idempotency_key_reused"]),
+            .refuses(422, &["idempotency_key_reused", "schema_violation", "unknown_schema_version"]),
     ]
 }
 

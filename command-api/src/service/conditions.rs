@@ -46,7 +46,7 @@ impl Desk<'_> {
         let conditions = &order.conditions;
         let creates = order.intent.creates();
         let inner = self.inner;
-        let is_atomic = self.is_atomic;
+        let (is_atomic, is_at_hand) = (self.is_atomic, self.is_at_hand);
         let entry = self.load(key)?;
         let is_pending = entry.is_dirty && !is_atomic;
         // Whoever creates under the condition that it has a version does not want what would come of it.
@@ -78,6 +78,9 @@ impl Desk<'_> {
         if is_pending {
             // What has no place in the log yet cannot be looked at, and others may have done it.
             return Err(Refusal::Moved { what: entry.stream.to_string(), current });
+        }
+        if is_at_hand {
+            return Err(Refusal::NotAtHand);
         }
         let since = since(&inner.store, &entry.stream, base, current, wish(&order.intent, &entry.state))?;
         let is_behind = current.is_some_and(|current| current > base);

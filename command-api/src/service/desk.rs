@@ -42,7 +42,7 @@ pub(super) struct Desk<'s> {
     /// Whether all decisions become one commit: then nothing needs guarding against the commit itself.
     pub(super) is_atomic: bool,
     /// Whether only what is in memory may be looked at.
-    is_at_hand: bool,
+    pub(super) is_at_hand: bool,
     /// States that the cache had; counted in one go, because the counter is everybody's.
     hits: u64,
     /// Turns at the limited columns that are decided about, until the outcome is durable.
@@ -257,7 +257,7 @@ impl Inner {
     }
 
     /// An aggregate's state: its newest snapshot and the events since, or its whole history.
-    fn read(&self, key: Key) -> Result<Entry, Refusal> {
+    pub(super) fn read(&self, key: Key) -> Result<Entry, Refusal> {
         let mut entry = Entry::absent(key);
         if self.store.stream_version(&entry.stream)?.is_none() {
             return Ok(entry);

@@ -71,7 +71,7 @@ impl Key {
 }
 
 /// The state of an aggregate of any kind. Shared until somebody changes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum State {
     Workspace(Arc<Workspace>),
     Project(Arc<Project>),

@@ -26,10 +26,12 @@ use eventstore::{
     Version,
 };
 use http_kit::auth::{Scope, Tenants};
-use http_kit::json::parse;
+use http_kit::json::{DEPTH_MAX, check_depth, parse_outer};
+use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// What is asked for.
@@ -41,6 +43,9 @@ pub(super) struct Append {
     pub(super) if_none_match: bool,
     pub(super) key: Option<String>,
     pub(super) origin: Origin,
+    pub(super) meter: Meter,
+    /// Whether its events were charged: that happens once, however often it is begun.
+    pub(super) is_charged: AtomicBool,
 }
 
 /// Why no commit is on its way.
@@ -105,8 +110,12 @@ impl Append {
         if !may_block && self.body.len() > BODY_BYTES_INLINE {
             return Err(Stop::WouldBlock);
         }
-        let body: Body<'_> = parse(&self.body)?;
+        let body: Body<'_> = parse_outer(&self.body)?;
         check_counts(&body)?;
+        if !self.is_charged.swap(true, Ordering::Relaxed) {
+            // The request itself has been one of them.
+            self.meter.charge(body.events.list.len().saturating_sub(1))?;
+        }
         let tenant = tenant_of(&self.origin.principal, body.workspace_id)?;
         let now = Timestamp::now();
         let ids = ids(&body.events.list, now)?;
@@ -275,6 +284,11 @@ impl Attempt<'_> {
                 return Err(invalid(field, &"versions begin with 1").into());
             }
             names.tags(index, &event.tags, &mut tags)?;
+            let data = event.data.get().as_bytes();
+            if check_depth(".", data).is_err() {
+                let reason = format!("nested deeper than {DEPTH_MAX} levels");
+                return Err(invalid(format!("events[{index}].data"), &reason).into());
+            }
             let event_type = names.event_type(index, &event.event_type.0)?;
             checks.event(index, event, self.may_block)?;
             commit.event_ref(&EventRef {
@@ -285,7 +299,7 @@ impl Attempt<'_> {
                 schema_version: event.schema_version,
                 tags: &tags,
                 metadata: own.as_ref().unwrap_or(&shared),
-                payload: event.data.get().as_bytes(),
+                payload: data,
             });
         }
         // What broke a schema may have been recorded before there was one.
@@ -312,10 +326,8 @@ impl Attempt<'_> {
             None => None,
             Some(text) => {
                 let field = format!("events[{index}].metadata.occurredAt");
-                if !self.append.origin.principal.may(Scope::Import) {
-                    let refusal = Refusal::InsufficientScope { needs: Scope::Import };
-                    return Err(problem(&refusal).with("field", field));
-                }
+                let permitted = self.append.origin.principal.require(Scope::Import);
+                permitted.map_err(|problem| problem.with("field", &*field))?;
                 let reason = "a time as RFC 3339 says, between the years 1678 and 2262";
                 Some(timestamp(&text.0).ok_or_else(|| invalid(field, &reason))?)
             }

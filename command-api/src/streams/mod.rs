@@ -71,12 +71,19 @@ struct Appended {
 impl Append {
     /// Carries it out and answers it.
     async fn run(self, app: &crate::state::AppState) -> Result<Response, Problem> {
+        // Shared with what blocks, so that it is held until that ends, even if the client has gone away by then.
+        let place = Arc::new(app.enter(&self.origin.principal).await?);
         let append = Arc::new(self);
         for _ in 0..ATTEMPTS {
             let attempt = match append.begin(&app.streams().0, false) {
                 Err(Stop::WouldBlock) => {
                     let (append, streams) = (Arc::clone(&append), app.streams().clone());
-                    app.blocking(move |_| append.begin(&streams.0, true)).await?
+                    let place = Arc::clone(&place);
+                    let work = move |_: &_| {
+                        let _place = place;
+                        append.begin(&streams.0, true)
+                    };
+                    app.blocking(work).await?
                 }
                 begun => begun,
             };

@@ -97,8 +97,11 @@ mod tests {
             }
         }
         assert_eq!(owners.known(&name(0)), None, "it is bounded");
-        let held: usize =
-            owners.0.iter().map(|shard| shard.lock()).map(|shard| shard.young.len() + shard.old.len()).sum();
+        let held = |shard: &Mutex<Shard>| {
+            let shard = shard.lock();
+            shard.young.len() + shard.old.len()
+        };
+        let held: usize = owners.0.iter().map(held).sum();
         assert!(held <= 2 * SHARDS * STREAMS_MAX);
     }
 }

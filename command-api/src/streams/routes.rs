@@ -15,9 +15,11 @@ use eventstore::StreamId;
 use eventstore::limits::STREAM_ID_BYTES_MAX;
 use http_kit::auth::Scope;
 use http_kit::json::JsonBytes;
+use http_kit::limits::Meter;
 use http_kit::params::Path;
 use http_kit::problem::Problem;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::sync::atomic::AtomicBool;
 
 /// What an append answers when all is well.
 pub(crate) const APPENDED: Success = Success {
@@ -42,12 +44,14 @@ pub(crate) async fn append(
     caller: Caller,
     Path(stream): Path<String>,
     headers: HeaderMap,
+    meter: Meter,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, Problem> {
     let origin = caller.with(Scope::StreamsWrite)?;
     let stream = StreamId::new(stream)
         .map_err(|error| Problem::invalid_parameter("streamId", format!("streamId: {error}")))?;
     super::reserved::check_stream(&stream)?;
+    let _place = app.enter(&origin.principal).await?;
     let append = Append {
         stream,
         body,
@@ -55,6 +59,8 @@ pub(crate) async fn append(
         if_none_match: is_none(if_none_match(&headers)?)?,
         key: key(&headers)?.map(str::to_owned),
         origin,
+        meter,
+        is_charged: AtomicBool::new(false),
     };
     append.run(&app).await
 }

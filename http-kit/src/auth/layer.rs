@@ -10,7 +10,7 @@ use super::{Authentication, Authenticator};
 use crate::problem::Problem;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -85,24 +85,14 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     if is_token { Ok(Some(token)) } else { Err(Refused::NotAToken) }
 }
 
-impl Principal {
-    /// Who asks, as the layer found out.
-    ///
-    /// # Errors
-    /// 500 when nobody has looked: for a route that stands outside the frame, or is open and should not be. Closed all the
-    /// same.
-    pub fn of(extensions: &Extensions) -> Result<&Self, Problem> {
-        extensions.get().ok_or_else(|| {
-            tracing::error!("a handler asks who asks, and nobody has looked");
-            Problem::internal()
-        })
-    }
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for Principal {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Self::of(&parts.extensions).cloned()
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            // A route that stands outside the frame, or is open and should not be: closed all the same.
+            tracing::error!(path = parts.uri.path(), "a handler asks who asks, and nobody has looked");
+            Problem::internal()
+        })
     }
 }

@@ -3,8 +3,8 @@
 //! Invariant: what passes here is nested at most [`DEPTH_MAX`] deep, so whoever reads it later (serde gives up at 128,
 //! other readers sooner) can still put it into something. Texts that are no JSON may pass: the parser finds them.
 
-/// Levels of arrays and objects that a body may have.
-pub const DEPTH_MAX: usize = 64;
+/// Levels of arrays and objects that a body may have: the 64 of a field's value, within a few of what surrounds it.
+pub const DEPTH_MAX: usize = 72;
 
 /// The place of the bracket that is one level too deep.
 pub(super) fn too_deep(text: &[u8]) -> Option<usize> {
@@ -16,7 +16,9 @@ pub(super) fn too_deep(text: &[u8]) -> Option<usize> {
 fn brackets(text: &[u8]) -> usize {
     // Counted in bytes for as long as a byte holds the count: that is what the compiler makes wide instructions of.
     text.chunks(255)
-        .map(|chunk| usize::from(chunk.iter().fold(0_u8, |count, byte| count + u8::from(opens(*byte)))))
+        .map(|chunk| {
+            usize::from(chunk.iter().fold(0_u8, |count, byte| count.wrapping_add(u8::from(opens(*byte)))))
+        })
         .sum()
 }
 

@@ -13,7 +13,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Keys that have a bucket of their own at one time.
@@ -48,8 +48,8 @@ pub(crate) struct Bucket {
     burst: NonZeroU32,
     /// As the last one saw it who took something out.
     remaining: AtomicU32,
-    /// Seconds since the map was made.
-    used_s: AtomicU32,
+    /// Whether it was asked for since the last sweep.
+    is_used: AtomicBool,
     /// For the gate: until when its owner is refused, milliseconds by the gate's clock.
     pub(super) closed_until_ms: AtomicU64,
 }
@@ -67,7 +67,7 @@ impl Bucket {
             limiter: RateLimiter::direct(quota).with_middleware(),
             burst: rate.burst,
             remaining: AtomicU32::new(rate.burst.get()),
-            used_s: AtomicU32::new(0),
+            is_used: AtomicBool::new(true),
             closed_until_ms: AtomicU64::new(0),
         }
     }
@@ -129,19 +129,15 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 
     /// The bucket of a key.
     pub(crate) fn of(&self, key: &K) -> Arc<Bucket> {
-        let now_s = u32::try_from(self.since.elapsed().as_secs()).unwrap_or(u32::MAX);
         if let Some(bucket) = self.by_key.get(key) {
-            bucket.used_s.store(now_s, Ordering::Relaxed);
+            bucket.is_used.store(true, Ordering::Relaxed);
             return Arc::clone(&bucket);
         }
-        self.sweep(now_s);
+        self.sweep(u32::try_from(self.since.elapsed().as_secs()).unwrap_or(u32::MAX));
         if self.by_key.len() >= self.keys_max {
             return Arc::clone(&self.others);
         }
-        let bucket =
-            Arc::clone(&self.by_key.entry(key.clone()).or_insert_with(|| Arc::new(Bucket::new(self.rate))));
-        bucket.used_s.store(now_s, Ordering::Relaxed);
-        bucket
+        Arc::clone(&self.by_key.entry(key.clone()).or_insert_with(|| Arc::new(Bucket::new(self.rate))))
     }
 
     /// The bucket of a key if there is one, or the one that it shares.
@@ -154,16 +150,14 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     fn sweep(&self, now_s: u32) {
         // Somebody is at it already: good.
         let Some(mut swept_s) = self.swept_s.try_lock() else { return };
+        // Whoever was not seen between two sweeps has had at least the time in which a bucket fills.
         let every_s = u32::try_from(SWEEP_EVERY.as_secs()).unwrap_or(u32::MAX);
-        // A full map is looked through once a second at most: more often would not find more.
-        let is_due = now_s.saturating_sub(*swept_s) >= every_s
-            || (self.by_key.len() >= self.keys_max && now_s > *swept_s);
-        if is_due {
+        let full_after_s = self.rate.window_s().saturating_add(1);
+        let is_crowded = self.by_key.len() >= self.keys_max;
+        let due_s = if is_crowded { full_after_s } else { full_after_s.max(every_s) };
+        if now_s.saturating_sub(*swept_s) >= due_s {
             *swept_s = now_s;
-            let full_after_s = self.rate.window_s().saturating_add(1);
-            self.by_key.retain(|_, bucket| {
-                now_s.saturating_sub(bucket.used_s.load(Ordering::Relaxed)) <= full_after_s
-            });
+            self.by_key.retain(|_, bucket| bucket.is_used.swap(false, Ordering::Relaxed));
         }
     }
 }
@@ -190,7 +184,7 @@ mod tests {
             limiter: RateLimiter::direct(quota.allow_burst(burst)).with_middleware(),
             burst,
             remaining: AtomicU32::new(burst.get()),
-            used_s: AtomicU32::new(0),
+            is_used: AtomicBool::new(true),
             closed_until_ms: AtomicU64::new(0),
         }
     }
@@ -240,8 +234,12 @@ mod tests {
         for key in 0..3 {
             buckets.of(&key);
         }
-        buckets.by_key.get(&1).unwrap().used_s.store(100, Ordering::Relaxed);
-        buckets.sweep(105);
+        buckets.sweep(11);
+        assert_eq!(buckets.by_key.len(), 3, "they were used since the last time");
+        buckets.of(&1);
+        buckets.sweep(21);
+        assert_eq!(buckets.by_key.len(), 3, "too soon: a bucket fills in ten seconds");
+        buckets.sweep(22);
         assert!(buckets.by_key.contains_key(&1) && buckets.by_key.len() == 1, "{buckets:?}");
     }
 

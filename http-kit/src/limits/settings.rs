@@ -125,6 +125,14 @@ macro_rules! settings {
             /// The variables that are looked at.
             pub const VARIABLES: &[&str] = &[$($variable),+];
 
+            /// These settings with those that the process's variables say.
+            ///
+            /// # Errors
+            /// When a variable is set to something that the setting cannot be.
+            pub fn with_environment(self) -> Result<Self, VariableError> {
+                self.with_variables(|name| std::env::var(name).ok())
+            }
+
             /// These settings with those that variables say; `read` gives the value of a variable, if it is set.
             ///
             /// # Errors

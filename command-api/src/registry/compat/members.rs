@@ -121,7 +121,8 @@ impl Judge {
         }
         let is_declared = self.anywhere.contains(name)
             || given.declared.as_ref().is_none_or(|declared| declared.contains(name));
-        if known.is_empty() && !is_declared {
+        let declares = given.parts.iter().any(|part| map(part, "properties").is_some());
+        if known.is_empty() && !is_declared && declares {
             // The assumption of this module: it was never there.
             return Found::new();
         }

@@ -6,8 +6,8 @@
 //! optional. Alternatives (`anyOf`, `oneOf`) of the narrower side are gone through one by one; of the wider side one of
 //! `anyOf` has to take each. `not`, `if` and the `unevaluated…` keywords are only compared: they have to be the same.
 //!
-//! One assumption stands in place of a proof: where a schema says nothing about further members
-//! (`additionalProperties` is absent), events are taken to hold no members that the schema does not declare. Otherwise
+//! One assumption stands in place of a proof: where a schema declares members (`properties`) and says nothing about
+//! further ones (`additionalProperties` is absent), events are taken to hold none that it does not declare. Otherwise
 //! no member could ever be added to an open schema. `additionalProperties: true` says that they may be there, and is
 //! taken at its word.
 //!

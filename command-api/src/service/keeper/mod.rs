@@ -133,3 +133,6 @@ impl Inner {
         self.cache.put(key, cached);
     }
 }
+
+#[cfg(test)]
+mod tests;
