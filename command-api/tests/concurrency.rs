@@ -4,7 +4,10 @@
 
 mod common;
 
+use command_api::service::{Conditions, Intent, Order, Origin, Refusal};
 use common::{Api, Place};
+use domain::DomainError;
+use eventstore::{CommandId, Fingerprint};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -181,6 +184,43 @@ async fn of_200_moves_into_5_places_5_succeed() {
     let moves = moves.iter().map(|item| ("POST", format!("/items/{item}/move"), to_done.clone())).collect();
     let codes = at_once(&api, moves).await;
     assert_eq!(codes, BTreeMap::from([("ok".to_owned(), 5), ("wip_limit_reached".to_owned(), 195)]));
+    assert_eq!(occupancy(&api, &place.done, 5), 5);
+}
+
+#[tokio::test]
+async fn the_service_itself_admits_5_of_200_moves() {
+    let api = Api::new();
+    let place = api.board().await;
+    api.patch(&format!("/boards/{}/columns/{}", place.board, place.done), json!({"wipLimit": 5}))
+        .await
+        .is(200);
+    let all = items(&api, &place, 200).await;
+    let order = |item: &String| Order {
+        target: Some(item.parse().unwrap()),
+        intent: Intent::MoveItem(serde_json::from_value(json!({"columnId": place.done})).unwrap()),
+        conditions: Conditions::default(),
+        command: CommandId::derive(&[item.as_bytes()]),
+        fingerprint: Fingerprint::of(&[]),
+        origin: Origin::default(),
+    };
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let moves: Vec<_> = all
+            .iter()
+            .map(order)
+            .map(|order| {
+                scope.spawn({
+                    let service = &api.service;
+                    move || service.execute(&order)
+                })
+            })
+            .collect();
+        moves.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let is_full = |outcome: &Result<_, Refusal>| {
+        matches!(outcome, Err(Refusal::Domain(DomainError::WipLimitReached { limit: 5, .. })))
+    };
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 5);
+    assert_eq!(outcomes.iter().filter(|outcome| is_full(outcome)).count(), 195);
     assert_eq!(occupancy(&api, &place.done, 5), 5);
 }
 

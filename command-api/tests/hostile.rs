@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request};
 use command_api::AppState;
 use common::{Api, Place};
 use http_body_util::BodyExt;
-use http_kit::auth::Principal;
+use http_kit::auth::{Authentication, Principal};
 use http_kit::json::DEPTH_MAX;
 use http_kit::limits::{LimitSettings, Limits, Party};
 use serde_json::{Value, json};
@@ -178,7 +178,8 @@ async fn headers_and_paths_of_every_kind() {
 /// The same service within other limits, asked by the development principal.
 fn within(api: &mut Api, settings: LimitSettings) -> AppState {
     let state = AppState::new(api.service.clone()).within(Limits::new(settings));
-    api.router = command_api::router(state.clone()).layer(Extension(Principal::local()));
+    api.router = command_api::router(state.clone(), Authentication::SameMachineOnly)
+        .layer(Extension(Principal::local()));
     state
 }
 

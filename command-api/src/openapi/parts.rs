@@ -92,8 +92,11 @@ pub(super) fn parameters() -> Value {
         ),
         "IfNoneMatch": header(
             "If-None-Match",
-            "`*`: what is to be created must not exist, else 412.",
-            json!({"type": "string", "const": "*"}),
+            "`*`: what is to be created must not exist, else 412; or versions that the target may not have, weak tags or not.",
+            json!({
+                "type": "string",
+                "pattern": "^(\\*|(W/)?\"[ !#-+\\--~]*\"( *, *(W/)?\"[ !#-+\\--~]*\")*)$",
+            }),
             "*",
         ),
         "Traceparent": header(

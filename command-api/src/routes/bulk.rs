@@ -34,11 +34,17 @@ const COMMANDS: [&str; 7] = [
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bulk<'a> {
+    /// The items, each once.
+    #[schemars(length(max = IDS_MAX), extend("uniqueItems" = true))]
     ids: Vec<Uuid>,
+    /// Whether all of it is one commit or nothing; otherwise each item stands for itself.
     #[serde(default)]
     atomic: bool,
+    /// What every item is told.
     #[serde(borrow)]
+    #[schemars(extend("enum" = COMMANDS))]
     command: Text<'a>,
+    /// The body that the command has elsewhere.
     #[serde(borrow)]
     #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,

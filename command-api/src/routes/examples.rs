@@ -85,6 +85,10 @@ pub(crate) fn of(id: &str) -> Example {
             vec![("streamId", "order-7")],
             json!({"events": [{"type": "order.placed", "data": {"total": 12}, "tags": ["customer:9"]}]}),
         ),
+        "item.bulk" => (
+            vec![],
+            json!({"ids": [ITEM, OTHER_ITEM], "command": "item.assign", "data": {"assignees": ["cid"]}}),
+        ),
         "batch" => (
             vec![],
             json!({"commands": [

@@ -1,5 +1,6 @@
 //! The parts of an aggregate that can be changed apart from one another, and their names.
 
+use crate::board::FieldKind;
 use crate::ids::{AttachmentId, ColumnId, ItemId};
 use serde_json::Value;
 use std::fmt;
@@ -106,6 +107,11 @@ pub(super) fn removed(items_to: ColumnId) -> Value {
 /// The value of [`Facet::Order`]: who was put where last.
 pub(super) fn order(column: Option<ColumnId>, index: Option<u32>) -> Value {
     serde_json::json!({ "columnId": column, "index": index })
+}
+
+/// The value of [`Facet::Field`] for what a board says of one.
+pub(super) fn field_type(kind: FieldKind, options: &[String]) -> Value {
+    serde_json::json!({ "kind": kind, "options": options })
 }
 
 /// Anything small of the domain's as JSON.

@@ -3,13 +3,14 @@
 
 use super::*;
 use crate::board::{
-    AddColumn, Board, ChangeColumn, ChangeMemberRole, DefineField, FieldKind, MoveColumn, RemoveColumn,
+    AddColumn, Board, ChangeColumn, ChangeMemberRole, DefineField, FieldKind, FieldTypes, MoveColumn,
+    RemoveColumn,
 };
 use crate::ids::{AttachmentId, BoardId, ItemId, ProjectId, WorkspaceId};
 use crate::item::{AddAttachment, Assign, Complete, FieldEdit, Item, Link, Move, SetRank, Unassign, Update};
 use crate::project::Project;
 use crate::workspace::{AddMember, RemoveMember, Workspace};
-use crate::{Aggregate, Context, DomainError, Rank, Role};
+use crate::{Aggregate, Context, Date, DomainError, Rank, Role};
 use serde_json::json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -170,6 +171,10 @@ fn names(random: &mut Random) -> Vec<String> {
     random.some(&NAMES.map(str::to_owned))
 }
 
+fn date(random: &mut Random) -> Date {
+    format!("2026-01-0{}", random.below(3) + 1).parse().unwrap()
+}
+
 fn rank(random: &mut Random) -> Rank {
     Rank::new(*random.one(&["b", "d", "f"])).unwrap()
 }
@@ -192,9 +197,9 @@ fn board() -> Board {
     board
 }
 
-/// What a board that defines no fields says of them.
-fn no_fields() -> board::FieldTypes {
-    board().field_types(BOARD, std::iter::empty()).unwrap()
+/// Of fields that the board says nothing about.
+fn types() -> FieldTypes {
+    board().field_types(BOARD, []).unwrap()
 }
 
 fn item() -> Item {
@@ -202,7 +207,7 @@ fn item() -> Item {
     let create = json!({"boardId": BOARD, "title": "ann", "fields": {"f": ["a"]}, "rank": "b"});
     let create = serde_json::from_value(create).unwrap();
     let placement = board().placement(BOARD, column(0)).unwrap();
-    act(&mut item, item::Command::Create(create, placement, no_fields()), 0).unwrap();
+    act(&mut item, item::Command::Create(create, placement, types()), 0).unwrap();
     item
 }
 
@@ -225,15 +230,13 @@ fn item_command(random: &mut Random) -> item::Command {
     match random.below(22) {
         0..=4 => {
             let fields = random.some(&["f", "g"].map(str::to_owned));
-            C::Update(
-                Update {
-                    title: random.maybe(name),
-                    description: random.maybe(|random| random.maybe(name)),
-                    fields: fields.into_iter().map(|name| (name, edit(random))).collect::<BTreeMap<_, _>>(),
-                    ..Update::default()
-                },
-                no_fields(),
-            )
+            let update = Update {
+                title: random.maybe(name),
+                due_date: random.maybe(|random| random.maybe(date)),
+                description: random.maybe(|random| random.maybe(name)),
+                fields: fields.into_iter().map(|name| (name, edit(random))).collect::<BTreeMap<_, _>>(),
+            };
+            C::Update(update, types())
         }
         5..=8 => {
             let column_id = column(random.below(3));
@@ -267,6 +270,7 @@ fn item_parts(command: &item::Command, item: &Item) -> Value {
     match command {
         C::Create(..) | C::Delete => {}
         C::Update(update, _) => {
+            parts.extend(update.due_date.map(|_| state["due_date"].clone()));
             parts.extend(update.title.as_ref().map(|_| state["title"].clone()));
             parts.extend(update.description.as_ref().map(|_| state["description"].clone()));
             for (name, edit) in &update.fields {
@@ -346,7 +350,11 @@ fn board_command(random: &mut Random) -> board::Command {
         8 => C::AddMember(AddMember { member: name(random), role: role(random) }),
         9 => C::RemoveMember(RemoveMember { member: name(random) }),
         10 => C::ChangeMemberRole(ChangeMemberRole { member: name(random), role: role(random) }),
-        11 => C::DefineField(DefineField { name: name(random), kind: FieldKind::Text, options: vec![] }),
+        11 => C::DefineField(DefineField {
+            name: name(random),
+            kind: *random.one(&[FieldKind::Text, FieldKind::List]),
+            options: vec![],
+        }),
         12 => C::RemoveField(name(random)),
         _ => random.maybe(|_| C::Delete).unwrap_or(C::RemoveField(name(random))),
     }

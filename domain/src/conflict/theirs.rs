@@ -1,7 +1,7 @@
 //! What events touched, and whether a wish is in their way.
 
 use super::Conflict;
-use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, json, order, removed};
+use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, field_type, json, order, removed};
 use crate::{DomainEvent, board, change::Changes, comment, item, project, workspace};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -202,7 +202,10 @@ impl<'a> Theirs<'a> {
             E::MemberRoleChanged(event) => {
                 self.set(Facet::Member(&event.member), Some(json(event.from)), json(event.to));
             }
-            E::FieldDefined(event) => self.set(Facet::Field(&event.name), None, json(&event.kind)),
+            E::FieldDefined(event) => {
+                let board::FieldDefined { name, kind, options } = event;
+                self.set(Facet::Field(name), None, field_type(*kind, options));
+            }
             E::FieldRemoved(event) => self.set(Facet::Field(&event.name), None, Value::Null),
         }
     }

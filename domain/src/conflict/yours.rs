@@ -1,7 +1,7 @@
 //! What commands touch.
 
 use super::Wish;
-use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, json, order, removed};
+use super::facet::{ARCHIVED, DELETED, Facet, PRESENT, Touch, field_type, json, order, removed};
 use crate::{board, comment, ids::ColumnId, item, project, workspace};
 use serde_json::Value;
 
@@ -14,7 +14,10 @@ pub(super) fn for_each_touch<'a>(wish: Wish<'a>, mut give: impl FnMut(Touch<'a>)
         Wish::Project(command) => of_project(command, give),
         Wish::Board(command) => of_board(command, give),
         Wish::Item(command) => of_item(command, give),
-        Wish::Update(update) => of_update(update, give),
+        Wish::Update(update) => {
+            of_update(update, give);
+            present(give);
+        }
         Wish::Move(to, from) => of_move(to, from, give),
         Wish::Comment(command) => of_comment(command, give),
     }
@@ -99,7 +102,10 @@ fn of_board<'a>(command: &'a board::Command, give: &mut dyn FnMut(Touch<'a>)) {
         C::AddMember(add) => give(Touch::Set(Facet::Member(&add.member), json(add.role))),
         C::RemoveMember(remove) => give(Touch::Set(Facet::Member(&remove.member), Value::Null)),
         C::ChangeMemberRole(change) => give(Touch::Set(Facet::Member(&change.member), json(change.role))),
-        C::DefineField(define) => give(Touch::Set(Facet::Field(&define.name), json(&define.kind))),
+        C::DefineField(define) => {
+            let board::DefineField { name, kind, options } = define;
+            give(Touch::Set(Facet::Field(name), field_type(*kind, options)));
+        }
         C::RemoveField(name) => give(Touch::Set(Facet::Field(name), Value::Null)),
     }
     present(give);
