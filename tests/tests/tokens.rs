@@ -172,7 +172,8 @@ fn with_an_issuer_its_tokens_count_and_the_server_may_be_reached() {
     let ann = Client { token: Some(token("workspaces:write", &json!("*")).leak()), ..sunday.command };
     let created = ann.post("/api/v1/workspaces", &json!({"name": "Acme"})).unwrap();
     assert_eq!(created.status, 201, "{}", created.json());
-    let refused = ann.post("/api/v1/projects", &json!({"name": "x"})).unwrap();
+    let project = json!({"workspaceId": created.json()["id"], "name": "Rocket"});
+    let refused = ann.post("/api/v1/projects", &project).unwrap();
     assert_eq!(refused.status, 403, "{}", refused.json());
     assert!(refused.header("www-authenticate").unwrap().contains("scope=\"projects:write\""));
     sunday.stop();
