@@ -64,7 +64,7 @@ pub(crate) enum Does {
     /// It is read into an intent and carried out.
     Command(Box<dyn Reader>),
     /// Something of its own.
-    Else(MethodRouter<AppState>),
+    Else(Box<MethodRouter<AppState>>),
 }
 
 /// What is answered when all is well.
@@ -164,7 +164,7 @@ impl Named {
         success: Success,
     ) -> Operation {
         let route = on(self.method.filter(), handler);
-        self.does(Does::Else(route), success)
+        self.does(Does::Else(Box::new(route)), success)
     }
 
     fn does(self, does: Does, success: Success) -> Operation {
@@ -247,7 +247,7 @@ impl Operation {
     /// Takes bodies up to this many bytes.
     pub(crate) fn takes_bytes(mut self, max: usize) -> Self {
         if let Does::Else(route) = self.does {
-            self.does = Does::Else(route.layer(DefaultBodyLimit::max(max)));
+            self.does = Does::Else(Box::new(route.layer(DefaultBodyLimit::max(max))));
         }
         self
     }
@@ -276,7 +276,7 @@ impl Operation {
     /// Its route.
     pub(crate) fn route(&'static self) -> MethodRouter<AppState> {
         let route = match &self.does {
-            Does::Else(route) => route.clone(),
+            Does::Else(route) => MethodRouter::clone(route),
             Does::Command(reader) => on(
                 self.method.filter(),
                 async move |State(app): State<AppState>, path: Parameters, mut call: Call| {
