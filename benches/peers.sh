@@ -1,11 +1,11 @@
 #!/bin/sh
-# Our log and public peers on the same disk, one after the other, in one table.
+# Our log, our command API and public peers on the same disk, one after the other, in one table.
 #
 #   sh benches/peers.sh [directory of the peers' scripts] [--quick]
 #
 # The scripts (default: ../shared/peers beside the repository) do not ship with it; their README says what they install.
 # Environment:
-#   PEERS       which of them to run           (default: embedded tephra umadb postgres)
+#   PEERS       which of them to run           (default: embedded tephra umadb postgres redis nats)
 #   EMBEDDED    which embedded engines         (default: raft-engine,okaywal,sqlite-wal,redb,fjall,rocksdb)
 #   PEERS_HOME  where their install.sh put them
 #   BENCH_DIR   where all data goes; a real disk (default: target/peers, beside the builds)
@@ -45,12 +45,16 @@ cd "$repository"
 cargo bench -q -p benches --bench log -- --json $quick --dir "$dir" \
     --only "append 1 x 1, 256 B" --only "append 64 x 1, 256 B" --only "append 1 x 100, 256 B" \
     --only "append 8 x 100, 256 B" --only "scan of everything" --only "one commit, hot" >"$dir/ours.jsonl"
+echo "== our command API" >&2
+cargo bench -q -p benches --bench commands -- --json $quick --dir "$dir" >"$dir/commands.jsonl"
 
 : >"$dir/peers.jsonl"
-for peer in ${PEERS:-embedded tephra umadb postgres}; do
+for peer in ${PEERS:-embedded tephra umadb postgres redis nats}; do
     case $peer in
     embedded) modes=${EMBEDDED:-raft-engine,okaywal,sqlite-wal,redb,fjall,rocksdb} ;;
     postgres) modes=default,pg18 ;;
+    # Those that sync before they answer.
+    redis | nats) modes=always ;;
     *) modes=default ;;
     esac
     echo "== $peer ($modes)" >&2
@@ -59,7 +63,7 @@ for peer in ${PEERS:-embedded tephra umadb postgres}; do
         echo "!!! $peer did not run to its end; see above !!!" >&2
 done
 
-python3 - "$dir/ours.jsonl" "$dir/peers.jsonl" <<'PYTHON'
+python3 - "$dir/ours.jsonl" "$dir/commands.jsonl" "$dir/peers.jsonl" <<'PYTHON'
 import json, sys
 
 def lines(path):
@@ -75,7 +79,7 @@ def rate(value):
 def micros(value):
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
-ours = {line["figure"]: line["value"] for line in lines(sys.argv[1])}
+ours = {line["figure"]: line["value"] for path in sys.argv[1:3] for line in lines(path)}
 one = "append 1 x 1, 256 B"
 
 def own(name, form):
@@ -87,10 +91,13 @@ def latency(name):
 rest = [own("append 1 x 100, 256 B", rate), own("append 8 x 100, 256 B", rate),
         own("scan of everything, 100 events a commit, 256 B", rate), own("stream of 100, one commit, hot: p50", micros)]
 rows = [["**our log**, tasks that await", latency(one), own("append 64 x 1, 256 B", rate)] + rest,
-        ["**our log**, one thread that blocks", latency(one + ", blocking caller"), "–"] + ["–"] * len(rest)]
+        ["**our log**, one thread that blocks", latency(one + ", blocking caller"), "–"] + ["–"] * len(rest),
+        ["**our command API**, items over HTTP", latency("item.create 1 x 1"), own("item.create 64 x 1", rate), "–",
+         own("batch of item.create 8 x 100", rate), "–", "–"],
+        ["**our command API**, appends to streams over HTTP", "–", "–", "–", own("append 8 x 100", rate), "–", "–"]]
 
 peers, ends = {}, {}
-for line in lines(sys.argv[2]):
+for line in lines(sys.argv[3]):
     name = (line["peer"], line.get("mode", ""))
     peers.setdefault(name, {})
     if line["fig"] == "end":

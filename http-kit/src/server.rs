@@ -1,7 +1,7 @@
 //! Sockets: binding, serving, and stopping without losing what was accepted.
 //!
 //! Invariant: nothing but a loopback address is bound, unless callers need tokens of a configured issuer.
-//! What a request means is not known here. How long a connection may take for what stands in [`registry`].
+//! What a request means is not known here. How long a connection may take for what stands in `registry`.
 
 mod registry;
 mod wire;

@@ -5,7 +5,7 @@ use crate::bare::Segments;
 use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::load::{Load, Outcome, Plan, Template};
 use crate::machine;
-use crate::requests::{BATCH, PAYLOAD_BYTES, Place};
+use crate::requests::{self, BATCH, PAYLOAD_BYTES, Place};
 use crate::server::Server;
 use eventstore::{Log, Position};
 use std::path::Path;
@@ -40,6 +40,8 @@ pub(crate) fn run(bench: &mut Bench, binary: &Path) {
         half_of_the_peak(bench, &mut sides, peak);
     }
     batches(bench, &mut sides);
+    appends(bench, &mut sides, false);
+    appends(bench, &mut sides, true);
     let Sides { ours, empty, commands, .. } = sides;
     ours.stop();
     empty.stop();
@@ -95,17 +97,18 @@ fn throughput(
     (name, connections, events): (&str, usize, u64),
     (ours, empty): (&Template, &Template),
     goals: &[Goal],
-) -> f64 {
+) -> (f64, u64) {
     let plan = bench.plan(connections);
     let [mut costs, mut ceilings] = [(); 2].map(|()| Costs { server: Vec::new(), load: Vec::new() });
     let dir = bench.dir.clone();
     let mut runs = Runs::default();
+    let mut counted = 0;
     for _ in 0..bench.runs {
         let of = |outcome: &Outcome| Run { value: outcome.per_second * events as f64, ..Run::default() };
         runs.ceiling.push(of(&measure(&sides.empty, &mut sides.load, empty, plan, &mut ceilings)));
         machine::settle(&dir);
         let outcome = measure(&sides.ours, &mut sides.load, ours, plan, &mut costs);
-        sides.commands += outcome.answered * events;
+        counted += outcome.answered * events;
         runs.ours.push(of(&outcome));
     }
     let peak = quantile(&runs.ours.iter().map(|run| run.value).collect::<Vec<_>>(), 0.5) / events as f64;
@@ -124,7 +127,7 @@ fn throughput(
             .with("load_cpu_us", median(&costs.load))
             .with("ceiling_cpu_us", median(&ceilings.server)),
     );
-    peak
+    (peak, counted)
 }
 
 fn singles(bench: &mut Bench, sides: &mut Sides) -> Option<f64> {
@@ -135,7 +138,9 @@ fn singles(bench: &mut Bench, sides: &mut Sides) -> Option<f64> {
     let ours = sides.place.create(sides.ours.token.as_deref());
     let empty = sides.place.create(sides.empty.token.as_deref());
     let goals = [Goal::RatioAtLeast(0.5), Goal::AtLeast(43_456.0)];
-    Some(throughput(bench, sides, (name, 64, 1), (&ours, &empty), &goals))
+    let (peak, counted) = throughput(bench, sides, (name, 64, 1), (&ours, &empty), &goals);
+    sides.commands += counted;
+    Some(peak)
 }
 
 fn batches(bench: &mut Bench, sides: &mut Sides) {
@@ -145,7 +150,26 @@ fn batches(bench: &mut Bench, sides: &mut Sides) {
     }
     let ours = sides.place.creates(sides.ours.token.as_deref());
     let empty = sides.place.creates(sides.empty.token.as_deref());
-    throughput(bench, sides, (name, 8, BATCH as u64), (&ours, &empty), &[Goal::AtLeast(150_000.0)]);
+    let goals = [Goal::AtLeast(150_000.0)];
+    let (_, counted) = throughput(bench, sides, (name, 8, BATCH as u64), (&ours, &empty), &goals);
+    sides.commands += counted;
+}
+
+/// Events of streams outside the domain, a hundred at a time, with the version that is expected.
+fn appends(bench: &mut Bench, sides: &mut Sides, registered: bool) {
+    let name = if registered { "append 8 x 100, with a schema" } else { "append 8 x 100" };
+    if !bench.wants(name) {
+        return;
+    }
+    if registered {
+        requests::register(&sides.ours);
+    }
+    requests::begin_streams(&sides.ours, 8, registered);
+    sides.load.begin_streams(8);
+    let ours = requests::append(sides.ours.token.as_deref(), registered);
+    let empty = requests::append_anywhere(sides.empty.token.as_deref());
+    let goals: &[Goal] = if registered { &[] } else { &[Goal::AtLeast(560_000.0)] };
+    throughput(bench, sides, (name, 8, BATCH as u64), (&ours, &empty), goals);
 }
 
 /// One connection, one command at a time.

@@ -9,12 +9,20 @@ use std::time::{Duration, Instant};
 /// Answers are read in pieces of at most this many bytes.
 const READ_BYTES: usize = 64 << 10;
 
+/// Stands in the text of a request where the number of its connection belongs.
+pub(crate) const CONNECTION: &str = "@@@@@@@@@@@@@@@@";
+
+/// Stands where the last version of the connection's own stream belongs, which each of its requests raises.
+pub(crate) const VERSION: &str = "$$$$$$$$$$$$$$$$";
+
 /// A request whose numbers are written into its bytes just before it is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
     /// Where the sixteen digits of a number go.
     slots: Vec<usize>,
+    connections: Vec<usize>,
+    versions: Vec<usize>,
 }
 
 /// Stands in the text of a request wherever a number belongs that no other request has.
@@ -22,27 +30,30 @@ pub(crate) const NUMBER: &str = "################";
 
 impl Template {
     /// A `POST` of a JSON body; every [`NUMBER`] in key and body becomes one of its own.
-    pub(crate) fn post(path: &str, token: Option<&str>, key: Option<&str>, body: &str) -> Self {
+    pub(crate) fn post(path: &str, token: Option<&str>, header: Option<(&str, &str)>, body: &str) -> Self {
         let mut text =
             format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
         if let Some(token) = token {
             text.push_str(&format!("authorization: Bearer {token}\r\n"));
         }
-        if let Some(key) = key {
-            text.push_str(&format!("idempotency-key: {key}\r\n"));
+        if let Some((name, value)) = header {
+            text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-        let slots = text.match_indices(NUMBER).map(|(at, _)| at).collect();
-        Self { bytes: text.into_bytes(), slots }
+        let find = |what: &str| text.match_indices(what).map(|(at, _)| at).collect();
+        let (slots, connections, versions) = (find(NUMBER), find(CONNECTION), find(VERSION));
+        Self { bytes: text.into_bytes(), slots, connections, versions }
     }
 
-    /// The bytes of the request with this number.
-    fn fill(&mut self, number: u64) -> &[u8] {
-        for (index, at) in self.slots.iter().enumerate() {
-            let mut rest = number * 1_000 + index as u64;
-            for digit in self.bytes[*at..*at + NUMBER.len()].iter_mut().rev() {
-                *digit = b"0123456789abcdef"[(rest & 15) as usize];
-                rest >>= 4;
+    /// The bytes of the request with this number, on this connection, whose stream has this version.
+    fn fill(&mut self, number: u64, connection: u64, version: u64) -> &[u8] {
+        let numbers = (0..).zip(&self.slots).map(|(index, at)| (*at, number * 1_000 + index, 16));
+        let connections = self.connections.iter().map(|at| (*at, connection, 16));
+        let versions = self.versions.iter().map(|at| (*at, version, 10));
+        for (at, mut rest, base) in numbers.chain(connections).chain(versions) {
+            for digit in self.bytes[at..at + NUMBER.len()].iter_mut().rev() {
+                *digit = b"0123456789abcdef"[(rest % base) as usize];
+                rest /= base;
             }
         }
         &self.bytes
@@ -82,9 +93,26 @@ struct Connection {
 #[derive(Debug, Default)]
 pub(crate) struct Load {
     number: u64,
+    /// Last versions of the streams of the connections.
+    versions: Vec<u64>,
 }
 
 impl Load {
+    /// The streams are where they are when they have their first event.
+    pub(crate) fn begin_streams(&mut self, connections: usize) {
+        self.versions = vec![0; connections];
+    }
+
+    /// The next request of a connection.
+    fn fill<'t>(&mut self, template: &'t mut Template, connection: usize) -> &'t [u8] {
+        self.number += 1;
+        let version = self.versions.get(connection).copied().unwrap_or(0);
+        if !template.versions.is_empty() {
+            self.versions[connection] += crate::requests::BATCH as u64;
+        }
+        template.fill(self.number, connection as u64, version)
+    }
+
     pub(crate) fn run(&mut self, address: SocketAddr, template: &Template, plan: Plan) -> Outcome {
         let mut template = template.clone();
         let mut poll = Poll::new().unwrap();
@@ -106,9 +134,8 @@ impl Load {
         let mut run = Outcome { per_second: 0.0, latencies: Vec::new(), answered: 0 };
         let mut within = 0_u64;
         if pace.is_none() {
-            for connection in &mut connections {
-                self.number += 1;
-                connection.send(template.fill(self.number), Instant::now());
+            for (index, connection) in connections.iter_mut().enumerate() {
+                connection.send(self.fill(&mut template, index), Instant::now());
             }
         }
         let mut open = if pace.is_none() { connections.len() } else { 0 };
@@ -120,9 +147,8 @@ impl Load {
             let mut wait = None;
             if let Some(pace) = &mut pace {
                 while now < ends && pace.next() <= now {
-                    self.number += 1;
                     let connection = (pace.sent % plan.connections as u64) as usize;
-                    connections[connection].send(template.fill(self.number), pace.next());
+                    connections[connection].send(self.fill(&mut template, connection), pace.next());
                     pace.sent += 1;
                     open += 1;
                     now = Instant::now();
@@ -155,8 +181,7 @@ impl Load {
                         run.latencies.push((now - asked).as_secs_f64() * 1e6);
                     }
                     if pace.is_none() && now < ends {
-                        self.number += 1;
-                        connection.send(template.fill(self.number), now);
+                        connection.send(self.fill(&mut template, event.token().0), now);
                         open += 1;
                     }
                 }

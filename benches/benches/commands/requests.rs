@@ -1,6 +1,6 @@
 //! What is sent: items of a board, one at a time or a hundred, and events of streams outside the domain.
 
-use crate::load::{NUMBER, Template};
+use crate::load::{CONNECTION, NUMBER, Template, VERSION};
 use crate::server::Server;
 use serde_json::{Value, json};
 
@@ -35,7 +35,8 @@ impl Place {
 
     /// One command that creates an item.
     pub(crate) fn create(&self, token: Option<&str>) -> Template {
-        Template::post("/api/v1/items", token, Some(&format!("key-{NUMBER}")), &self.item().to_string())
+        let key = format!("key-{NUMBER}");
+        Template::post("/api/v1/items", token, Some(("idempotency-key", &key)), &self.item().to_string())
     }
 
     /// A batch of commands that each create an item.
@@ -45,4 +46,52 @@ impl Place {
         let commands: Vec<Value> = (0..BATCH).map(|_| command.clone()).collect();
         Template::post("/api/v1/batch", token, None, &json!({"commands": commands}).to_string())
     }
+}
+
+/// The type of the events of an append.
+fn event_type(registered: bool) -> &'static str {
+    if registered { "order.placed" } else { "order.noted" }
+}
+
+fn event(registered: bool) -> Value {
+    let mut note = String::new();
+    while note.len() < PAYLOAD_BYTES - 48 {
+        note.push_str("noise ");
+    }
+    note.truncate(PAYLOAD_BYTES - 48);
+    json!({"type": event_type(registered), "data": {"note": note, "number": NUMBER}})
+}
+
+/// A schema for the events of one of the two types.
+pub(crate) fn register(server: &Server) {
+    let schema = json!({"type": "object", "required": ["note", "number"], "additionalProperties": false,
+        "properties": {"note": {"type": "string"}, "number": {"type": "string", "maxLength": 16}}});
+    server.post("/api/v1/schemas", &json!({"type": event_type(true), "version": 1, "schema": schema}));
+}
+
+fn stream(registered: bool) -> &'static str {
+    if registered { "placed" } else { "noted" }
+}
+
+/// Begins the streams of so many connections, so that each has a version to be expected.
+pub(crate) fn begin_streams(server: &Server, connections: usize, registered: bool) {
+    for connection in 0..connections {
+        let path = format!("/api/v1/streams/{}-{connection:016x}/events", stream(registered));
+        server.post(&path, &json!({"events": [event(registered)]}));
+    }
+}
+
+/// An append of many events to the connection's stream, which must be where the last one has left it.
+pub(crate) fn append(token: Option<&str>, registered: bool) -> Template {
+    let path = format!("/api/v1/streams/{}-{CONNECTION}/events", stream(registered));
+    let events: Vec<Value> = (0..BATCH).map(|_| event(registered)).collect();
+    let expected = format!("\"{VERSION}\"");
+    Template::post(&path, token, Some(("if-match", &expected)), &json!({"events": events}).to_string())
+}
+
+/// The same without a version, for a server that keeps none.
+pub(crate) fn append_anywhere(token: Option<&str>) -> Template {
+    let path = format!("/api/v1/streams/noted-{CONNECTION}/events");
+    let events: Vec<Value> = (0..BATCH).map(|_| event(false)).collect();
+    Template::post(&path, token, Some(("if-match", "*")), &json!({"events": events}).to_string())
 }

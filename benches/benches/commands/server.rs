@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::post;
 use http_kit::app::App;
 use http_kit::auth::AuthSettings;
+use http_kit::auth::Plan;
 use http_kit::json::JsonBytes;
 use http_kit::shutdown::Shutdown;
 use http_kit::{SUNDAY_POSITION, server};
@@ -52,7 +53,9 @@ impl Server {
     }
 
     fn start(mut command: Command, address: SocketAddr, data_dir: &Path) -> Self {
-        command.env("SUNDAY_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
+        command.env("SUNDAY_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // The copies of development tokens for programs of the same user are none of a bench's business.
+        command.env("XDG_STATE_HOME", data_dir.join("state"));
         let mut server = Self { child: command.spawn().unwrap(), address, token: None };
         let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(address).is_err() || ask(address, None, "GET", "/readyz", "").0 != 200 {
@@ -60,8 +63,8 @@ impl Server {
             assert!(server.child.try_wait().unwrap().is_none(), "the server has ended");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let token = std::fs::read_to_string(data_dir.join("keys/development.token"));
-        server.token = token.ok().map(|token| token.trim().to_owned());
+        let token = std::fs::read_to_string(data_dir.join("keys/development.token")).unwrap();
+        server.token = Some(token.trim().to_owned());
         server
     }
 
@@ -70,11 +73,6 @@ impl Server {
         let (status, answer) = ask(self.address, self.token.as_deref(), "POST", path, &body.to_string());
         assert!((200..300).contains(&status), "{path}: {status} {answer}");
         answer
-    }
-
-    /// The status of a request that may well be refused.
-    pub(crate) fn status(&self, path: &str, body: &str) -> u16 {
-        ask(self.address, self.token.as_deref(), "POST", path, body).0
     }
 
     /// Processor time that it has used, µs.

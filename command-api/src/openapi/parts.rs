@@ -32,6 +32,7 @@ pub(super) fn tags() -> Value {
         {"name": "item", "description": "What is worked on."},
         {"name": "comment", "description": "What is said about items."},
         {"name": "stream", "description": "Events of other services, appended as they are."},
+        {"name": "schema", "description": "The schemas that events are checked against."},
         {"name": "batch", "description": "Many commands in one request."},
         {"name": "process", "description": "What an operator's tools ask."},
     ])
@@ -177,6 +178,7 @@ pub(super) fn problem() -> Value {
                 "items": {"type": "object", "required": ["eventId", "type", "version", "position", "time", "data", "metadata"]},
             },
             "truncated": {"type": "boolean", "description": "Whether more happened than `events` shows."},
+            "scope": {"type": "string", "description": "What the token lacks."},
         },
     })
 }

@@ -30,7 +30,7 @@ const COMMANDS: [&str; 7] = [
     "item.delete",
 ];
 
-/// The body.
+/// One command for many items.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bulk<'a> {

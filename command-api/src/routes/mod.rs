@@ -34,13 +34,23 @@ pub fn router(state: AppState, authentication: Authentication) -> Router {
         let service = service.clone();
         move || count(service.cached() as u64)
     });
+    let [running, waiting, refused] = [(); 3].map(|()| state.places().clone());
+    let figures = app.metrics();
+    figures.gauge("sunday_command_requests_running", "Requests that have a place.", move || {
+        count(running.running() as u64)
+    });
+    figures.gauge("sunday_command_requests_waiting", "Requests that wait for a place.", move || {
+        count(waiting.waiting() as u64)
+    });
+    figures.counter("sunday_command_requests_shed", "Requests refused because too many waited.", move || {
+        count(refused.refused())
+    });
     app.metrics().counter("sunday_log_watermark", "The next position of the log.", move || {
         count(service.store().watermark().get())
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
-        .merge(crate::registry::routes());
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
     app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
 }
 

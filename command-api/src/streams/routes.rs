@@ -51,12 +51,11 @@ pub(crate) async fn append(
     let stream = StreamId::new(stream)
         .map_err(|error| Problem::invalid_parameter("streamId", format!("streamId: {error}")))?;
     super::reserved::check_stream(&stream)?;
-    let _place = app.enter(&origin.principal).await?;
     let append = Append {
         stream,
         body,
         if_match: if_match(&headers)?,
-        if_none_match: is_none(if_none_match(&headers)?)?,
+        if_none_match: is_none(if_none_match(&headers)?.as_ref())?,
         key: key(&headers)?.map(str::to_owned),
         origin,
         meter,
@@ -66,7 +65,7 @@ pub(crate) async fn append(
 }
 
 /// Whether the stream must not be there. The log has no way to demand that a version is not the newest one.
-fn is_none(tags: Option<EntityTags>) -> Result<bool, Problem> {
+fn is_none(tags: Option<&EntityTags>) -> Result<bool, Problem> {
     match tags {
         None => Ok(false),
         Some(EntityTags::Any) => Ok(true),

@@ -352,8 +352,8 @@ fn board_command(random: &mut Random) -> board::Command {
         10 => C::ChangeMemberRole(ChangeMemberRole { member: name(random), role: role(random) }),
         11 => C::DefineField(DefineField {
             name: name(random),
-            kind: *random.one(&[FieldKind::Text, FieldKind::List]),
-            options: vec![],
+            kind: *random.one(&[FieldKind::List, FieldKind::List, FieldKind::Choice]),
+            options: vec![name(random)],
         }),
         12 => C::RemoveField(name(random)),
         _ => random.maybe(|_| C::Delete).unwrap_or(C::RemoveField(name(random))),

@@ -1,5 +1,9 @@
 //! Rules by example, and by random schemas with the validator as the judge.
 
+#![allow(clippy::needless_pass_by_value, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+// The seed of a run is for whoever repeats it.
+#![allow(clippy::print_stdout)]
+
 use super::*;
 
 fn backward(old: Value, new: Value) -> Vec<(String, String)> {
