@@ -70,7 +70,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
             .map_err(|source| Failure::Import(ImportError::File { path: file.clone(), source }))?;
     }
 
-    let door = options.plan.open(&options.data_dir, command_addr).await.map_err(no_door)?;
+    let door = options.plan.open(&options.data_dir, command_addr).await.map_err(|error| no_door(&error))?;
     let token = match &options.import {
         Some(_) => import_token(&door, options.token_file.as_deref(), &command_url)?,
         None => None,
@@ -189,7 +189,7 @@ async fn bind(
     bound.map_err(|error| Failure::Part(format!("the {what} does not start: {error}")))
 }
 
-fn no_door(error: AuthError) -> Failure {
+fn no_door(error: &AuthError) -> Failure {
     Failure::Part(format!("the command API does not start: {error}"))
 }
 
