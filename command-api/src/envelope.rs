@@ -19,6 +19,7 @@ use crate::service::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use domain::whole;
 use eventstore::{Fingerprint, Timestamp, Version};
 use http_kit::SUNDAY_POSITION;
 use http_kit::json::Json;
@@ -72,8 +73,12 @@ pub(crate) struct Envelope<'a> {
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
     /// The version that its target must have.
+    #[serde(default, deserialize_with = "whole::maybe")]
+    #[schemars(!default, range(max = u64::MAX))]
     expected_version: Option<u64>,
     /// The same, as the base of what is sent.
+    #[serde(default, deserialize_with = "whole::maybe")]
+    #[schemars(!default, range(max = u64::MAX))]
     base_version: Option<u64>,
     /// What becomes of it where the target has moved on since that version.
     on_conflict: Option<OnConflict>,

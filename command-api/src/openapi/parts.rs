@@ -75,6 +75,10 @@ pub(super) fn parameters() -> Value {
             "examples": {"plain": {"value": example}},
         })
     };
+    // RFC 9110, 8.8.3 and 13.1.1, empty elements included.
+    let tag = "(W/)?\"[!#-~\\u0080-\\u00FF]*\"";
+    let pattern = format!("^(\\*|[ ,]*({tag}( *,[ ,]*{tag})*[ ,]*)?)$");
+    let entity_tags = json!({"type": "string", "pattern": pattern});
     json!({
         "IdempotencyKey": header(
             "Idempotency-Key",
@@ -84,20 +88,20 @@ pub(super) fn parameters() -> Value {
         ),
         "IfMatch": header(
             "If-Match",
-            "The versions that the target may have, in quotes, or `*` for any. Weak tags never match.",
-            json!({
-                "type": "string",
-                "pattern": "^(\\*|(W/)?\"[ !#-+\\--~]*\"( *, *(W/)?\"[ !#-+\\--~]*\")*)$",
-            }),
+            "The versions that the target may have, as entity tags, or `*` for any. Weak tags never match.",
+            entity_tags.clone(),
             "*",
         ),
         "IfNoneMatch": header(
             "If-None-Match",
-            "`*`: what is to be created must not exist, else 412; or versions that the target may not have, weak tags or not.",
-            json!({
-                "type": "string",
-                "pattern": "^(\\*|(W/)?\"[ !#-+\\--~]*\"( *, *(W/)?\"[ !#-+\\--~]*\")*)$",
-            }),
+            "The versions that the target may not have; `*`: it must not exist. Else 412.",
+            entity_tags,
+            "*",
+        ),
+        "IfNoneMatchAny": header(
+            "If-None-Match",
+            "`*`: it must not exist, else 412.",
+            json!({"type": "string", "const": "*"}),
             "*",
         ),
         "Traceparent": header(

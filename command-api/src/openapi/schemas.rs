@@ -10,6 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
+/// The names that the log takes (of streams, types, tags): no control characters.
+pub(crate) const NAME: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F]+$";
+
 /// Where components stand.
 const COMPONENTS: &str = "/components/schemas";
 

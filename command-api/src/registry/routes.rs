@@ -4,6 +4,7 @@ use super::Compatibility;
 use super::entry::{Entry, Schemas};
 use super::register::{Register, Registered};
 use crate::caller::Caller;
+use crate::openapi::NAME;
 use crate::problems::problem;
 use crate::request::{command_of_key, key};
 use crate::routes::operation::Success;
@@ -13,6 +14,7 @@ use crate::streams::tenant_of;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::whole;
 use eventstore::limits::NAME_BYTES_MAX;
 use eventstore::{Fingerprint, Outcome};
 use http_kit::SUNDAY_POSITION;
@@ -60,7 +62,7 @@ pub(crate) const LISTED: Success = Success {
 
 /// An event type in a path.
 pub(crate) fn event_type(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "maxLength": NAME_BYTES_MAX, "pattern": "^[^\\u0000-\\u001F\\u007F-\\u009F]+$"})
+    json_schema!({"type": "string", "maxLength": NAME_BYTES_MAX, "pattern": NAME})
 }
 
 /// A version in a path.
@@ -74,7 +76,7 @@ pub(crate) fn version(_: &mut SchemaGenerator) -> Schema {
 pub(crate) struct RegisterSchema {
     /// The event type that it is for. The domain's own families are reserved.
     #[serde(rename = "type")]
-    #[schemars(length(min = 1, max = 127))]
+    #[schemars(length(min = 1, max = 127), regex(pattern = NAME))]
     event_type: String,
     /// A JSON Schema (2020-12), at most 256 KiB. References lead into the schema itself, and not in circles.
     #[schemars(extend("type" = ["object", "boolean"]))]
@@ -83,7 +85,8 @@ pub(crate) struct RegisterSchema {
     #[serde(default)]
     compatibility: Compatibility,
     /// The version that it is expected to become; any if absent.
-    #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "whole::maybe")]
+    #[schemars(!default, range(min = 1))]
     version: Option<u16>,
     /// The workspace whose streams it binds; see the append of events.
     workspace_id: Option<Uuid>,

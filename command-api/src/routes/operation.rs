@@ -149,11 +149,7 @@ impl Named {
         let mut operation = self.does(Does::Command(Box::new(Reads(intent))), success);
         operation.is_in_batch = true;
         operation.body = Some(D::json_schema);
-        operation.headers = if operation.parameters.contains(&TARGET) {
-            &["IdempotencyKey", "IfMatch"]
-        } else {
-            &["IdempotencyKey", "IfNoneMatch"]
-        };
+        operation.headers = &["IdempotencyKey", "IfMatch", "IfNoneMatch"];
         operation
     }
 

@@ -179,7 +179,7 @@ fn streams() -> Vec<Operation> {
             .calls(streams::append, streams::APPENDED)
             .parameter("streamId", streams::stream_id)
             .takes::<streams::Body<'_>>()
-            .heeds(&["IdempotencyKey", "IfMatch", "IfNoneMatch"])
+            .heeds(&["IdempotencyKey", "IfMatch", "IfNoneMatchAny"])
             .refuses(403, &["reserved_stream", "reserved_tag", "reserved_type"])
             .refuses(409, &["guard_failed", "version_conflict"])
             .refuses(412, &["version_conflict"])

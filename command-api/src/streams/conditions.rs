@@ -43,7 +43,7 @@ impl Demanded {
         let header = match (if_match, if_none_match) {
             (Some(_), true) => {
                 let detail = "if-none-match: * contradicts if-match; send one of them";
-                return Err(Problem::invalid_header("if-none-match", detail));
+                return Err(problem(&Refusal::Contradiction { field: "if-none-match", detail }));
             }
             (Some(EntityTags::Any), false) => ExpectedVersion::StreamExists,
             (Some(EntityTags::Versions(versions)), false) => match versions[..] {

@@ -4,6 +4,7 @@ use super::answer::AppendAnswer;
 use super::append::Append;
 use crate::caller::Caller;
 use crate::entity_tags::{if_match, if_none_match};
+use crate::openapi::NAME;
 use crate::request::key;
 use crate::routes::operation::Success;
 use crate::service::EntityTags;
@@ -35,7 +36,7 @@ pub(crate) fn stream_id(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
         "maxLength": STREAM_ID_BYTES_MAX,
-        "pattern": "^[^\\u0000-\\u001F\\u007F-\\u009F]+$",
+        "pattern": NAME,
     })
 }
 
