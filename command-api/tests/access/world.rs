@@ -183,7 +183,9 @@ impl Ask for Api {
         let mut headers: Vec<_> = parts
             .headers
             .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date" | "traceparent" | "ratelimit"))
+            .filter(|(name, _)| {
+                !matches!(name.as_str(), "x-request-id" | "date" | "traceparent" | "ratelimit")
+            })
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect();
         headers.sort();
