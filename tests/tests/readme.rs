@@ -82,6 +82,7 @@ fn the_tour_gets_the_statuses_that_it_says() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
     let sunday = Sunday::serve(&dir.path().join("data"));
     let (script, said) = tour();
     assert!(said.len() > 25, "{said:?}");
