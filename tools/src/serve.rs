@@ -148,7 +148,10 @@ impl Parts {
             };
             let state =
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
-            state.registry().register_domain().map_err(|error| Failure::Part(error.to_string()))?;
+            // A log that takes nothing for the moment is served all the same, and gets them at the next start.
+            if let Err(error) = state.registry().register_domain() {
+                tracing::warn!(%error, "the domain's schemas could not be registered");
+            }
             Ok(Self { state, query, projector, store })
         })
         .await

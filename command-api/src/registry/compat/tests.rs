@@ -109,6 +109,8 @@ fn a_member_can_be_added_to_an_open_schema_unless_it_may_have_been_there() {
         json!({"properties": {"a": {}}, "allOf": [{"properties": {"b": {"type": "null"}}}]}),
         json!({"properties": {"a": {}}, "anyOf": [{"properties": {"b": {"type": "null"}}}, {"type": "object"}]}),
         json!({"properties": {"a": {}}, "patternProperties": {"^b": {}}}),
+        json!({"properties": {"a": {}}, "oneOf": [{"type": "array"}, {"additionalProperties": {"type": "null"}}]}),
+        json!({"properties": {"a": {}}, "dependentSchemas": {"a": {"additionalProperties": true}}}),
         json!({"properties": {"a": {}}, "minProperties": 2}),
     ] {
         let found = backward(old.clone(), new.clone());
