@@ -15,6 +15,7 @@ mod answer;
 mod caller;
 mod entity_tags;
 mod envelope;
+mod figures;
 mod openapi;
 mod problems;
 mod recorded;

@@ -30,6 +30,23 @@ struct Figure {
     read: Read,
 }
 
+/// A distribution of times, as it stands when somebody asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram {
+    /// Upper bounds of the buckets, microseconds.
+    pub bounds_us: &'static [u64],
+    /// What fell within each bound and above the one before; one more for what is above all of them.
+    pub counts: Vec<u64>,
+    /// All times together.
+    pub total: Duration,
+}
+
+struct Distribution {
+    name: &'static str,
+    what: &'static str,
+    read: Box<dyn Fn() -> Histogram + Send + Sync>,
+}
+
 #[derive(Debug, Default)]
 struct Route {
     /// By method and status: a handful, so a list is the fastest map.
@@ -48,6 +65,7 @@ struct Inner {
     // Sharded by route, so that requests of different routes do not meet on one lock.
     routes: DashMap<String, Route>,
     figures: Mutex<Vec<Figure>>,
+    distributions: Mutex<Vec<Distribution>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -81,6 +99,16 @@ impl Metrics {
         read: impl Fn() -> f64 + Send + Sync + 'static,
     ) {
         self.figure(Figure { name, what, kind: Kind::Counter, read: Box::new(read) });
+    }
+
+    /// Adds a distribution of times. By convention the name ends in `_seconds`.
+    pub fn histogram(
+        &self,
+        name: &'static str,
+        what: &'static str,
+        read: impl Fn() -> Histogram + Send + Sync + 'static,
+    ) {
+        self.0.distributions.lock().push(Distribution { name, what, read: Box::new(read) });
     }
 
     fn figure(&self, figure: Figure) {
@@ -150,6 +178,19 @@ impl Metrics {
             head(out, figure.name, figure.what, figure.kind)?;
             writeln!(out, "{} {}", figure.name, (figure.read)())?;
         }
+        for distribution in self.0.distributions.lock().iter() {
+            let Distribution { name, what, read } = distribution;
+            let histogram = read();
+            writeln!(out, "# HELP {name} {what}\n# TYPE {name} histogram")?;
+            let mut below = 0;
+            for (bound_us, count) in histogram.bounds_us.iter().zip(&histogram.counts) {
+                below += count;
+                writeln!(out, "{name}_bucket{{le=\"{}\"}} {below}", seconds(*bound_us))?;
+            }
+            let count: u64 = histogram.counts.iter().sum();
+            writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {count}")?;
+            writeln!(out, "{name}_sum {}\n{name}_count {count}", histogram.total.as_secs_f64())?;
+        }
         Ok(())
     }
 }
@@ -206,6 +247,11 @@ mod tests {
     fn figures_are_written_as_prometheus_reads_them() {
         let metrics = Metrics::new();
         metrics.gauge("sunday_depth", "How deep.", || 2.5);
+        metrics.histogram("sunday_wait_seconds", "How long.", || Histogram {
+            bounds_us: &[100, 1_000],
+            counts: vec![2, 1, 4],
+            total: Duration::from_millis(20),
+        });
         metrics.request(&Method::GET, "/a", 200, Duration::from_micros(700));
         metrics.request(&Method::GET, "/a", 200, Duration::from_secs(60));
         metrics.request(&Method::GET, "/a", 404, Duration::from_micros(10));
@@ -220,6 +266,12 @@ mod tests {
             "sunday_http_request_seconds_count{route=\"/a\"} 3",
             "# TYPE sunday_depth gauge",
             "sunday_depth 2.5",
+            "# TYPE sunday_wait_seconds histogram",
+            "sunday_wait_seconds_bucket{le=\"0.0001\"} 2",
+            "sunday_wait_seconds_bucket{le=\"0.001\"} 3",
+            "sunday_wait_seconds_bucket{le=\"+Inf\"} 7",
+            "sunday_wait_seconds_sum 0.02",
+            "sunday_wait_seconds_count 7",
         ] {
             assert!(text.lines().any(|written| written == line), "{line} in\n{text}");
         }

@@ -14,6 +14,7 @@ pub(crate) mod examples;
 pub(crate) mod operation;
 pub(crate) mod table;
 
+use crate::figures;
 use crate::openapi;
 use crate::service::Intent;
 use crate::state::AppState;
@@ -29,25 +30,7 @@ use table::OPERATIONS;
 /// Everything that the command API serves, with health and figures, for whom `authentication` lets in.
 pub fn router(state: AppState, authentication: Authentication) -> Router {
     let app = App::new(authentication).within(state.limits().clone());
-    let service = state.service().clone();
-    app.metrics().gauge("sunday_command_cached_states", "States of aggregates kept ready.", {
-        let service = service.clone();
-        move || count(service.cached() as u64)
-    });
-    let [running, waiting, refused] = [(); 3].map(|()| state.places().clone());
-    let figures = app.metrics();
-    figures.gauge("sunday_command_requests_running", "Requests that have a place.", move || {
-        count(running.running() as u64)
-    });
-    figures.gauge("sunday_command_requests_waiting", "Requests that wait for a place.", move || {
-        count(waiting.waiting() as u64)
-    });
-    figures.counter("sunday_command_requests_shed", "Requests refused because too many waited.", move || {
-        count(refused.refused())
-    });
-    app.metrics().counter("sunday_log_watermark", "The next position of the log.", move || {
-        count(service.store().watermark().get())
-    });
+    figures::publish(app.metrics(), state.service(), state.places());
     let api = OPERATIONS
         .iter()
         .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
@@ -61,11 +44,6 @@ pub(crate) fn command(name: &str, data: &[u8]) -> Option<Result<Intent, Problem>
         of_batch.filter_map(|operation| Some((operation.id, operation.reader()?))).collect()
     });
     COMMANDS.get(name).map(|reader| reader.of_data(data))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure may be off by a part in 2^53")]
-fn count(value: u64) -> f64 {
-    value as f64
 }
 
 #[cfg(test)]
