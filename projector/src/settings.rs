@@ -22,6 +22,10 @@ pub(crate) struct Settings {
     _otlp_endpoint: Option<IgnoredAny>,
     #[serde(rename = "auth")]
     _auth: Option<IgnoredAny>,
+    #[serde(rename = "limits")]
+    _limits: Option<IgnoredAny>,
+    #[serde(rename = "snapshot-every")]
+    _snapshot_every: Option<IgnoredAny>,
 }
 
 /// The shape of log lines.
@@ -70,6 +74,8 @@ mod tests {
         let settings =
             read("data-dir = \"/d\"\nquery-addr = \"127.0.0.1:1\"\nlog-format = \"json\"").unwrap();
         assert_eq!((settings.data_dir, settings.log_format), (Some("/d".into()), Some(LogFormat::Json)));
+        let of_others = "otlp-endpoint = \"http://c\"\nsnapshot-every = 5\n[auth]\nissuer = \"i\"\n[limits]\nconnections = 5";
+        assert!(read(of_others).is_ok());
         assert!(matches!(read("data_dir = \"/d\""), Err(SettingsError::Parse { .. })));
         assert!(Settings::load(None).unwrap().data_dir.is_none());
     }
