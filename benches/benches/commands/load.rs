@@ -49,12 +49,19 @@ impl Template {
     fn fill(&mut self, number: u64, connection: u64, version: u64) -> &[u8] {
         let numbers = (0..).zip(&self.slots).map(|(index, at)| (*at, number * 1_000 + index, 16));
         let connections = self.connections.iter().map(|at| (*at, connection, 16));
-        let versions = self.versions.iter().map(|at| (*at, version, 10));
-        for (at, mut rest, base) in numbers.chain(connections).chain(versions) {
+        for (at, mut rest, base) in numbers.chain(connections) {
             for digit in self.bytes[at..at + NUMBER.len()].iter_mut().rev() {
                 *digit = b"0123456789abcdef"[(rest % base) as usize];
                 rest /= base;
             }
+        }
+        for at in &self.versions {
+            // A number of JSON may stand behind spaces, but not begin with zeros.
+            let digits = version.to_string();
+            let (spaces, number) =
+                self.bytes[*at..*at + VERSION.len()].split_at_mut(VERSION.len() - digits.len());
+            spaces.fill(b' ');
+            number.copy_from_slice(digits.as_bytes());
         }
         &self.bytes
     }

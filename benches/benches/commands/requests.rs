@@ -85,13 +85,13 @@ pub(crate) fn begin_streams(server: &Server, connections: usize, registered: boo
 pub(crate) fn append(token: Option<&str>, registered: bool) -> Template {
     let path = format!("/api/v1/streams/{}-{CONNECTION}/events", stream(registered));
     let events: Vec<Value> = (0..BATCH).map(|_| event(registered)).collect();
-    let expected = format!("\"{VERSION}\"");
-    Template::post(&path, token, Some(("if-match", &expected)), &json!({"events": events}).to_string())
+    let body = json!({"expectedVersion": VERSION, "events": events}).to_string();
+    Template::post(&path, token, None, &body.replace(&format!("\"{VERSION}\""), VERSION))
 }
 
 /// The same without a version, for a server that keeps none.
 pub(crate) fn append_anywhere(token: Option<&str>) -> Template {
     let path = format!("/api/v1/streams/noted-{CONNECTION}/events");
     let events: Vec<Value> = (0..BATCH).map(|_| event(false)).collect();
-    Template::post(&path, token, Some(("if-match", "*")), &json!({"events": events}).to_string())
+    Template::post(&path, token, None, &json!({"events": events}).to_string())
 }
