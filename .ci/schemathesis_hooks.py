@@ -1,6 +1,48 @@
-"""Checks of Sunday's own, beside those of schemathesis."""
+"""Checks of Sunday's own, beside those of schemathesis; and fewer conditions than it would make up."""
+
+import re
+import zlib
 
 import schemathesis
+
+VERSIONS_MAX = 2**64 - 1
+TAG = r'(W/)?"[!#-~\x80-\xff]*"'
+TAGS = re.compile(rf"(\*|[ ,]*({TAG}( *,[ ,]*{TAG})*[ ,]*)?)")
+
+
+def is_kept(value) -> bool:
+    """One in four, and the same ones whenever the same case comes again."""
+    return zlib.crc32(repr(value).encode()) % 4 == 0
+
+
+def is_version(value) -> bool:
+    return type(value) in (int, float) and value == int(value) and 0 <= value <= VERSIONS_MAX
+
+
+@schemathesis.hook
+def map_headers(context, headers):
+    """Tags that are made up hardly ever name a version, so three quarters of them go: else next to nothing is done.
+
+    Only what is well formed goes; what is not must be refused as it is."""
+    if isinstance(headers, dict):
+        for name in [name for name in headers if name.lower() in ("if-match", "if-none-match")]:
+            value = headers[name]
+            if isinstance(value, str) and TAGS.fullmatch(value) and not is_kept(value):
+                del headers[name]
+    return headers
+
+
+@schemathesis.hook
+def map_body(context, body):
+    """The same for versions in the body."""
+    if not isinstance(body, dict):
+        return body
+    said = {name: body[name] for name in ("expectedVersion", "baseVersion") if name in body}
+    mode = body.get("onConflict", "reject")
+    well_formed = all(map(is_version, said.values())) and mode in ("reject", "merge", "last_writer_wins")
+    if said and well_formed and not is_kept(said):
+        return {name: value for name, value in body.items() if name not in (*said, "onConflict")}
+    return body
 
 # Refusals that rest on the body alone: a schema can say them, so nothing that fits the schema may get them.
 OF_THE_BODY_ALONE = {

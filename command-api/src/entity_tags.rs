@@ -4,7 +4,7 @@
 //! is no list of tags at all is refused.
 
 use crate::service::EntityTags;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use eventstore::Version;
 use http_kit::problem::Problem;
 
@@ -27,7 +27,7 @@ fn read(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Result<Opti
         Problem::invalid_header(name.as_str(), detail)
     };
     // A list may be spread over several lines (RFC 9110, 5.3).
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     if let [one] = lines[..]
         && one.trim_ascii() == b"*"
     {
@@ -84,7 +84,6 @@ fn version(opaque: &[u8]) -> Option<Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn with(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         lines.iter().map(|line| (name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap())).collect()

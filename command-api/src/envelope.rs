@@ -19,6 +19,7 @@ use crate::service::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use domain::whole;
 use eventstore::{Fingerprint, Timestamp, Version};
 use http_kit::SUNDAY_POSITION;
 use http_kit::json::Json;
@@ -46,12 +47,14 @@ const NAME_CHARS_MAX: usize = domain::limits::NAME_CHARS_MAX;
 #[schemars(inline)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// The whole request.
+/// Many commands.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchBody<'a> {
+    /// Whether all of it is one commit, or each command one of its own.
     #[serde(default)]
     pub(crate) atomic: bool,
+    /// The commands, in order; at most 10,000.
     #[serde(borrow)]
     pub(crate) commands: Vec<Envelope<'a>>,
 }
@@ -60,28 +63,46 @@ pub(crate) struct BatchBody<'a> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Envelope<'a> {
+    /// The `operationId` of what is to be done, such as `item.move`. What is wrong with a command from here on is said
+    /// in its own result.
     #[serde(borrow)]
     command: Text<'a>,
+    /// What it is about: the `{id}` of the path that it has by itself.
     id: Option<Uuid>,
+    /// Names the command, for ever: 1 to 255 visible ASCII characters.
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
+    /// The version that its target must have.
+    #[serde(default, deserialize_with = "whole::maybe")]
+    #[schemars(!default, range(max = u64::MAX))]
     expected_version: Option<u64>,
+    /// The same, as the base of what is sent.
+    #[serde(default, deserialize_with = "whole::maybe")]
+    #[schemars(!default, range(max = u64::MAX))]
     base_version: Option<u64>,
+    /// What becomes of it where the target has moved on since that version.
     on_conflict: Option<OnConflict>,
+    /// Whom the token's subject acts for; needs the scope `import`.
     #[serde(borrow)]
     on_behalf_of: Option<Text<'a>>,
+    /// When it really happened (RFC 3339); needs the scope `import`.
     #[serde(borrow)]
     occurred_at: Option<Text<'a>>,
+    /// `import` for histories, which are taken as they are; needs that scope.
     #[serde(borrow)]
     source: Option<Text<'a>>,
+    /// The body that it has by itself, with what its path says besides `{id}`.
     #[serde(borrow)]
     #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,
 }
 
+/// What became of a batch.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BatchAnswer {
+    /// How many events the log holds with all of them.
     position: u64,
+    /// What became of each command, in their order.
     results: Vec<ResultAnswer>,
 }
 

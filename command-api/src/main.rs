@@ -89,7 +89,10 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         }
         let state = AppState::new(service).within(limits.clone());
         let registry = state.registry().clone();
-        tokio::task::spawn_blocking(move || registry.register_domain()).await??;
+        // A log that takes nothing for the moment is served all the same, and gets them at the next start.
+        if let Err(error) = tokio::task::spawn_blocking(move || registry.register_domain()).await? {
+            tracing::warn!(%error, "the domain's schemas could not be registered");
+        }
         let router = command_api::router(state, door.authentication());
         server::serve_within(listener, router, shutdown, &limits).await;
         tokio::task::spawn_blocking(move || store.close()).await?;

@@ -9,6 +9,7 @@ use crate::service::{Conditions, Name, OnConflict, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderName};
+use domain::whole;
 use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
 use http_kit::auth::Principal;
@@ -128,13 +129,13 @@ impl Call {
             if self.body.is_empty() { Map::new() } else { json::parse(&self.body)? };
         for name in ["expectedVersion", "baseVersion"] {
             if let Some(value) = members.remove(name) {
-                let version = value.as_u64().ok_or_else(|| {
-                    Problem::invalid_body(name, format!("{name}: a version is a number from 0"))
+                let version = whole::number(value).map_err(|error| {
+                    Problem::invalid_body(name, format!("{name}: a version is a number from 0: {error}"))
                 })?;
                 let version = Version::new(version);
                 if self.conditions.expected_version.replace(version).is_some_and(|said| said != version) {
-                    let detail = format!("{name}: expectedVersion says another version");
-                    return Err(Problem::invalid_body(name, detail));
+                    let detail = "expectedVersion and baseVersion say different versions";
+                    return Err(problem(&Refusal::Contradiction { field: name, detail }));
                 }
             }
         }

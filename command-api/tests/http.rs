@@ -210,6 +210,40 @@ async fn what_the_domain_refuses_is_422_with_its_code_and_field() {
 }
 
 #[tokio::test]
+async fn a_field_holds_what_its_board_says_and_a_due_date_is_a_day() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let path = format!("/items/{item}");
+    let set = |value: Value| json!({"fields": {"priority": {"set": value}}});
+    api.patch(&path, set(json!(7))).await.is(200);
+    let choice = json!({"name": "priority", "kind": "choice", "options": ["low", "high"]});
+    api.post(&format!("/boards/{}/fields", place.board), choice).await.is(200);
+    let before = api.watermark();
+    let wrong = api.patch(&path, set(json!(8))).await.refused(422, "field_type");
+    assert_eq!(wrong.body["field"], "fields.priority");
+    let detail = wrong.body["detail"].as_str().unwrap();
+    assert!(detail.contains(r#"one of: "low", "high", not a number"#), "{detail}");
+    let new = |priority: &str| json!({"boardId": place.board, "title": "x", "dueDate": "2024-02-29", "fields": {"priority": priority}});
+    api.post("/items", new("urgent")).await.refused(422, "field_type");
+    let commands = vec![json!({"command": "item.create", "data": new("urgent")})];
+    let refused = api.batch(commands).await.is(200);
+    assert_eq!(refused.body["results"][0]["problem"]["code"], "field_type");
+    for day in ["2026-02-29", "2026-02-28T00:00:00Z", "tomorrow"] {
+        let answer = api.patch(&path, json!({"dueDate": day})).await;
+        assert_eq!((answer.status, &answer.body["field"]), (400, &json!("dueDate")), "{answer:?}");
+    }
+    assert_eq!(api.watermark(), before, "nothing was written");
+    // What is there may stay, and go.
+    assert_eq!(api.patch(&path, set(json!(7))).await.is(200).body["status"], "unchanged");
+    api.patch(&path, set(json!("high"))).await.is(200);
+    api.patch(&path, json!({"dueDate": "2026-03-01"})).await.is(200);
+    assert_eq!(api.patch(&path, json!({"dueDate": "2026-03-01"})).await.is(200).body["status"], "unchanged");
+    api.patch(&path, json!({"dueDate": null})).await.is(200);
+    api.post("/items", new("low")).await.is(201);
+}
+
+#[tokio::test]
 async fn a_limited_column_takes_no_more_than_its_limit() {
     let api = Api::new();
     let place = api.board().await;
@@ -267,7 +301,7 @@ async fn two_versions_that_contradict_one_another_are_refused() {
     let place = api.board().await;
     let path = format!("/items/{}", api.item(&place).await);
     let answer = api.patch(&path, json!({"title": "x", "expectedVersion": 99, "baseVersion": 0})).await;
-    assert_eq!(answer.refused(400, "invalid_body").body["field"], "baseVersion");
+    assert_eq!(answer.refused(422, "contradiction").body["field"], "baseVersion");
     api.patch(&path, json!({"title": "x", "expectedVersion": 0, "baseVersion": 0})).await.is(200);
 }
 

@@ -1,6 +1,6 @@
 //! The schema registry: what can be registered, whom it binds, and that the log is its memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::needless_pass_by_value, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

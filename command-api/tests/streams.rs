@@ -1,6 +1,6 @@
 //! Raw appends: whose a stream is, what is demanded, what is refused, and the same answer again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::needless_pass_by_value, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
@@ -133,7 +133,7 @@ async fn what_is_demanded_of_the_version_holds() {
     with(&api, &[("if-match", "\"1\", \"4\"")], "order-1", one("a")).await.refused(412, "version_conflict");
     with(&api, &[("if-match", "W/\"5\"")], "order-1", one("a")).await.refused(412, "version_conflict");
     let twice = with(&api, &[("if-match", "\"5\"")], "order-1", demand(json!(4))).await;
-    assert_eq!(twice.refused(400, "invalid_body").body["field"], "expectedVersion");
+    assert_eq!(twice.refused(422, "contradiction").body["field"], "expectedVersion");
     assert_eq!(read(&api, "order-1").len(), 6);
 }
 

@@ -192,7 +192,8 @@ async fn appends(name: &str, router: &Router, event_type: &str) {
 async fn raw_events_a_second() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
-    let router = command_api::router(AppState::new(CommandService::open(store.clone())));
+    let state = AppState::new(CommandService::open(store.clone()));
+    let router = command_api::router(state, Authentication::SameMachineOnly);
     let schema = json!({"type": "order.checked", "schema": {"type": "object", "required": ["order"],
         "properties": {"order": {"type": "integer"}, "note": {"type": "string", "maxLength": 1_000}}}});
     let request = Request::post("/api/v1/schemas").header("content-type", "application/json");

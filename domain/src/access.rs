@@ -25,7 +25,7 @@
 //! Invariant: only [`permit`] makes a [`Permit`]; whoever writes demands one, so nothing is written unasked.
 //!
 //! Not known here: tenants and scopes, which are a token's and checked before. The last owner is the workspace's own
-//! affair (see [`workspace`](crate::workspace)).
+//! affair (see [`workspace`]).
 
 use crate::{
     board::{self, Board},

@@ -35,6 +35,7 @@ pub mod rank;
 pub mod schema;
 pub mod tags;
 pub mod text;
+pub mod whole;
 pub mod workspace;
 
 pub use aggregate::{Aggregate, Context, Life};

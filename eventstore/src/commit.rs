@@ -143,9 +143,7 @@ impl CommitBuilder {
         self.tags_on_one = self.tags_on_one.max(event.tags.len());
         // What cannot become a commit any more is only counted.
         if self.broken.is_none() && index < COMMIT_EVENTS_MAX {
-            if let Err(error) = self.encode(event, index) {
-                self.broken = Some(error);
-            }
+            self.broken = self.encode(event, index).err();
         }
         self
     }

@@ -1,7 +1,7 @@
 //! Sockets: binding, serving, and stopping without losing what was accepted.
 //!
 //! Invariant: nothing but a loopback address is bound, unless callers need tokens of a configured issuer.
-//! What a request means is not known here. How long a connection may take for what stands in [`registry`].
+//! What a request means is not known here. How long a connection may take for what stands in `registry`.
 
 mod registry;
 mod wire;
@@ -199,7 +199,7 @@ mod tests {
         };
         let shutdown = Shutdown::new();
         let server = tokio::spawn(serve(listener, Router::new().route("/", slow), shutdown.clone()));
-        let mut client = tokio::net::TcpStream::connect(addr).await.unwrap();
+        let mut client = TcpStream::connect(addr).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         entered.notified().await;
         shutdown.trigger();
@@ -207,6 +207,6 @@ mod tests {
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
         server.await.unwrap();
-        assert!(tokio::net::TcpStream::connect(addr).await.is_err(), "the port is closed after the stop");
+        assert!(TcpStream::connect(addr).await.is_err(), "the port is closed after the stop");
     }
 }

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::process::{Process, command, free_addr};
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -28,13 +28,24 @@ impl Sunday {
     /// `sunday serve` with further arguments, ready.
     #[must_use]
     pub fn serve_with(data_dir: &Path, arguments: &[&str]) -> Self {
-        let (command_addr, query_addr) = (free_addr(), free_addr());
+        Self::serve_at(data_dir, free_addr(), arguments)
+    }
+
+    fn serve_at(data_dir: &Path, command_addr: SocketAddr, arguments: &[&str]) -> Self {
+        let query_addr = free_addr();
         let mut serve = command("sunday");
         serve.arg("serve").arg("--data-dir").arg(data_dir);
         serve.args(["--command-addr", &command_addr.to_string(), "--query-addr", &query_addr.to_string()]);
         serve.args(arguments);
         let process = Process::start("sunday serve", &mut serve, data_dir.join("serve.stderr"));
         Self::ready(data_dir, vec![process], command_addr, query_addr)
+    }
+
+    /// `sunday serve` with further arguments, its command API on every address of the machine; ready.
+    #[must_use]
+    pub fn serve_everywhere(data_dir: &Path, arguments: &[&str]) -> Self {
+        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, free_addr().port()));
+        Self::serve_at(data_dir, everywhere, arguments)
     }
 
     /// The three processes, started in this order of `command-api`, `projector` and `query-api`; ready.
@@ -63,7 +74,7 @@ impl Sunday {
         first.wait_until("both APIs are ready", || is_ready(command) && is_ready(query));
         let token = std::fs::read_to_string(data_dir.join("keys/development.token"));
         // A test's process ends soon, and clients are copied about.
-        command.token = Some(token.expect("a development token").trim().to_owned().leak());
+        command.token = token.ok().map(|token| &*token.trim().to_owned().leak());
         Self { processes, data_dir: data_dir.to_owned(), command, query }
     }
 

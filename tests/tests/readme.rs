@@ -8,6 +8,7 @@
 )]
 
 use serde_json::json;
+use std::process::Command;
 use tests::{Sunday, run, workspace_root};
 
 fn readme() -> String {
@@ -60,6 +61,40 @@ fn the_first_command_and_the_requests_after_it_work() {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     let path = format!("/api/v1/items/{id}?minPosition={}", answer.position());
     assert_eq!(sunday.query.get(&path).json()["title"], body["title"]);
+    sunday.stop();
+}
+
+/// The lines of the tour as they stand there, and the status that each says it gets.
+fn tour() -> (String, Vec<String>) {
+    let readme = readme();
+    let tour = readme.split("## API tour").nth(1).unwrap();
+    let script = tour.split("```sh\n").nth(1).unwrap().split("```").next().unwrap().to_owned();
+    let statuses = script.lines().filter_map(|line| line.rsplit_once("# ").map(|(_, said)| said.trim()));
+    let statuses = statuses.filter(|said| said.len() == 3 && said.bytes().all(|byte| byte.is_ascii_digit()));
+    let statuses = statuses.map(str::to_owned).collect();
+    (script, statuses)
+}
+
+#[test]
+fn the_tour_gets_the_statuses_that_it_says() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("!!! SKIPPED: there is no curl on this machine; the README's tour was not run !!!");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
+    let sunday = Sunday::serve(&dir.path().join("data"));
+    let (script, said) = tour();
+    assert!(said.len() > 25, "{said:?}");
+    // As written, but for the address.
+    let script = script.replace("http://127.0.0.1:7400", &sunday.command_url());
+    let output = Command::new("bash").args(["-euc", &script]).current_dir(dir.path()).output().unwrap();
+    let got = String::from_utf8(output.stdout).unwrap();
+    let got: Vec<&str> = got.lines().collect();
+    let last = std::fs::read_to_string(dir.path().join("answer.json")).unwrap_or_default();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(got, said, "last answer {}, {stderr}", last.get(..500).unwrap_or(&last));
+    assert!(output.status.success(), "{stderr}");
     sunday.stop();
 }
 

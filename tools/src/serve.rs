@@ -70,7 +70,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
             .map_err(|source| Failure::Import(ImportError::File { path: file.clone(), source }))?;
     }
 
-    let door = options.plan.open(&options.data_dir, command_addr).await.map_err(no_door)?;
+    let door = options.plan.open(&options.data_dir, command_addr).await.map_err(|error| no_door(&error))?;
     let token = match &options.import {
         Some(_) => import_token(&door, options.token_file.as_deref(), &command_url)?,
         None => None,
@@ -148,7 +148,10 @@ impl Parts {
             };
             let state =
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
-            state.registry().register_domain().map_err(|error| Failure::Part(error.to_string()))?;
+            // A log that takes nothing for the moment is served all the same, and gets them at the next start.
+            if let Err(error) = state.registry().register_domain() {
+                tracing::warn!(%error, "the domain's schemas could not be registered");
+            }
             Ok(Self { state, query, projector, store })
         })
         .await
@@ -189,7 +192,7 @@ async fn bind(
     bound.map_err(|error| Failure::Part(format!("the {what} does not start: {error}")))
 }
 
-fn no_door(error: AuthError) -> Failure {
+fn no_door(error: &AuthError) -> Failure {
     Failure::Part(format!("the command API does not start: {error}"))
 }
 

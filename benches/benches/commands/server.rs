@@ -6,7 +6,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::post;
 use http_kit::app::App;
 use http_kit::auth::AuthSettings;
-use http_kit::auth::Plan;
 use http_kit::json::JsonBytes;
 use http_kit::shutdown::Shutdown;
 use http_kit::{SUNDAY_POSITION, server};

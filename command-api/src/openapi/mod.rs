@@ -14,7 +14,7 @@ mod problems;
 mod schemas;
 mod serve;
 
-pub(crate) use schemas::AnyProblem;
+pub(crate) use schemas::{AnyProblem, NAME};
 pub(crate) use serve::route;
 
 use crate::routes::operation::Operation;

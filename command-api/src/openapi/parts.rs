@@ -32,6 +32,7 @@ pub(super) fn tags() -> Value {
         {"name": "item", "description": "What is worked on."},
         {"name": "comment", "description": "What is said about items."},
         {"name": "stream", "description": "Events of other services, appended as they are."},
+        {"name": "schema", "description": "The schemas that events are checked against."},
         {"name": "batch", "description": "Many commands in one request."},
         {"name": "process", "description": "What an operator's tools ask."},
     ])
@@ -74,6 +75,10 @@ pub(super) fn parameters() -> Value {
             "examples": {"plain": {"value": example}},
         })
     };
+    // RFC 9110, 8.8.3 and 13.1.1, empty elements included.
+    let tag = "(W/)?\"[!#-~\\u0080-\\u00FF]*\"";
+    let pattern = format!("^(\\*|[ ,]*({tag}( *,[ ,]*{tag})*[ ,]*)?)$");
+    let entity_tags = json!({"type": "string", "pattern": pattern});
     json!({
         "IdempotencyKey": header(
             "Idempotency-Key",
@@ -83,20 +88,20 @@ pub(super) fn parameters() -> Value {
         ),
         "IfMatch": header(
             "If-Match",
-            "The versions that the target may have, in quotes, or `*` for any. Weak tags never match.",
-            json!({
-                "type": "string",
-                "pattern": "^(\\*|(W/)?\"[ !#-+\\--~]*\"( *, *(W/)?\"[ !#-+\\--~]*\")*)$",
-            }),
+            "The versions that the target may have, as entity tags, or `*` for any. Weak tags never match.",
+            entity_tags.clone(),
             "*",
         ),
         "IfNoneMatch": header(
             "If-None-Match",
-            "`*`: what is to be created must not exist, else 412; or versions that the target may not have, weak tags or not.",
-            json!({
-                "type": "string",
-                "pattern": "^(\\*|(W/)?\"[ !#-+\\--~]*\"( *, *(W/)?\"[ !#-+\\--~]*\")*)$",
-            }),
+            "The versions that the target may not have; `*`: it must not exist. Else 412.",
+            entity_tags,
+            "*",
+        ),
+        "IfNoneMatchAny": header(
+            "If-None-Match",
+            "`*`: it must not exist, else 412.",
+            json!({"type": "string", "const": "*"}),
             "*",
         ),
         "Traceparent": header(
@@ -177,6 +182,7 @@ pub(super) fn problem() -> Value {
                 "items": {"type": "object", "required": ["eventId", "type", "version", "position", "time", "data", "metadata"]},
             },
             "truncated": {"type": "boolean", "description": "Whether more happened than `events` shows."},
+            "scope": {"type": "string", "description": "What the token lacks."},
         },
     })
 }

@@ -20,6 +20,14 @@ pub(super) fn of(operation: &Operation, schemas: &mut Schemas, shared: &Shared) 
             "content": {"application/json": {"schema": answer}},
         }),
     );
+    if operation.may_be_unchanged {
+        let mut unchanged = responses[&success.status.to_string()].clone();
+        unchanged["description"] = "It was so already.".into();
+        if let Some(headers) = unchanged.get_mut("headers").and_then(Value::as_object_mut) {
+            headers.remove("Location");
+        }
+        responses.insert("200".to_owned(), unchanged);
+    }
     for (status, codes) in problems::of(operation) {
         responses.insert(status.to_string(), shared.response(status, &codes));
     }
@@ -82,10 +90,14 @@ fn parameters(
             "schema": said.unwrap_or_else(|| parameter(name)),
         });
         if let Some(example) = example.path.iter().find(|(parameter, _)| *parameter == name) {
-            entry["examples"] = json!({"plain": {"value": example.1}});
+            let is_number = entry["schema"]["type"] == "integer";
+            let number = example.1.parse::<u64>().ok().filter(|_| is_number);
+            let value = number.map_or_else(|| Value::from(example.1), Value::from);
+            entry["examples"] = json!({"plain": {"value": value}});
         }
         parameters.push(entry);
     }
+    parameters.extend(operation.query.map(|query| in_query(&schemas.plain(query))).into_iter().flatten());
     let refer = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     parameters.extend(operation.headers.iter().map(|name| refer(name)));
     if operation.method != Verb::Get {
@@ -93,4 +105,21 @@ fn parameters(
     }
     parameters.push(refer("RequestId"));
     parameters
+}
+
+/// The members of a schema as parameters of the query; there is no `null` in a query.
+fn in_query(schema: &Value) -> Vec<Value> {
+    let members = schema.get("properties").and_then(Value::as_object);
+    let required = |name: &str| {
+        let required = schema.get("required").and_then(Value::as_array);
+        required.is_some_and(|required| required.iter().any(|member| member == name))
+    };
+    let parameter = |(name, member): (&String, &Value)| {
+        let mut member = member.clone();
+        if let Some(types) = member.get("type").and_then(Value::as_array) {
+            member["type"] = types.iter().find(|one| *one != "null").cloned().unwrap_or(Value::Null);
+        }
+        json!({"name": name, "in": "query", "required": required(name), "schema": member})
+    };
+    members.into_iter().flatten().map(parameter).collect()
 }

@@ -69,7 +69,7 @@ pub(super) fn of(operation: &Operation) -> Problems {
     if operation.reader().is_some() {
         add(COMMAND);
     }
-    if !operation.parameters.is_empty() {
+    if !operation.parameters.is_empty() || operation.query.is_some() {
         add(&[(400, &["invalid_parameter"])]);
     }
     if operation.success.status == 201 {

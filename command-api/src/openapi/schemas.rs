@@ -10,6 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
+/// The names that the log takes (of streams, types, tags): no control characters.
+pub(crate) const NAME: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F]+$";
+
 /// Where components stand.
 const COMPONENTS: &str = "/components/schemas";
 
@@ -63,14 +66,18 @@ impl Schemas {
             members["expectedVersion"] = version(
                 "The version that the target must have, else 409. Where something is to be created, none can hold.",
             );
-            members["baseVersion"] = version("The same; where both are said they must be equal.");
+            members["baseVersion"] =
+                version("The same, as the base of what is sent; where both are said they are equal.");
             members["onConflict"] = json!({
                 "type": "string",
                 "enum": ["reject", "merge", "last_writer_wins"],
                 "default": "reject",
-                "description": "What happens where the target has moved on since `baseVersion`, without which this may not \
-                                be said: 409, or done if it is in nothing's way, or done.",
+                "description": "What becomes of the command where the target has moved on since that version: it is refused, \
+                    applied if it touches other members, or applied.",
             });
+            schema["dependentSchemas"] = json!({"onConflict": {
+                "anyOf": [{"required": ["baseVersion"]}, {"required": ["expectedVersion"]}],
+            }});
         }
         let name = type_name(operation.id);
         self.named.insert(name.clone(), schema);

@@ -17,11 +17,10 @@ mod compat;
 mod entry;
 mod record;
 mod register;
-mod routes;
+pub(crate) mod routes;
 mod schema;
 
 pub use compat::{Compatibility, Difference};
-pub(crate) use routes::routes;
 
 pub(crate) use check::{Checked, VIOLATIONS_MAX};
 pub(crate) use entry::Schemas;

@@ -4,23 +4,25 @@ use super::Compatibility;
 use super::entry::{Entry, Schemas};
 use super::register::{Register, Registered};
 use crate::caller::Caller;
+use crate::openapi::NAME;
 use crate::problems::problem;
 use crate::request::{command_of_key, key};
+use crate::routes::operation::Success;
 use crate::service::{CommandService, command_id};
 use crate::state::AppState;
 use crate::streams::tenant_of;
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use domain::whole;
+use eventstore::limits::NAME_BYTES_MAX;
 use eventstore::{Fingerprint, Outcome};
 use http_kit::SUNDAY_POSITION;
 use http_kit::auth::{Principal, Scope, Tenants};
 use http_kit::json::{Json, JsonBytes, parse};
 use http_kit::params::{Path, Query};
 use http_kit::problem::Problem;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt::Write;
@@ -31,11 +33,41 @@ use uuid::Uuid;
 const PAGE_MAX: usize = 1_000;
 const PAGE_DEFAULT: usize = 100;
 
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/schemas", get(list).post(register))
-        .route("/schemas/{type}", get(newest))
-        .route("/schemas/{type}/{version}", get(one))
+/// What a registration answers when all is well.
+pub(crate) const REGISTERED: Success = Success {
+    status: 201,
+    what: "It is the newest version now.",
+    name: "RegisteredSchema",
+    schema: RegisteredSchema::json_schema,
+    headers: &["Location", "Sunday-Position"],
+};
+
+/// What a question for one schema answers.
+pub(crate) const FOUND: Success = Success {
+    status: 200,
+    what: "The schema.",
+    name: "RegistrySchema",
+    schema: SchemaAnswer::json_schema,
+    headers: &[],
+};
+
+/// What a question for all schemas answers.
+pub(crate) const LISTED: Success = Success {
+    status: 200,
+    what: "The newest schema of every type, without the schemas themselves.",
+    name: "RegistrySchemaPage",
+    schema: SchemaPage::json_schema,
+    headers: &[],
+};
+
+/// An event type in a path.
+pub(crate) fn event_type(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": NAME_BYTES_MAX, "pattern": NAME})
+}
+
+/// A version in a path.
+pub(crate) fn version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "minimum": 1, "maximum": u16::MAX})
 }
 
 /// A schema to be registered.
@@ -44,7 +76,7 @@ pub(crate) fn routes() -> Router<AppState> {
 pub(crate) struct RegisterSchema {
     /// The event type that it is for. The domain's own families are reserved.
     #[serde(rename = "type")]
-    #[schemars(length(min = 1, max = 127))]
+    #[schemars(length(min = 1, max = 127), regex(pattern = NAME))]
     event_type: String,
     /// A JSON Schema (2020-12), at most 256 KiB. References lead into the schema itself, and not in circles.
     #[schemars(extend("type" = ["object", "boolean"]))]
@@ -53,7 +85,8 @@ pub(crate) struct RegisterSchema {
     #[serde(default)]
     compatibility: Compatibility,
     /// The version that it is expected to become; any if absent.
-    #[schemars(range(min = 1))]
+    #[serde(default, deserialize_with = "whole::maybe")]
+    #[schemars(!default, range(min = 1))]
     version: Option<u16>,
     /// The workspace whose streams it binds; see the append of events.
     workspace_id: Option<Uuid>,
@@ -82,6 +115,7 @@ struct RegisteredSchema<'a> {
 /// A schema.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "RegistrySchema")]
 struct SchemaAnswer<'a> {
     /// The event type.
     #[serde(rename = "type")]
@@ -127,7 +161,7 @@ struct SchemaPage<'a> {
     next: Option<&'a str>,
 }
 
-async fn register(
+pub(crate) async fn register(
     State(app): State<AppState>,
     caller: Caller,
     headers: HeaderMap,
@@ -215,7 +249,7 @@ pub(crate) struct Page {
     limit: Option<usize>,
 }
 
-async fn list(
+pub(crate) async fn list(
     State(app): State<AppState>,
     caller: Caller,
     Query(page): Query<Page>,
@@ -267,7 +301,7 @@ fn whose(principal: &Principal, said: Option<Uuid>) -> Result<Option<Uuid>, Prob
     }
 }
 
-async fn newest(
+pub(crate) async fn newest(
     State(app): State<AppState>,
     caller: Caller,
     Path(event_type): Path<String>,
@@ -282,7 +316,7 @@ async fn newest(
         .into_response())
 }
 
-async fn one(
+pub(crate) async fn one(
     State(app): State<AppState>,
     caller: Caller,
     Path((event_type, version)): Path<(String, u16)>,

@@ -1,5 +1,6 @@
 //! `POST /items/bulk`: one command for many items, as a batch of it.
 
+use super::table::OPERATIONS;
 use crate::envelope::{self, BatchBody, Envelope, Text};
 use crate::request::BatchCall;
 use crate::state::AppState;
@@ -9,9 +10,10 @@ use axum::response::Response;
 use http_kit::json::parse;
 use http_kit::limits::Meter;
 use http_kit::problem::Problem;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -30,24 +32,68 @@ const COMMANDS: [&str; 7] = [
     "item.delete",
 ];
 
-/// The body.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// One command for many items.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bulk<'a> {
     /// The items, each once.
-    #[schemars(length(max = IDS_MAX), extend("uniqueItems" = true))]
     ids: Vec<Uuid>,
     /// Whether all of it is one commit or nothing; otherwise each item stands for itself.
     #[serde(default)]
     atomic: bool,
     /// What every item is told.
     #[serde(borrow)]
-    #[schemars(extend("enum" = COMMANDS))]
     command: Text<'a>,
     /// The body that the command has elsewhere.
     #[serde(borrow)]
-    #[schemars(with = "Option<serde_json::Value>")]
     data: Option<&'a RawValue>,
+}
+
+/// By hand, because `data` depends on `command`: it is what the command's own entry in the table reads.
+impl JsonSchema for Bulk<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Bulk".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let of_commands = OPERATIONS.iter().filter(|operation| COMMANDS.contains(&operation.id));
+        let each: Vec<Value> = of_commands
+            .filter_map(|operation| {
+                let data = operation.body?(generator);
+                let needs = data.get("required").is_some_and(|required| *required != json!([]));
+                // Nothing said is an empty object.
+                let data = if needs { json!(data) } else { json!({"anyOf": [data, {"type": "null"}]}) };
+                let required = if needs { json!(["data"]) } else { json!([]) };
+                Some(json!({
+                    "properties": {"command": {"const": operation.id}, "data": data},
+                    "required": required,
+                }))
+            })
+            .collect();
+        json_schema!({
+            "type": "object",
+            "description": "One command for many items.",
+            "properties": {
+                "ids": {
+                    "type": "array",
+                    "items": {"type": "string", "format": "uuid"},
+                    "maxItems": IDS_MAX,
+                    "uniqueItems": true,
+                    "description": "The items, each once.",
+                },
+                "atomic": {
+                    "type": "boolean",
+                    "default": false,
+                    "description": "Whether all of it is one commit or nothing; otherwise each item stands for itself.",
+                },
+                "command": {"enum": COMMANDS, "description": "What every item is told."},
+                "data": {"description": "The body that the command has elsewhere, without conditions."},
+            },
+            "required": ["ids", "command"],
+            "additionalProperties": false,
+            "oneOf": each,
+        })
+    }
 }
 
 pub(super) async fn bulk(

@@ -4,9 +4,10 @@ use crate::service::Intent;
 use domain::board::{self, Command};
 use domain::limits::{FIELD_NAME_CHARS_MAX, NAME_CHARS_MAX};
 use domain::schema::SAYS_SOMETHING;
+use domain::whole;
 use domain::{AttachmentId, ColumnId, item};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 /// Changes a column; what is absent stays.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,7 +18,7 @@ pub(crate) struct ChangeColumn {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     name: Option<String>,
     /// Another limit, or none (`null`).
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "whole::present")]
     #[schemars(!default, range(min = 1, max = u32::MAX))]
     wip_limit: Option<Option<u32>>,
 }
@@ -29,6 +30,7 @@ pub(crate) struct MoveColumn {
     column_id: ColumnId,
     /// Its new place, from 0; the end where beyond it.
     #[schemars(range(max = u32::MAX))]
+    #[serde(deserialize_with = "whole::number")]
     index: u32,
 }
 
@@ -88,9 +90,4 @@ impl RemoveAttachment {
     pub(crate) fn intent(self) -> Intent {
         Intent::Item(item::Command::RemoveAttachment(self.attachment_id))
     }
-}
-
-/// A member that stands there is `Some`, even as `null`.
-fn said<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(source).map(Some)
 }

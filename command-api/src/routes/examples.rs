@@ -1,6 +1,6 @@
 //! An example of every operation, as the document shows it.
 //!
-//! Invariant: after the batch `tests/world.json`, each of them works, in the order of the table. What one takes away
+//! Invariant: after the batch `tests/world.json`, each of them works, in the order of the document. What one takes away
 //! is there for that only. A test holds it.
 
 use serde_json::{Value, json};
@@ -37,9 +37,9 @@ pub(crate) fn of(id: &str) -> Example {
         "workspace.archive" => (vec![("id", OLD_WORKSPACE)], Value::Null),
         "workspace.add_member" => (vec![("id", WORKSPACE)], json!({"member": "ann", "role": "member"})),
         "workspace.change_member_role" => {
-            (vec![("id", WORKSPACE), ("member", "ben")], json!({"role": "viewer"}))
+            (vec![("id", WORKSPACE), ("member", "ann")], json!({"role": "viewer"}))
         }
-        "workspace.remove_member" => (vec![("id", WORKSPACE), ("member", "ben")], Value::Null),
+        "workspace.remove_member" => (vec![("id", WORKSPACE), ("member", "cem")], Value::Null),
         "project.create" => (vec![], json!({"workspaceId": WORKSPACE, "name": "Rocket"})),
         "project.update" => (vec![("id", PROJECT)], json!({"description": "To the moon."})),
         "project.archive" | "project.delete" | "project.restore" => (vec![("id", OLD_PROJECT)], Value::Null),
@@ -85,9 +85,15 @@ pub(crate) fn of(id: &str) -> Example {
             vec![("streamId", "order-7")],
             json!({"events": [{"type": "order.placed", "data": {"total": 12}, "tags": ["customer:9"]}]}),
         ),
+        "schema.register" => (
+            vec![],
+            json!({"type": "order.paid", "schema": {"type": "object", "required": ["total"]}, "compatibility": "backward"}),
+        ),
+        "schema.newest" => (vec![("type", "item.created")], Value::Null),
+        "schema.one" => (vec![("type", "item.created"), ("version", "1")], Value::Null),
         "item.bulk" => (
             vec![],
-            json!({"ids": [ITEM, OTHER_ITEM], "command": "item.assign", "data": {"assignees": ["cid"]}}),
+            json!({"ids": [ITEM, OTHER_ITEM], "command": "item.assign", "data": {"assignees": ["cem"]}}),
         ),
         "batch" => (
             vec![],

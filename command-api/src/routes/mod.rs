@@ -34,13 +34,23 @@ pub fn router(state: AppState, authentication: Authentication) -> Router {
         let service = service.clone();
         move || count(service.cached() as u64)
     });
+    let [running, waiting, refused] = [(); 3].map(|()| state.places().clone());
+    let figures = app.metrics();
+    figures.gauge("sunday_command_requests_running", "Requests that have a place.", move || {
+        count(running.running() as u64)
+    });
+    figures.gauge("sunday_command_requests_waiting", "Requests that wait for a place.", move || {
+        count(waiting.waiting() as u64)
+    });
+    figures.counter("sunday_command_requests_shed", "Requests refused because too many waited.", move || {
+        count(refused.refused())
+    });
     app.metrics().counter("sunday_log_watermark", "The next position of the log.", move || {
         count(service.store().watermark().get())
     });
     let api = OPERATIONS
         .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()))
-        .merge(crate::registry::routes());
+        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
     app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
 }
 
@@ -61,7 +71,48 @@ fn count(value: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::CommandService;
+    use axum::body::Body;
+    use axum::http::Request;
+    use eventstore::{Store, StoreOptions};
+    use http_kit::auth::{Authenticator, DevelopmentToken, OPEN};
     use std::collections::BTreeSet;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn without_a_token_only_what_is_listed_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
+        let token = DevelopmentToken::keep(dir.path()).unwrap();
+        let bearer = format!("Bearer {}", token.text());
+        let authentication = Authentication::Required(Authenticator::development(token));
+        let router = router(AppState::new(CommandService::open(store.clone())), authentication);
+        let status = async |method: &str, path: &str, token: Option<&str>| {
+            let mut request = Request::builder().method(method).uri(path);
+            if let Some(token) = token {
+                request = request.header("authorization", token);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap().status().as_u16()
+        };
+        for operation in OPERATIONS.iter() {
+            let id = uuid::Uuid::nil().to_string();
+            let path = operation.path.split('/').map(|part| if part.starts_with('{') { &id } else { part });
+            let path = format!("/api/v1{}", path.collect::<Vec<_>>().join("/"));
+            let method = operation.method.name().to_ascii_uppercase();
+            assert_eq!(status(&method, &path, None).await, 401, "{method} {path}");
+            let known = status(&method, &path, Some(&bearer)).await;
+            assert!(known != 401 && known < 500, "{method} {path}: {known}");
+        }
+        // What is no route, and what is none with this method, says no more.
+        assert_eq!(status("GET", "/api/v1/nothing", None).await, 401);
+        assert_eq!(status("PUT", "/api/v1/items", None).await, 401);
+        for path in OPEN {
+            assert_eq!(status("GET", path, None).await, 200, "{path}");
+        }
+        drop(router);
+        store.close();
+    }
 
     #[test]
     fn every_operation_has_a_name_of_its_own() {

@@ -45,10 +45,14 @@ pub(crate) struct Operation {
     pub(crate) body: Option<SchemaOf>,
     /// The request's headers that mean something to it, as components of the document.
     pub(crate) headers: &'static [&'static str],
+    /// The parameters of its query, as members.
+    pub(crate) query: Option<SchemaOf>,
     /// Schemas of parameters that are neither ids nor members of the body.
     pub(crate) in_path: Vec<(&'static str, SchemaOf)>,
-    /// What it answers when all is well, beside 200 for what had been done before.
+    /// What it answers when all is well.
     pub(crate) success: Success,
+    /// Whether what creates may find that it is there already, as it should be: 200.
+    pub(crate) may_be_unchanged: bool,
     /// Problems that not all operations give: codes by status.
     pub(crate) problems: Vec<(u16, &'static [&'static str])>,
     pub(crate) deprecation: Option<Deprecation>,
@@ -60,7 +64,7 @@ pub(crate) enum Does {
     /// It is read into an intent and carried out.
     Command(Box<dyn Reader>),
     /// Something of its own.
-    Else(MethodRouter<AppState>),
+    Else(Box<MethodRouter<AppState>>),
 }
 
 /// What is answered when all is well.
@@ -113,6 +117,10 @@ pub(crate) struct Named {
     summary: &'static str,
 }
 
+pub(crate) fn get(path: &'static str, id: &'static str, summary: &'static str) -> Named {
+    Named { method: Verb::Get, path, id, summary }
+}
+
 pub(crate) fn post(path: &'static str, id: &'static str, summary: &'static str) -> Named {
     Named { method: Verb::Post, path, id, summary }
 }
@@ -141,11 +149,7 @@ impl Named {
         let mut operation = self.does(Does::Command(Box::new(Reads(intent))), success);
         operation.is_in_batch = true;
         operation.body = Some(D::json_schema);
-        operation.headers = if operation.parameters.contains(&TARGET) {
-            &["IdempotencyKey", "IfMatch"]
-        } else {
-            &["IdempotencyKey", "IfNoneMatch"]
-        };
+        operation.headers = &["IdempotencyKey", "IfMatch", "IfNoneMatch"];
         operation
     }
 
@@ -156,7 +160,7 @@ impl Named {
         success: Success,
     ) -> Operation {
         let route = on(self.method.filter(), handler);
-        self.does(Does::Else(route), success)
+        self.does(Does::Else(Box::new(route)), success)
     }
 
     fn does(self, does: Does, success: Success) -> Operation {
@@ -172,7 +176,9 @@ impl Named {
             body: None,
             headers: &[],
             in_path: Vec::new(),
+            query: None,
             success,
+            may_be_unchanged: false,
             problems: Vec::new(),
             deprecation: None,
             does,
@@ -189,6 +195,12 @@ impl Operation {
             headers: &["ETag", "Location", "Sunday-Position"],
             ..self.success
         };
+        self
+    }
+
+    /// What it would create may be there already, as it should be.
+    pub(crate) fn or_unchanged(mut self) -> Self {
+        self.may_be_unchanged = true;
         self
     }
 
@@ -216,6 +228,12 @@ impl Operation {
         self
     }
 
+    /// What its query may say.
+    pub(crate) fn asks<Q: JsonSchema>(mut self) -> Self {
+        self.query = Some(Q::json_schema);
+        self
+    }
+
     /// What a parameter of its path is.
     pub(crate) fn parameter(mut self, name: &'static str, schema: SchemaOf) -> Self {
         self.in_path.push((name, schema));
@@ -225,7 +243,7 @@ impl Operation {
     /// Takes bodies up to this many bytes.
     pub(crate) fn takes_bytes(mut self, max: usize) -> Self {
         if let Does::Else(route) = self.does {
-            self.does = Does::Else(route.layer(DefaultBodyLimit::max(max)));
+            self.does = Does::Else(Box::new(route.layer(DefaultBodyLimit::max(max))));
         }
         self
     }
@@ -254,7 +272,7 @@ impl Operation {
     /// Its route.
     pub(crate) fn route(&'static self) -> MethodRouter<AppState> {
         let route = match &self.does {
-            Does::Else(route) => route.clone(),
+            Does::Else(route) => MethodRouter::clone(route),
             Does::Command(reader) => on(
                 self.method.filter(),
                 async move |State(app): State<AppState>, path: Parameters, mut call: Call| {

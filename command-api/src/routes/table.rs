@@ -6,8 +6,9 @@
 use super::batch::{BATCH_SUCCESS, batch};
 use super::bulk::{Bulk, bulk};
 use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, RemoveField};
-use super::operation::{Nothing, Operation, delete, patch, post};
+use super::operation::{Nothing, Operation, delete, get, patch, post};
 use crate::envelope::{BATCH_BYTES_MAX, BatchBody};
+use crate::registry::routes as registry;
 use crate::service::Intent;
 use crate::streams;
 use domain::board::Command as Board;
@@ -29,6 +30,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         .chain(needing(Scope::ItemsWrite, items()))
         .chain(needing(Scope::CommentsWrite, comments()))
         .chain(needing(Scope::StreamsWrite, streams()))
+        .chain(schemas())
         .chain(batches())
         .collect()
 });
@@ -177,12 +179,44 @@ fn streams() -> Vec<Operation> {
             .calls(streams::append, streams::APPENDED)
             .parameter("streamId", streams::stream_id)
             .takes::<streams::Body<'_>>()
-            .heeds(&["IdempotencyKey", "IfMatch", "IfNoneMatch"])
+            .heeds(&["IdempotencyKey", "IfMatch", "IfNoneMatchAny"])
             .refuses(403, &["reserved_stream", "reserved_tag", "reserved_type"])
             .refuses(409, &["guard_failed", "version_conflict"])
             .refuses(412, &["version_conflict"])
             .refuses(413, &["append_too_large", "batch_too_large", "event_too_large"])
-            .refuses(422, &["idempotency_key_reused", "schema_violation", "unknown_schema_version"]),
+            .refuses(
+                422,
+                &["contradiction", "idempotency_key_reused", "schema_violation", "unknown_schema_version"],
+            ),
+    ]
+}
+
+fn schemas() -> Vec<Operation> {
+    vec![
+        post("/schemas", "schema.register", "Registers a JSON Schema for an event type.")
+            .calls(registry::register, registry::REGISTERED)
+            .or_unchanged()
+            .takes::<registry::RegisterSchema>()
+            .heeds(&["IdempotencyKey"])
+            .needs(Scope::SchemasWrite)
+            .refuses(403, &["reserved_type"])
+            .refuses(409, &["schema_incompatible", "version_conflict"])
+            .refuses(413, &["event_too_large", "schema_too_large"])
+            .refuses(422, &["idempotency_key_reused", "invalid_schema", "too_many_schemas"]),
+        get("/schemas", "schema.list", "Lists the schemas.")
+            .calls(registry::list, registry::LISTED)
+            .asks::<registry::Page>(),
+        get("/schemas/{type}", "schema.newest", "Gives the newest schema of an event type.")
+            .calls(registry::newest, registry::FOUND)
+            .parameter("type", registry::event_type)
+            .asks::<registry::Whose>()
+            .refuses(404, &["not_found"]),
+        get("/schemas/{type}/{version}", "schema.one", "Gives a version of the schema of an event type.")
+            .calls(registry::one, registry::FOUND)
+            .parameter("type", registry::event_type)
+            .parameter("version", registry::version)
+            .asks::<registry::Whose>()
+            .refuses(404, &["not_found"]),
     ]
 }
 
@@ -192,6 +226,7 @@ fn batches() -> Vec<Operation> {
             .calls(batch, BATCH_SUCCESS)
             .takes::<BatchBody<'_>>()
             .takes_bytes(BATCH_BYTES_MAX)
+            .heeds(&["IdempotencyKey"])
             .refuses(413, &["batch_too_large", "event_too_large"])
             .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
             .refuses(409, &["commands_split"]),
@@ -199,6 +234,7 @@ fn batches() -> Vec<Operation> {
             .calls(bulk, BATCH_SUCCESS)
             .takes::<Bulk<'_>>()
             .takes_bytes(BATCH_BYTES_MAX)
+            .heeds(&["IdempotencyKey"])
             .refuses(413, &["batch_too_large", "event_too_large"])
             .refuses(422, &["batch_refused", "contradiction", "idempotency_key_reused"])
             .refuses(409, &["commands_split"]),

@@ -47,8 +47,8 @@ use census::{Census, Turns};
 use claims::Claims;
 use domain::DomainEvent;
 use eventstore::{
-    Direction, EventType, FoundCommand, Position, PreparedCommit, Receipt, SnapshotOptions, Snapshots, Store,
-    StreamId, Version,
+    Direction, EventType, FoundCommand, Position, PreparedCommit, Receipt, RecordedEvent, SnapshotOptions,
+    Snapshots, Store, StreamId, Version,
 };
 use figures::Counters;
 use keeper::Keeper;
@@ -209,7 +209,7 @@ impl Inner {
         let Some(newest) = self.store.stream_version(stream)? else { return Ok(None) };
         let is_before = |version: u64| -> Result<bool, Refusal> {
             let events = self.store.read_stream(stream, Version::new(version), Direction::Forward, 1)?;
-            Ok(events.first().and_then(|event| event.get()).is_some_and(|view| view.position() < position))
+            Ok(events.first().and_then(RecordedEvent::get).is_some_and(|view| view.position() < position))
         };
         // Most commands are repeated soon, so the newest version is looked at first; then halves, as positions grow
         // with versions.

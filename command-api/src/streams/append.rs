@@ -219,7 +219,7 @@ impl Attempt<'_> {
             let guard = match body {
                 GuardBody::Stream(body) => {
                     let stream = StreamId::new(&body.stream.0)
-                        .map_err(|error| invalid(format!("guards[{index}].stream"), &error))?;
+                        .map_err(|error| invalid(&format!("guards[{index}].stream"), &error))?;
                     let guard = Guard::StreamAt(stream, body.version.map(Version::new));
                     if !sees_all && let Guard::StreamAt(stream, version) = &guard {
                         if !self.may_block {
@@ -246,7 +246,7 @@ impl Attempt<'_> {
                         let detail = "only whoever may touch every workspace can guard tags of the domain";
                         return Err(reserved_tag(field(), detail).into());
                     }
-                    let tag = Tag::new(tag).map_err(|error| invalid(field(), &error))?;
+                    let tag = Tag::new(tag).map_err(|error| invalid(&field(), &error))?;
                     Guard::NoNewer(tag, Position::new(body.position))
                 }
             };
@@ -281,13 +281,13 @@ impl Attempt<'_> {
             };
             if event.schema_version == 0 {
                 let field = format!("events[{index}].schemaVersion");
-                return Err(invalid(field, &"versions begin with 1").into());
+                return Err(invalid(&field, &"versions begin with 1").into());
             }
             names.tags(index, &event.tags, &mut tags)?;
             let data = event.data.get().as_bytes();
             if check_depth(".", data).is_err() {
                 let reason = format!("nested deeper than {DEPTH_MAX} levels");
-                return Err(invalid(format!("events[{index}].data"), &reason).into());
+                return Err(invalid(&format!("events[{index}].data"), &reason).into());
             }
             let event_type = names.event_type(index, &event.event_type.0)?;
             checks.event(index, event, self.may_block)?;
@@ -329,7 +329,7 @@ impl Attempt<'_> {
                 let permitted = self.append.origin.principal.require(Scope::Import);
                 permitted.map_err(|problem| problem.with("field", &*field))?;
                 let reason = "a time as RFC 3339 says, between the years 1678 and 2262";
-                Some(timestamp(&text.0).ok_or_else(|| invalid(field, &reason))?)
+                Some(timestamp(&text.0).ok_or_else(|| invalid(&field, &reason))?)
             }
         };
         Ok(Metadata {
@@ -417,7 +417,7 @@ fn check_counts(body: &Body<'_>) -> Result<(), Problem> {
 fn ids(events: &[Event<'_>], now: Timestamp) -> Result<Vec<Uuid>, Problem> {
     let ids = events.iter().enumerate().map(|(index, event)| match event.event_id {
         Some(id) if id.is_nil() => {
-            Err(invalid(format!("events[{index}].eventId"), &"the nil UUID names nothing"))
+            Err(invalid(&format!("events[{index}].eventId"), &"the nil UUID names nothing"))
         }
         Some(id) => Ok(id),
         None => Ok(uuid_v7(now.get())),
@@ -442,15 +442,15 @@ fn too_large(error: &CommitError, ids: &[Uuid]) -> Problem {
         CommitError::TooLarge { .. } => refusal("append_too_large", "events".to_owned()),
         CommitError::EventTwice { event } => {
             let index = ids.iter().rposition(|id| id == event).unwrap_or_default();
-            invalid(format!("events[{index}].eventId"), error)
+            invalid(&format!("events[{index}].eventId"), error)
         }
         error => problem(&Refusal::from(error.clone())),
     }
 }
 
 /// 400 with the path to what is wrong.
-pub(super) fn invalid(field: String, reason: &dyn std::fmt::Display) -> Problem {
-    Problem::invalid_body(&field, format!("{field}: {reason}"))
+pub(super) fn invalid(field: &str, reason: &dyn std::fmt::Display) -> Problem {
+    Problem::invalid_body(field, format!("{field}: {reason}"))
 }
 
 pub(super) fn reserved_tag(field: String, detail: &str) -> Problem {
@@ -461,7 +461,7 @@ pub(super) fn reserved_tag(field: String, detail: &str) -> Problem {
 pub(super) fn too_many_tags(index: usize, count: usize) -> Problem {
     let field = format!("events[{index}].tags");
     let reason = format!("{count} tags, the workspace's own included; at most {TAGS_MAX} are allowed");
-    invalid(field, &reason)
+    invalid(&field, &reason)
 }
 
 fn guard_failed(index: usize, guard: &Guard, current: Option<u64>, says_where: bool) -> Problem {

@@ -8,6 +8,8 @@
 //! Invariant: it borrows from the request's bytes, and holds no more of a list than a commit takes, however long the
 //! list is: the rest is only counted.
 
+use crate::openapi::NAME;
+use domain::whole;
 use eventstore::limits::{COMMIT_EVENTS_MAX, TAGS_MAX};
 use schemars::JsonSchema;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
@@ -51,10 +53,10 @@ pub(crate) struct Event<'a> {
     pub(super) event_id: Option<Uuid>,
     /// What happened: dotted and in the past tense, as `order.placed`. The domain's own families are reserved.
     #[serde(borrow, rename = "type")]
-    #[schemars(with = "String", length(min = 1, max = 127))]
+    #[schemars(with = "String", length(min = 1, max = 127), regex(pattern = NAME))]
     pub(super) event_type: Text<'a>,
     /// The version of its data's shape; 1 if absent.
-    #[serde(default = "first_version")]
+    #[serde(default = "first_version", deserialize_with = "whole::number")]
     #[schemars(range(min = 1))]
     pub(super) schema_version: u16,
     /// The event itself: any JSON, kept as it is sent.
@@ -63,7 +65,7 @@ pub(crate) struct Event<'a> {
     pub(super) data: &'a RawValue,
     /// What it can be found and guarded by.
     #[serde(borrow, default)]
-    #[schemars(with = "Vec<String>", length(max = 32))]
+    #[schemars(with = "Vec<String>", length(max = 32), inner(length(min = 1, max = 127), regex(pattern = NAME)))]
     pub(super) tags: Bounded<Text<'a>, TAGS_MAX>,
     /// What is known besides.
     #[serde(borrow)]
@@ -95,7 +97,11 @@ pub(crate) struct MetadataBody<'a> {
 #[schemars(rename = "ExpectedVersion")]
 pub(crate) enum Expected {
     /// At this version.
-    Version(u64),
+    Version(
+        #[serde(deserialize_with = "whole::number")]
+        #[schemars(range(max = u64::MAX))]
+        u64,
+    ),
     /// In words.
     Word(Word),
 }
@@ -133,11 +139,11 @@ pub(crate) enum GuardBody<'a> {
 pub(crate) struct StreamGuard<'a> {
     /// The stream.
     #[serde(borrow)]
-    #[schemars(with = "String", length(min = 1, max = 255))]
+    #[schemars(with = "String", length(min = 1, max = 255), regex(pattern = NAME))]
     pub(super) stream: Text<'a>,
     /// Its last version; null if it must not exist.
-    #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[serde(deserialize_with = "whole::maybe")]
+    #[schemars(required, range(max = u64::MAX))]
     pub(super) version: Option<u64>,
 }
 
@@ -147,9 +153,11 @@ pub(crate) struct StreamGuard<'a> {
 pub(crate) struct TagGuard<'a> {
     /// The tag.
     #[serde(borrow)]
-    #[schemars(with = "String", length(min = 1, max = 127))]
+    #[schemars(with = "String", length(min = 1, max = 127), regex(pattern = NAME))]
     pub(super) tag: Text<'a>,
     /// The position.
+    #[serde(deserialize_with = "whole::number")]
+    #[schemars(range(max = u64::MAX))]
     pub(super) position: u64,
 }
 

@@ -51,7 +51,7 @@ impl Checks {
             return Err(Stop::WouldBlock);
         }
         let data: Value =
-            serde_json::from_str(data).map_err(|error| invalid(format!("events[{index}].data"), &error))?;
+            serde_json::from_str(data).map_err(|error| invalid(&format!("events[{index}].data"), &error))?;
         let max = VIOLATIONS_MAX.saturating_sub(self.violations.len());
         if max == 0 {
             return Ok(());

@@ -3,7 +3,8 @@
 //! Invariant: a header that does not hold is 412, a member of the body 409; what was demanded is never loosened.
 
 use super::body::{Expected, Word};
-use crate::service::EntityTags;
+use crate::problems::problem;
+use crate::service::{EntityTags, Refusal};
 use axum::http::StatusCode;
 use eventstore::{ExpectedVersion, StreamId, Version};
 use http_kit::problem::Problem;
@@ -42,7 +43,7 @@ impl Demanded {
         let header = match (if_match, if_none_match) {
             (Some(_), true) => {
                 let detail = "if-none-match: * contradicts if-match; send one of them";
-                return Err(Problem::invalid_header("if-none-match", detail));
+                return Err(problem(&Refusal::Contradiction { field: "if-none-match", detail }));
             }
             (Some(EntityTags::Any), false) => ExpectedVersion::StreamExists,
             (Some(EntityTags::Versions(versions)), false) => match versions[..] {
@@ -99,10 +100,8 @@ fn member(expected: ExpectedVersion) -> Value {
 }
 
 fn contradiction() -> Problem {
-    Problem::invalid_body(
-        "expectedVersion",
-        "expectedVersion: if-match or if-none-match demands something else",
-    )
+    let detail = "if-match or if-none-match demands something else";
+    problem(&Refusal::Contradiction { field: "expectedVersion", detail })
 }
 
 #[cfg(test)]

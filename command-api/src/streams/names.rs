@@ -43,7 +43,7 @@ impl Names {
             let detail = format!("{}: {name} belongs to the domain or to the system", field());
             return Err(Problem::new(StatusCode::FORBIDDEN, "reserved_type", detail).with("field", field()));
         }
-        let event_type = EventType::new(name).map_err(|error| invalid(field(), &error))?;
+        let event_type = EventType::new(name).map_err(|error| invalid(&field(), &error))?;
         if self.types.len() == RECENT_MAX {
             self.types.clear();
         }
@@ -73,7 +73,7 @@ impl Names {
             let tag = match self.tags.iter().find(|known| known.as_str() == text) {
                 Some(known) => known.clone(),
                 None => {
-                    let tag = Tag::new(text).map_err(|error| invalid(field(), &error))?;
+                    let tag = Tag::new(text).map_err(|error| invalid(&field(), &error))?;
                     if self.tags.len() == RECENT_MAX {
                         self.tags.clear();
                     }

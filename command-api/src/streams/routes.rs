@@ -4,6 +4,7 @@ use super::answer::AppendAnswer;
 use super::append::Append;
 use crate::caller::Caller;
 use crate::entity_tags::{if_match, if_none_match};
+use crate::openapi::NAME;
 use crate::request::key;
 use crate::routes::operation::Success;
 use crate::service::EntityTags;
@@ -35,7 +36,7 @@ pub(crate) fn stream_id(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
         "maxLength": STREAM_ID_BYTES_MAX,
-        "pattern": "^[^\\u0000-\\u001F\\u007F-\\u009F]+$",
+        "pattern": NAME,
     })
 }
 
@@ -51,12 +52,11 @@ pub(crate) async fn append(
     let stream = StreamId::new(stream)
         .map_err(|error| Problem::invalid_parameter("streamId", format!("streamId: {error}")))?;
     super::reserved::check_stream(&stream)?;
-    let _place = app.enter(&origin.principal).await?;
     let append = Append {
         stream,
         body,
         if_match: if_match(&headers)?,
-        if_none_match: is_none(if_none_match(&headers)?)?,
+        if_none_match: is_none(if_none_match(&headers)?.as_ref())?,
         key: key(&headers)?.map(str::to_owned),
         origin,
         meter,
@@ -66,7 +66,7 @@ pub(crate) async fn append(
 }
 
 /// Whether the stream must not be there. The log has no way to demand that a version is not the newest one.
-fn is_none(tags: Option<EntityTags>) -> Result<bool, Problem> {
+fn is_none(tags: Option<&EntityTags>) -> Result<bool, Problem> {
     match tags {
         None => Ok(false),
         Some(EntityTags::Any) => Ok(true),

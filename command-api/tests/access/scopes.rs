@@ -25,6 +25,11 @@ async fn every_route_needs_its_scope() {
         let without = Principal::new("eve", tenants(&[&place.workspace]), others.collect());
         let answer = api.ask(&without, method, &path, &body).await.refused(403, "insufficient_scope");
         assert_eq!(answer.body["scope"], needs.name());
+        let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+        assert!(
+            challenge.contains(&format!("error=\"insufficient_scope\", scope=\"{needs}\"")),
+            "{challenge}"
+        );
         let command = if template.matches('/').count() > 1 {
             command(&path, name, &body)
         } else {

@@ -50,6 +50,56 @@ async fn what_is_another_tenants_is_answered_like_what_does_not_exist() {
     assert_eq!(api.events(&format!("item-{}", theirs.item)), ["item.created"]);
 }
 
+/// So that no route is forgotten here.
+#[tokio::test]
+async fn every_route_about_something_is_asked_here() {
+    let api = Api::new();
+    let document: Value = serde_json::from_str(&api.document().await).unwrap();
+    let operations = operations();
+    let mut count = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let Some(path) = path.strip_prefix("/api/v1") else { continue };
+        if !(path.contains("/{id}") || path.contains("/{itemId}")) {
+            continue;
+        }
+        for method in methods.as_object().unwrap().keys() {
+            let is_asked = operations.iter().any(|(verb, template, ..)| {
+                let (said, asked) = (path.split('/'), template.split('/'));
+                verb.eq_ignore_ascii_case(method)
+                    && said.clone().count() == asked.clone().count()
+                    && said.zip(asked).all(|(said, asked)| said.starts_with('{') || said == asked)
+            });
+            assert!(is_asked, "{method} {path} is not among the operations of these tests");
+            count += 1;
+        }
+    }
+    assert_eq!(count, operations.len());
+}
+
+#[tokio::test]
+async fn many_items_at_once_are_asked_one_by_one() {
+    let api = Api::new();
+    let theirs = World::new(&api).await;
+    let own = World::new(&api).await;
+    own.member(&api, "bob", "member").await;
+    own.member(&api, "eve", "viewer").await;
+    let bulk = |ids: &[&str], is_atomic: bool, command: &str| json!({"ids": ids, "atomic": is_atomic, "command": command, "data": {}});
+    let absent = Uuid::from_u128(0xdead).to_string();
+    let [bob, eve] = ["bob", "eve"].map(|subject| person(subject, &own.place.workspace));
+    for is_atomic in [true, false] {
+        let [foreign, absent] =
+            [&theirs.item, &absent].map(|id| bulk(&[&own.item, id], is_atomic, "item.complete"));
+        let answer = api.raw(&eve, "POST", "/items/bulk", &[], &foreign).await;
+        assert!(answer.body.contains("\"not_permitted\"") && answer.body.contains("\"not_found\""));
+        // The first of them changes something, and may say so only once.
+        api.raw(&bob, "POST", "/items/bulk", &[], &bulk(&[&own.item], true, "item.complete")).await;
+        let answer = api.raw(&bob, "POST", "/items/bulk", &[], &foreign).await;
+        assert!(answer.body.contains("\"not_found\""), "{answer:?}");
+        assert_eq!(answer, api.raw(&bob, "POST", "/items/bulk", &[], &absent).await);
+    }
+    assert_eq!(api.events(&format!("item-{}", theirs.item)), ["item.created"]);
+}
+
 type Body = fn(Value) -> Value;
 
 #[tokio::test]

@@ -138,6 +138,8 @@ pub(crate) struct Raw {
 }
 
 pub(crate) trait Ask {
+    /// What the API says of itself.
+    async fn document(&self) -> String;
     async fn raw(
         &self,
         who: &Principal,
@@ -150,6 +152,13 @@ pub(crate) trait Ask {
 }
 
 impl Ask for Api {
+    async fn document(&self) -> String {
+        let request = Request::get("/openapi.json").body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
     async fn raw(
         &self,
         who: &Principal,
@@ -174,7 +183,9 @@ impl Ask for Api {
         let mut headers: Vec<_> = parts
             .headers
             .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date" | "traceparent"))
+            .filter(|(name, _)| {
+                !matches!(name.as_str(), "x-request-id" | "date" | "traceparent" | "ratelimit")
+            })
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect();
         headers.sort();

@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
+/// The document as it is checked in, which a test holds to be what is served.
+pub const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+
 // Read when it is needed, so that a snapshot that was just written counts.
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-});
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_slice(&std::fs::read(SNAPSHOT).unwrap()).unwrap());
 
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 

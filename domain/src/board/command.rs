@@ -3,11 +3,11 @@
 
 use crate::{
     board::FieldKind,
-    change::present,
     ids::{BoardId, ColumnId, ProjectId},
     limits::{COLUMNS_MAX, FIELD_NAME_CHARS_MAX, FIELD_OPTIONS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX},
     project::{ProjectRef, Update},
     schema::{self, SAYS_SOMETHING},
+    whole,
     workspace::{AddMember, ChangeMemberRole, RemoveMember},
 };
 use schemars::JsonSchema;
@@ -47,7 +47,7 @@ pub struct NewColumn {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// How many items it may hold, at least 1; no limit where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole::maybe", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = u32::MAX))]
     pub wip_limit: Option<u32>,
 }
@@ -63,11 +63,11 @@ pub struct AddColumn {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// How many items it may hold, at least 1; no limit where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole::maybe", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = u32::MAX))]
     pub wip_limit: Option<u32>,
     /// Its place among the columns, from 0; the end where absent or beyond it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole::maybe", skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = u32::MAX))]
     pub index: Option<u32>,
 }
@@ -81,7 +81,7 @@ pub struct ChangeColumn {
     #[schemars(length(min = 1, max = NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: Option<String>,
     /// Another limit, at least 1, or none (`null`).
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole::present", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = u32::MAX))]
     pub wip_limit: Option<Option<u32>>,
 }
@@ -92,6 +92,7 @@ pub struct ChangeColumn {
 pub struct MoveColumn {
     /// Its new place, from 0; the end where beyond it.
     #[schemars(range(max = u32::MAX))]
+    #[serde(deserialize_with = "whole::number")]
     pub index: u32,
 }
 

@@ -1,6 +1,8 @@
 //! Random histories: where nothing conflicts, a command does to its parts what it would have done on the older state,
 //! and nothing is lost of what happened meanwhile.
 
+#![allow(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use super::*;
 use crate::board::{
     AddColumn, Board, ChangeColumn, ChangeMemberRole, DefineField, FieldKind, FieldTypes, MoveColumn,
@@ -352,8 +354,8 @@ fn board_command(random: &mut Random) -> board::Command {
         10 => C::ChangeMemberRole(ChangeMemberRole { member: name(random), role: role(random) }),
         11 => C::DefineField(DefineField {
             name: name(random),
-            kind: *random.one(&[FieldKind::Text, FieldKind::List]),
-            options: vec![],
+            kind: *random.one(&[FieldKind::List, FieldKind::List, FieldKind::Choice]),
+            options: vec![name(random)],
         }),
         12 => C::RemoveField(name(random)),
         _ => random.maybe(|_| C::Delete).unwrap_or(C::RemoveField(name(random))),
@@ -387,7 +389,7 @@ fn board_parts(command: &board::Command, board: &Board) -> Value {
         C::AddMember(AddMember { member, .. })
         | C::RemoveMember(RemoveMember { member })
         | C::ChangeMemberRole(ChangeMemberRole { member, .. }) => {
-            parts.push(state["members"][member].clone())
+            parts.push(state["members"][member].clone());
         }
         C::DefineField(DefineField { name, .. }) | C::RemoveField(name) => {
             parts.push(state["fields"][name].clone());

@@ -11,6 +11,7 @@ use crate::{
     },
     rank::Rank,
     schema::{self, SAYS_SOMETHING},
+    whole,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -168,7 +169,7 @@ pub struct AddAttachment {
     #[schemars(length(min = 1, max = FILE_NAME_CHARS_MAX), regex(pattern = SAYS_SOMETHING))]
     pub name: String,
     /// Its size in bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::number")]
     #[schemars(range(max = u64::MAX))]
     pub size: u64,
     /// Its media type: at most 1,000 characters.

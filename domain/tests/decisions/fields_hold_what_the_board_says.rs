@@ -39,6 +39,7 @@ fn item_with(value: Value) -> Given<Item> {
 #[test]
 fn every_kind_takes_its_own_values_only() {
     let long = format!("https://example.org/{}", "x".repeat(4_000));
+    #[allow(clippy::type_complexity, reason = "a table is read where it stands")]
     let table: [(FieldKind, &[&str], Vec<Value>, Vec<Value>); 9] = [
         (FieldKind::Text, &[], vec![json!(""), json!("x")], vec![json!(1), json!(["x"]), json!({})]),
         (FieldKind::Number, &[], vec![json!(0), json!(-1.5), json!(1e300)], vec![json!("1"), json!(true)]),

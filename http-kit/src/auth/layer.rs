@@ -35,7 +35,7 @@ pub(crate) async fn authenticate(
         Authentication::Required(authenticator) => {
             let path = request.uri().path();
             let is_metrics = path == METRICS;
-            if !OPEN.contains(&path) && !(is_metrics && authenticator.is_development()) {
+            if !(OPEN.contains(&path) || is_metrics && authenticator.is_development()) {
                 let principal = match identify(authenticator, request.headers()).await {
                     Ok(principal) if is_metrics => principal.require(Scope::Metrics).map(|()| principal),
                     other => other,

@@ -174,11 +174,6 @@ impl Registry {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.connections.lock().len()
-    }
 }
 
 struct Uncount<'r> {
@@ -274,5 +269,65 @@ impl Connection {
         if let Some(task) = self.task.get() {
             task.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::LimitSettings;
+
+    fn registry(settings: LimitSettings) -> Arc<Registry> {
+        Registry::new(Limits::new(settings))
+    }
+
+    async fn admit(registry: &Arc<Registry>, peer: &str) -> Option<Ticket> {
+        registry.admit(peer.parse().unwrap()).await.map(|(_, ticket)| ticket)
+    }
+
+    #[tokio::test]
+    async fn an_address_has_its_part_and_gets_it_back() {
+        let registry = registry(LimitSettings {
+            connections_per_address: 2,
+            trusted_proxies: "10.0.0.0/8".parse().unwrap(),
+            ..LimitSettings::default()
+        });
+        let one = admit(&registry, "192.0.2.1:1").await.unwrap();
+        let _two = admit(&registry, "192.0.2.1:2").await.unwrap();
+        assert!(admit(&registry, "192.0.2.1:3").await.is_none());
+        assert!(admit(&registry, "192.0.2.2:3").await.is_some());
+        let _six = [admit(&registry, "[2001:db8::1]:1").await, admit(&registry, "[2001:db8::2]:1").await];
+        assert!(admit(&registry, "[2001:db8::3]:1").await.is_none(), "one client has all of a /64");
+        drop(one);
+        assert!(admit(&registry, "192.0.2.1:3").await.is_some());
+        let mut shared = Vec::new();
+        for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "10.1.2.3:1"] {
+            for _ in 0..5 {
+                shared.push(admit(&registry, peer).await.unwrap());
+            }
+        }
+        assert_eq!(registry.connections.lock().len(), 1 + 2 + 20);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_is_counted_no_more() {
+        let registry = registry(LimitSettings { connections: 1, ..LimitSettings::default() });
+        let (connection, _ticket) = registry.admit("192.0.2.1:1".parse().unwrap()).await.unwrap();
+        assert!(connection.begins());
+        let waits = registry.admit("192.0.2.2:1".parse().unwrap());
+        assert!(tokio::time::timeout(PLACE_POLL * 3, waits).await.is_err(), "the only one is busy");
+        assert_eq!(registry.by_address.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_being_closed_begins_no_request() {
+        let registry = registry(LimitSettings::default());
+        let (connection, _ticket) = registry.admit("192.0.2.1:1".parse().unwrap()).await.unwrap();
+        assert!(connection.begins());
+        assert!(!connection.close(IDLE), "it is busy");
+        connection.ends();
+        connection.has_read();
+        assert!(!connection.close(IDLE) && connection.close(HEAD));
+        assert!(!connection.begins());
     }
 }

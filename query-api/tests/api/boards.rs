@@ -2,7 +2,8 @@
 
 use crate::fixture::Fixture;
 use crate::history::{Deed, NOW, World, append};
-use domain::{BoardId, ColumnId, ProjectId, board, item};
+use domain::board::{self, FieldKind};
+use domain::{BoardId, ColumnId, ProjectId, item};
 use serde_json::{Value, json};
 
 fn titles(column: &Value) -> Vec<&str> {
@@ -87,6 +88,21 @@ async fn a_board_is_told_until_it_is_deleted() {
     assert_eq!(fixture.json("/api/v1/boards").await["total"], 2);
     let list = fixture.json(&format!("/api/v1/boards?workspaceId={}", other.workspace)).await;
     assert_eq!((&list["total"], &list["boards"][0]["id"]), (&1.into(), &json!(other.board)));
+
+    let define = |kind, options: &[&str]| {
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let defined = board::Event::from(board::FieldDefined { name: "priority".to_owned(), kind, options });
+        append(&fixture.store, &world.board.stream_id(), &world.scope(None), NOW, vec![defined.into()]);
+    };
+    define(FieldKind::Choice, &["low", "high"]);
+    let body = fixture.json(&path).await;
+    assert_eq!(
+        (&body["fields"], &body["fieldOptions"]),
+        (&json!({"priority": "choice"}), &json!({"priority": ["low", "high"]}))
+    );
+    define(FieldKind::Text, &[]);
+    let body = fixture.json(&path).await;
+    assert_eq!((&body["fields"], &body["fieldOptions"]), (&json!({"priority": "text"}), &json!({})));
 
     let deleted = board::Event::from(board::Deleted {});
     append(&fixture.store, &world.board.stream_id(), &world.scope(None), NOW, vec![deleted.into()]);

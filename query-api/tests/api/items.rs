@@ -49,7 +49,7 @@ async fn an_item_says_everything_that_is_known_of_it() {
             "id": item, "externalKey": "A-1", "title": "First", "description": description,
             "workspaceId": world.workspace, "projectId": world.project, "boardId": world.board,
             "column": {"id": world.done, "name": "Done"}, "rank": "k", "assignees": ["ada", "bob"],
-            "completed": true, "completedAt": "1970-01-01T00:00:20.000000000Z", "resolution": "fixed",
+            "dueDate": null, "completed": true, "completedAt": "1970-01-01T00:00:20.000000000Z", "resolution": "fixed",
             "commentCount": 1,
             "fields": {"labels": ["a", "b"], "log": {"text": long}, "priority": "Low"},
             "attachments": [], "links": [], "version": 2, "createdAt": "1970-01-01T00:00:10.000000000Z",
@@ -68,9 +68,20 @@ async fn texts_are_those_of_the_latest_change() {
         item::Updated { changes: Changes::from([(field.to_owned(), Change { from: None, to })]) }.into()
     };
     world.happens(&fixture.store, item, change("description", json!("second")), NOW);
+    world.happens(&fixture.store, item, change("dueDate", json!("2026-02-28")), NOW);
     world.happens(&fixture.store, item, change("title", json!("Second")), NOW);
     let body = fixture.json(&path).await;
     assert_eq!((&body["description"], &body["title"]), (&json!("second"), &json!("Second")));
+    assert_eq!((&body["dueDate"], &body["fields"]), (&json!("2026-02-28"), &json!({})));
+    world.happens(&fixture.store, item, change("dueDate", Value::Null), NOW);
+    assert_eq!(fixture.json(&path).await["dueDate"], Value::Null);
+    // A custom field from before there were due dates.
+    world.happens(&fixture.store, item, change("dueDate", json!("soon")), NOW);
+    let body = fixture.json(&path).await;
+    assert_eq!((&body["dueDate"], &body["fields"]), (&Value::Null, &json!({"dueDate": "soon"})));
+    let gone = Change { from: Some(json!("soon")), to: Value::Null };
+    let gone = item::Updated { changes: Changes::from([("dueDate".to_owned(), gone)]) };
+    world.happens(&fixture.store, item, gone.into(), NOW);
     world.happens(&fixture.store, item, change("description", Value::Null), NOW);
     world.happens(&fixture.store, item, change("long", json!("y".repeat(999))), NOW);
     world.happens(&fixture.store, item, change("long", json!("z".repeat(999))), NOW);

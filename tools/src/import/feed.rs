@@ -257,7 +257,8 @@ mod tests {
             + &line("w/1", "item.created", "{}")
             + &line("w/1", "item.created", r#"{"workspace":"w","project":"p","column":"c"}"#)
             + &line("w/1", "item.moved", "{}")
-            + &line("w/1", "item.updated", r#"{"field":"x","added":1,"removed":2}"#);
+            + &line("w/1", "item.updated", r#"{"field":"x","added":1,"removed":2}"#)
+            + &line("w/1", "item.updated", r#"{"field":"dueDate","to":"2026-02-29"}"#);
         let (_, commands, tally) = feed(&text, 3);
         assert_eq!(commands.len(), 1);
         let reasons: Vec<_> = tally.rejections.iter().map(|r| (r.line, r.reason.as_str())).collect();
@@ -270,6 +271,7 @@ mod tests {
                 (4, "no workspace"),
                 (6, "no to"),
                 (7, "both added and removed"),
+                (8, r#"dueDate "2026-02-29" is no date"#),
             ]
         );
     }
@@ -285,6 +287,8 @@ mod tests {
             r#"{"field":"labels","removed":["x","y"]}"#,
             r#"{"field":"title","to":"New"}"#,
             r#"{"field":"description","from":"x","to":null}"#,
+            r#"{"field":"dueDate","from":"2026-01-01","to":"2026-01-02T23:00:00+01:00"}"#,
+            r#"{"field":"dueDate","from":"2026-01-02"}"#,
             r#"{"activity":"Update"}"#,
         ] {
             text += &line("w/1", "item.updated", data);
@@ -302,6 +306,8 @@ mod tests {
                 r#"{"fields":{"labels":{"remove":["x","y"]}}}"#,
                 r#"{"title":"New"}"#,
                 r#"{"description":null}"#,
+                r#"{"dueDate":"2026-01-02"}"#,
+                r#"{"dueDate":null}"#,
                 "{}"
             ]
         );

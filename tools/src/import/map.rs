@@ -9,7 +9,7 @@ use crate::import::batch::{Batch, Body, Header};
 use crate::import::keys::LineId;
 use crate::import::line::{Line, Members, Reason, is_text};
 use crate::import::places::{Home, Places};
-use domain::CommentId;
+use domain::{CommentId, Date};
 
 /// What a line is about, other than the creation of its item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub(super) fn create(
             body.member_list_of("assignees", assignee);
         }
         if let Some(due_date) = data.get("dueDate") {
-            body.member("dueDate", due_date);
+            body.member("dueDate", &day(due_date)?);
         }
         body.open_object("fields");
         for (name, json) in data.iter().filter(|(name, _)| !OWN_MEMBERS.contains(name)) {
@@ -214,7 +214,7 @@ fn update(body: &mut Body<'_>, data: &Members<'_>) -> Result<(), Reason> {
         ("title" | "description" | "dueDate", Some(_)) => return Err(format!("{field} is not a list")),
         ("title", None) => body.member("title", data.get("to").unwrap_or("\"\"")),
         ("description", None) => body.member("description", data.get("to").unwrap_or("null")),
-        ("dueDate", None) => body.member("dueDate", data.get("to").unwrap_or("null")),
+        ("dueDate", None) => body.member("dueDate", &day(data.get("to").unwrap_or("null"))?),
         (_, edit) => {
             body.open_object("fields");
             body.open_foreign(&field);
@@ -228,6 +228,20 @@ fn update(body: &mut Body<'_>, data: &Members<'_>) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// The day of a due date; a point in time loses its clock and its zone.
+fn day(json: &str) -> Result<String, Reason> {
+    if json == "null" {
+        return Ok(json.to_owned());
+    }
+    let text: String = serde_json::from_str(json).unwrap_or_default();
+    let day = match text.split_at_checked(10) {
+        Some((day, "")) => day.parse::<Date>().ok(),
+        Some((day, rest)) if rest.starts_with(['T', 't', ' ']) => day.parse().ok(),
+        _ => None,
+    };
+    day.map(|day| format!("\"{day}\"")).ok_or_else(|| format!("dueDate {json} is no date"))
 }
 
 /// The comment's name in the history, where it has one.

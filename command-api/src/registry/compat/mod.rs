@@ -188,7 +188,9 @@ fn declare<'a>(schema: &'a Value, declared: &mut Option<BTreeSet<&'a str>>) {
         match (keyword.as_str(), value) {
             // What stands behind these can be called anything.
             ("patternProperties" | "propertyNames" | "minProperties", _) => *declared = None,
-            ("unevaluatedProperties", value) if *value != Value::Bool(false) => *declared = None,
+            ("additionalProperties" | "unevaluatedProperties", value) if *value != Value::Bool(false) => {
+                *declared = None;
+            }
             ("properties", Value::Object(map)) => {
                 if let Some(declared) = declared {
                     declared.extend(map.keys().map(String::as_str));

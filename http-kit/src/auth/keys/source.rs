@@ -45,7 +45,7 @@ pub(super) enum Read {
 #[derive(Debug)]
 pub(super) enum Source {
     File { path: PathBuf, seen: Mutex<Option<Stamp>> },
-    Url { uri: Uri, client: Http },
+    Url { uri: Uri, client: Box<Http> },
 }
 
 /// What a changed file cannot have in common with the one before.
@@ -78,7 +78,7 @@ impl Source {
         } else {
             Http::Plain(Client::builder(TokioExecutor::new()).build(HttpConnector::new()))
         };
-        Ok(Self::Url { uri, client })
+        Ok(Self::Url { uri, client: Box::new(client) })
     }
 
     /// Whether it is read without asking anybody, so that it may be looked at often.

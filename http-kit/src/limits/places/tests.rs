@@ -133,8 +133,8 @@ fn a_place_that_nobody_takes_any_more_goes_on() {
 /// Many parties come, wait, give up and work, in an order that a seed decides: nothing is lost, no share exceeded.
 #[tokio::test]
 async fn nothing_is_lost_whoever_gives_up() {
-    let seed = uuid::Uuid::new_v4().as_u128() as u64;
-    println!("seed {seed}");
+    let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
+    eprintln!("seed {seed}");
     let places = places(3, 2, 30, 20);
     let tasks: Vec<_> = (0..200u64)
         .map(|number| {
