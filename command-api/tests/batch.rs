@@ -4,8 +4,10 @@
 
 mod common;
 
+use command_api::{AppState, CommandService};
 use common::{Answer, Api};
 use domain::{BoardId, ColumnId, CommentId, ItemId, ProjectId, WorkspaceId};
+use http_kit::auth::Authentication;
 use serde_json::{Value, json};
 
 fn statuses(answer: &Answer) -> Vec<&str> {
@@ -94,6 +96,45 @@ async fn a_whole_history_in_one_batch_and_again_is_done_once() {
     let again = api.batch(history("acme")).await.is(200);
     assert!(statuses(&again).iter().all(|status| *status == "duplicate"), "{again:?}");
     assert_eq!(api.watermark().get(), 12);
+}
+
+/// Commands share commits; that must show in nothing.
+#[tokio::test]
+async fn commands_that_share_a_commit_do_not_share_its_refusal() {
+    let api = Api::new();
+    let place = api.board().await;
+    let [first, second] = [api.item(&place).await, api.item(&place).await];
+    let update = |key: &str, id: &str| json!({"command": "item.update", "id": id, "idempotencyKey": key, "data": {"title": key}});
+    let create = json!({"command": "item.create", "idempotencyKey": "new",
+        "data": {"boardId": place.board, "columnId": place.todo, "title": "new"}});
+    let parts = |answer: &Answer, member: &str| {
+        let results = answer.body["results"].as_array().unwrap();
+        results.iter().map(|result| result[member].clone()).collect::<Vec<_>>()
+    };
+    for round in 0..2 {
+        if round == 0 {
+            // Another writer, of whom this one's memory knows nothing: what is decided here on the first item is refused.
+            let service = CommandService::open(api.store.clone());
+            let router = command_api::router(AppState::new(service.clone()), Authentication::SameMachineOnly);
+            let dir = tempfile::tempdir().unwrap();
+            let elsewhere = Api { dir, store: api.store.clone(), service, router };
+            elsewhere.patch(&format!("/items/{first}"), json!({"title": "elsewhere"})).await.is(200);
+        }
+        let key = |name: &str| format!("{name} {round}");
+        let mut commands =
+            vec![update(&key("a"), &second), update(&key("b"), &first), update(&key("c"), &first)];
+        if round == 0 {
+            commands.push(create.clone());
+        }
+        let answer = api.batch(commands.clone()).await.is(200);
+        assert!(statuses(&answer).iter().all(|status| *status == "applied"), "{answer:?}");
+        let versions = if round == 0 { vec![1, 2, 3, 0] } else { vec![2, 4, 5] };
+        assert_eq!(parts(&answer, "version"), versions);
+        let again = api.batch(commands).await.is(200);
+        assert!(statuses(&again).iter().all(|status| *status == "duplicate"), "{again:?}");
+        assert_eq!(parts(&again, "version"), parts(&answer, "version"));
+        assert_eq!(parts(&again, "id"), parts(&answer, "id"));
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl fmt::Display for ExpectedVersion {
 }
 
 /// A condition on something that the commit does not write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Guard {
     /// The stream's last version is this one; `None` = it does not exist.
     StreamAt(StreamId, Option<Version>),

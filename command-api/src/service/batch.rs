@@ -1,5 +1,9 @@
-//! Many orders at once, each with a commit of its own: decided one after another against states that are
-//! ahead of the log, submitted without waiting, answered when all are durable.
+//! Many orders at once, each on its own: decided one after another against states that are ahead of the log, handed to
+//! it a hundred to a commit without waiting, answered when all are durable.
+//!
+//! Sharing a commit saves the log a frame and a link of its chain per order, and no more: each order has its own entry
+//! in it, by which it is known, repeated and answered. When the log refuses a commit, its orders are carried out again
+//! in commits of their own, so that one of them is never another's fate.
 //!
 //! Invariant: an order sees what the orders before it in the batch did. Orders about one aggregate take
 //! effect in their order. What cannot be decided ahead (somebody else has the claim, a refusal that rests
@@ -7,25 +11,78 @@
 
 use super::CommandService;
 use super::desk::Desk;
+use super::draft::Draft;
 use super::key::Key;
 use super::order::{Done, Order};
 use super::refusal::Refusal;
-use eventstore::{Command, CommandId, CommitBuilder, Fingerprint, Outcome, Pending, Version};
+use eventstore::{
+    AppendError, Command, CommandId, CommitBuilder, Fingerprint, Guard, Outcome, Pending, Receipt, StreamId,
+    Version,
+};
 use rustc_hash::FxHashSet;
+
+/// Orders that share a commit, at most. A commit is one frame with one link of the chain, and refused as a whole.
+const COMMIT_ORDERS_MAX: usize = 128;
+
+/// Bytes of payloads in a commit that no more orders are added to.
+const COMMIT_BYTES_FULL: usize = 1 << 20;
 
 /// An order that waits for its commit.
 struct Waiting {
     index: usize,
-    pending: Pending,
+    command: CommandId,
     key: Key,
     version: Option<Version>,
     outcome: Outcome,
+    /// Events of the commit up to the order's own last one.
+    events: u64,
+}
+
+/// Orders on their way in one commit. `None` where the log did not take it.
+struct Sent {
+    orders: Vec<Waiting>,
+    pending: Option<Pending>,
+}
+
+/// The commit that orders are being added to.
+#[derive(Default)]
+struct Open {
+    commit: CommitBuilder,
+    orders: Vec<Waiting>,
+    /// Streams that it writes.
+    written: FxHashSet<StreamId>,
+    /// Most orders of a batch rest on the same few things.
+    guards: FxHashSet<Guard>,
+    events: u64,
+    bytes: usize,
+}
+
+impl Open {
+    /// Whether a draft has to wait for this commit, because it rests on what the commit is about to write: a guard is
+    /// about what was there before its commit.
+    fn is_before(&self, draft: &Draft) -> bool {
+        draft.guards.iter().any(|guard| match guard {
+            Guard::StreamAt(stream, _) => self.written.contains(stream),
+            Guard::NoNewer(..) => false,
+        })
+    }
+
+    fn add(&mut self, index: usize, mut draft: Draft) {
+        let (key, version, outcome, command) = (draft.key, draft.version, draft.outcome(), draft.command);
+        let is_first = outcome == Outcome::Applied && self.written.insert(draft.stream.clone());
+        draft.guards.retain(|guard| self.guards.insert(guard.clone()));
+        self.events += draft.events.len() as u64;
+        self.bytes += draft.events.iter().map(|event| event.payload.len()).sum::<usize>();
+        draft.add_to(&mut self.commit, is_first);
+        self.orders.push(Waiting { index, command, key, version, outcome, events: self.events });
+    }
 }
 
 /// How far an order got without waiting.
 enum Step {
     Answered(Result<Done, Refusal>),
-    Submitted(Waiting),
+    /// It is part of a commit, and answered when that is durable.
+    Added,
     /// It goes alone, after everything before it.
     Alone,
 }
@@ -34,9 +91,10 @@ struct Batch<'s, 'r> {
     service: &'s CommandService,
     read: &'r dyn Fn(usize) -> Result<Order, Refusal>,
     desk: Desk<'s>,
-    waiting: Vec<Waiting>,
-    /// Aggregates whose states on the desk are not what the log will hold.
-    spoiled: FxHashSet<Key>,
+    open: Open,
+    sent: Vec<Sent>,
+    /// Orders that share a commit, at most.
+    shared_by: usize,
     /// Commands of this batch: one that stands twice is known only once the first one is durable.
     seen: FxHashSet<CommandId>,
     results: Vec<Result<Done, Refusal>>,
@@ -96,34 +154,31 @@ impl CommandService {
             service: self,
             read,
             desk: Desk::new(&self.0),
-            waiting: Vec::with_capacity(count),
-            spoiled: FxHashSet::default(),
+            open: Open::default(),
+            sent: Vec::new(),
+            shared_by: COMMIT_ORDERS_MAX,
             seen: FxHashSet::default(),
-            results: Vec::with_capacity(count),
+            // Every order has its place in the answers; those that wait get theirs when they are settled.
+            results: (0..count).map(|_| Err(Refusal::Overloaded)).collect(),
         };
-        for index in 0..count {
-            batch.take(index);
-        }
+        batch.take(0..count);
         batch.settle();
         batch.results
     }
 }
 
 impl Batch<'_, '_> {
-    fn take(&mut self, index: usize) {
-        // Every order has its place in the answers; those that wait get theirs when they are settled.
-        let result = match self.step(index) {
-            Step::Answered(result) => result,
-            Step::Submitted(waiting) => {
-                self.waiting.push(waiting);
-                Err(Refusal::Overloaded)
+    fn take(&mut self, indexes: impl IntoIterator<Item = usize>) {
+        for index in indexes {
+            match self.step(index) {
+                Step::Answered(result) => self.results[index] = result,
+                Step::Added => {}
+                Step::Alone => {
+                    self.settle();
+                    self.results[index] = self.alone(index);
+                }
             }
-            Step::Alone => {
-                self.settle();
-                self.alone(index)
-            }
-        };
-        self.results.push(result);
+        }
     }
 
     fn alone(&self, index: usize) -> Result<Done, Refusal> {
@@ -165,64 +220,97 @@ impl Batch<'_, '_> {
             }
             Err(_) => return Step::Alone,
         };
-        let (version, outcome) = (draft.version, draft.outcome());
-        let mut commit = CommitBuilder::new();
-        draft.add_to(&mut commit, true);
-        let submitted = match commit.prepare() {
-            Ok(prepared) => self.desk.inner.store.submit(prepared).ok(),
-            Err(_) => None,
-        };
-        match submitted {
-            Some(pending) => Step::Submitted(Waiting { index, pending, key, version, outcome }),
-            None => {
-                // The desk is ahead of what will be there; whoever builds on it would be refused by the log.
-                self.desk.entries.remove(&key);
-                self.spoiled.insert(key);
-                Step::Alone
-            }
+        if self.open.is_before(&draft) {
+            self.send();
         }
+        self.open.add(index, draft);
+        if self.open.orders.len() >= self.shared_by || self.open.bytes >= COMMIT_BYTES_FULL {
+            self.send();
+        }
+        Step::Added
     }
 
     fn is_final(&self, key: Key) -> bool {
         // Without a claim-holder's pending commits below it, and on the newest states, a refusal is final.
-        !self.spoiled.contains(&key) && self.desk.is_current(key).unwrap_or(false)
+        self.desk.is_current(key).unwrap_or(false)
     }
 
-    /// Waits for everything submitted, hands the states to the cache, and does again what has to be.
+    /// Hands the open commit to the log, if there is anything in it.
+    fn send(&mut self) {
+        let Open { commit, orders, .. } = std::mem::take(&mut self.open);
+        if orders.is_empty() {
+            return;
+        }
+        // Whatever the log has against it is said again to the orders one by one.
+        let pending = commit.prepare().ok().and_then(|commit| self.desk.inner.store.submit(commit).ok());
+        self.sent.push(Sent { orders, pending });
+    }
+
+    /// Waits for everything sent, hands the states to the cache, and does again what has to be.
     fn settle(&mut self) {
-        let mut failed = std::mem::take(&mut self.spoiled);
+        self.send();
+        let mut failed = FxHashSet::default();
         let mut again = Vec::new();
-        for waiting in self.waiting.drain(..) {
-            let Waiting { index, pending, key, version, outcome } = waiting;
-            self.results[index] = match pending.wait() {
-                Ok(receipt) if receipt.duplicate => {
-                    // Another request carried out the same command meanwhile: the desk counted it twice.
-                    failed.insert(key);
-                    (self.read)(index).and_then(|order| self.desk.inner.repeat_known(&order, key))
+        for Sent { orders, pending } in std::mem::take(&mut self.sent) {
+            match pending.map(Pending::wait) {
+                Some(Ok(receipt)) if !receipt.duplicate => self.meet(orders, &receipt),
+                // The log refuses it, or another request has carried out the same commands meanwhile: then the desk has
+                // counted them twice. One order's trouble is all of theirs here.
+                None
+                | Some(
+                    Ok(_)
+                    | Err(
+                        AppendError::WrongExpectedVersion { .. }
+                        | AppendError::GuardFailed { .. }
+                        | AppendError::CommandReused { .. }
+                        | AppendError::CommandsSplit { .. }
+                        | AppendError::LargerThanSegment { .. },
+                    ),
+                ) => {
+                    failed.extend(orders.iter().map(|waiting| waiting.key));
+                    again.extend(orders.iter().map(|waiting| (waiting.index, waiting.command)));
                 }
-                Ok(receipt) => {
-                    if outcome == Outcome::Applied {
-                        self.desk.is_durable(key, receipt.next);
+                Some(Err(error)) => {
+                    failed.extend(orders.iter().map(|waiting| waiting.key));
+                    for waiting in orders {
+                        self.results[waiting.index] = Err(error.clone().into());
                     }
-                    Ok(Done { key, version, position: receipt.next, outcome, duplicate: false })
                 }
-                Err(error) => {
-                    failed.insert(key);
-                    let refusal = Refusal::from(error);
-                    if matches!(refusal, Refusal::Moved { .. }) {
-                        again.push(index);
-                    }
-                    Err(refusal)
-                }
-            };
+            }
         }
         // References may be what has moved on.
         if !again.is_empty() {
             failed.extend(self.desk.entries.iter().filter(|(_, entry)| !entry.is_dirty).map(|(key, _)| *key));
         }
         self.desk.clear(&failed);
-        for index in again {
-            self.results[index] = self.alone(index);
+        self.carry_out_again(again);
+    }
+
+    /// A commit is durable: its orders are answered.
+    fn meet(&mut self, orders: Vec<Waiting>, receipt: &Receipt) {
+        for Waiting { index, key, version, outcome, events, .. } in orders {
+            if outcome == Outcome::Applied {
+                self.desk.is_durable(key, receipt.next);
+            }
+            let position = receipt.first.plus(events);
+            self.results[index] = Ok(Done { key, version, position, outcome, duplicate: false });
+        }
+    }
+
+    /// First each in a commit of its own, still without waiting for one another; what fails even so goes alone.
+    fn carry_out_again(&mut self, again: Vec<(usize, CommandId)>) {
+        if self.shared_by == 1 {
+            for (index, _) in again {
+                self.results[index] = self.alone(index);
+            }
+        } else if !again.is_empty() {
+            let shared_by = std::mem::replace(&mut self.shared_by, 1);
+            for (_, command) in &again {
+                self.seen.remove(command);
+            }
+            self.take(again.into_iter().map(|(index, _)| index));
+            self.settle();
+            self.shared_by = shared_by;
         }
     }
 }
