@@ -5,10 +5,11 @@
 
 use crate::entity_tags::{if_match, if_none_match};
 use crate::problems::problem;
+use crate::routes::ROOT;
 use crate::service::{Conditions, Name, OnConflict, Origin, Refusal, command_id};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, Uri};
 use domain::whole;
 use eventstore::{CommandId, Fingerprint, Version};
 use http_kit::REQUEST_ID;
@@ -60,10 +61,9 @@ impl<S: Send + Sync> FromRequest<S> for Call {
             Some(key) => command_of_key(&origin.principal, key),
             None => command_id(),
         };
-        let method = request.method().clone();
-        let path = request.uri().path().to_owned();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
-        let fingerprint = Fingerprint::of(&[method.as_str().as_bytes(), path.as_bytes(), &body]);
+        let fingerprint = Fingerprint::of(&[method.as_str().as_bytes(), path_of(&uri), &body]);
         Ok(Self { body, conditions, command, fingerprint, origin })
     }
 }
@@ -86,12 +86,10 @@ impl<S: Send + Sync> FromRequest<S> for BatchCall {
         let request = Request::from_parts(parts, body);
         let origin = origin(request.headers(), principal);
         let command = key(request.headers())?.map(|key| command_of_key(&origin.principal, key));
-        let path = request.uri().path().to_owned();
+        let uri = request.uri().clone();
         let JsonBytes(body) = JsonBytes::from_request(request, state).await?;
-        let name = command.map(|command| Name {
-            command,
-            fingerprint: Fingerprint::of(&[b"POST", path.as_bytes(), &body]),
-        });
+        let name = command
+            .map(|command| Name { command, fingerprint: Fingerprint::of(&[b"POST", path_of(&uri), &body]) });
         Ok(Self { body, name, origin })
     }
 }
@@ -155,6 +153,12 @@ fn from_members<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, P
         let field = error.path().to_string();
         Problem::invalid_body(&field, format!("{field}: {}", error.inner()))
     })
+}
+
+/// The path as fingerprints know it: a command is the same one in every version of the API.
+fn path_of(uri: &Uri) -> &[u8] {
+    let path = uri.path();
+    path.strip_prefix(ROOT).unwrap_or(path).as_bytes()
 }
 
 /// Whether two texts are the same, or the same UUID in two spellings.

@@ -24,31 +24,53 @@ const THREADS_MAX: usize = 256;
 
 /// The command service as handlers see it. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     service: CommandService,
     streams: Streams,
     registry: Registry,
     threads: Arc<Semaphore>,
     places: Places,
     limits: Limits,
-    /// Orders that are being carried out.
-    orders: Arc<AtomicUsize>,
+    orders: Orders,
 }
 
+/// The orders that are being carried out.
+#[derive(Debug, Default)]
+struct Orders {
+    present: AtomicUsize,
+    /// Orders in a row that found no other when they came.
+    alone: AtomicUsize,
+}
+
+/// Orders in a row that have to come alone before one is taken to be on its own: among many there is always one that
+/// comes just when all others are answered.
+const ALONE_AFTER: usize = 4;
+
 /// One of the orders that are being carried out.
-struct Present<'a>(&'a AtomicUsize);
+struct Present<'a>(&'a Orders);
 
 impl<'a> Present<'a> {
-    /// With whether there is no other.
-    fn enter(orders: &'a AtomicUsize) -> (Self, bool) {
-        let is_alone = orders.fetch_add(1, Ordering::Relaxed) == 0;
+    /// With whether it is likely to remain the only one.
+    fn enter(orders: &'a Orders) -> (Self, bool) {
+        let is_alone = if orders.present.fetch_add(1, Ordering::Relaxed) > 0 {
+            // Mostly it is zero already, and a line that nobody writes is everybody's.
+            if orders.alone.load(Ordering::Relaxed) != 0 {
+                orders.alone.store(0, Ordering::Relaxed);
+            }
+            false
+        } else {
+            orders.alone.fetch_add(1, Ordering::Relaxed) >= ALONE_AFTER
+        };
         (Self(orders), is_alone)
     }
 }
 
 impl Drop for Present<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.present.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -61,42 +83,59 @@ impl AppState {
         let limits = Limits::default();
         let places = Places::new(PlaceSizes::of(limits.settings()));
         let threads = Arc::new(Semaphore::new(THREADS_MAX));
-        Self { service, streams, registry, threads, places, limits, orders: Arc::default() }
+        Self(Arc::new(Inner {
+            service,
+            streams,
+            registry,
+            threads,
+            places,
+            limits,
+            orders: Orders::default(),
+        }))
     }
 
     /// The same within other limits than the defaults.
     #[must_use]
     pub fn within(self, limits: Limits) -> Self {
-        Self { places: Places::new(PlaceSizes::of(limits.settings())), limits, ..self }
+        let Inner { service, streams, registry, threads, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            service: service.clone(),
+            streams: streams.clone(),
+            registry: registry.clone(),
+            threads: Arc::clone(threads),
+            places: Places::new(PlaceSizes::of(limits.settings())),
+            limits,
+            orders: Orders::default(),
+        }))
     }
 
     /// What clients may take.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.0.limits
     }
 
     /// Requests that are being carried out, and those that wait.
     #[must_use]
     pub fn places(&self) -> &Places {
-        &self.places
+        &self.0.places
     }
 
     /// The service itself.
     #[must_use]
     pub fn service(&self) -> &CommandService {
-        &self.service
+        &self.0.service
     }
 
     /// The schemas of events.
     #[must_use]
     pub fn registry(&self) -> &Registry {
-        &self.registry
+        &self.0.registry
     }
 
     /// Streams outside the domain.
     pub(crate) fn streams(&self) -> &Streams {
-        &self.streams
+        &self.0.streams
     }
 
     /// A place to work on a request, when it is this principal's tenant's turn.
@@ -104,7 +143,7 @@ impl AppState {
     /// # Errors
     /// 429 `tenant_busy` or 503 `overloaded`, at once, when too many wait already.
     pub(crate) async fn enter(&self, principal: &Principal) -> Result<Place, Problem> {
-        Ok(self.places.enter(&Party::of(principal)).await?)
+        Ok(self.0.places.enter(&Party::of(principal)).await?)
     }
 
     /// Carries out what a request asks for and answers it.
@@ -140,8 +179,8 @@ impl AppState {
 
     /// Carries out an order without a thread of its own, if it is one of those that can be decided at once.
     async fn at_once(&self, order: &Order) -> Option<Result<Done, Refusal>> {
-        let (_present, is_alone) = Present::enter(&self.orders);
-        let decided = self.service.decide_at_once(order)?;
+        let (_present, is_alone) = Present::enter(&self.0.orders);
+        let decided = self.0.service.decide_at_once(order)?;
         // With nobody to share a sync with, two changes of threads would cost more than they save.
         if is_alone && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
             return tokio::task::block_in_place(|| decided.append());
@@ -157,8 +196,8 @@ impl AppState {
         &self,
         work: impl FnOnce(&CommandService) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| Problem::internal())?;
-        let service = self.service.clone();
+        let thread = Arc::clone(&self.0.threads).acquire_owned().await.map_err(|_| Problem::internal())?;
+        let service = self.0.service.clone();
         let working = tokio::task::spawn_blocking(move || {
             let _thread = thread;
             work(&service)

@@ -6,15 +6,16 @@
 use crate::auth::{Authentication, authenticate, knows};
 use crate::health::{self, Readiness};
 use crate::json::BODY_BYTES_MAX;
-use crate::limits::{Limits, meter};
+use crate::limits::{Limits, metered};
 use crate::metrics::Metrics;
-use crate::observe::{self, Observer};
+use crate::observe::observe;
 use crate::problem::Problem;
-use crate::same_machine::same_machine;
+use crate::same_machine::of_this_machine;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use std::fmt;
 use std::sync::Arc;
 
@@ -72,19 +73,41 @@ impl App {
             let authenticator = authenticator.clone();
             self.limits.recognise(move |headers| knows(&authenticator, headers));
         }
-        let is_for_this_machine = self.authentication.is_for_this_machine();
         let routes = routes
             .merge(health::routes(self.metrics.clone(), self.readiness))
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
-            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            // Inside of what says who asks.
-            .layer(from_fn_with_state(self.limits.clone(), meter))
-            .layer(from_fn_with_state(self.authentication, authenticate));
-        let routes = if is_for_this_machine { routes.layer(from_fn(same_machine)) } else { routes };
-        let observer = Observer { metrics: self.metrics, limits: self.limits };
-        routes.layer(from_fn_with_state(observer, observe::observe))
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+        let passage =
+            Passage { authentication: self.authentication, metrics: self.metrics, limits: self.limits };
+        routes.layer(from_fn_with_state(Arc::new(passage), pass))
     }
+}
+
+/// What every request goes through.
+struct Passage {
+    authentication: Authentication,
+    metrics: Metrics,
+    limits: Limits,
+}
+
+/// The way of a request through the frame. One layer and not one for each step: axum clones every layer, with all
+/// inside of it, for every request, so five of them cost more than what they do.
+async fn pass(State(passage): State<Arc<Passage>>, request: Request, next: Next) -> Response {
+    let Passage { authentication, metrics, limits } = &*passage;
+    observe(metrics, limits, request, async |mut request: Request| {
+        if authentication.is_for_this_machine()
+            && let Err(problem) = of_this_machine(&request)
+        {
+            return problem.into_response();
+        }
+        match authenticate(authentication, &mut request).await {
+            // What a principal may send is counted only once it is known who that is.
+            Ok(()) => metered(limits, request, next).await,
+            Err(problem) => problem.into_response(),
+        }
+    })
+    .await
 }
 
 async fn no_route(uri: Uri) -> Problem {

@@ -7,9 +7,8 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::telemetry::ServerSpan;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -22,23 +21,18 @@ use uuid::Uuid;
 /// Longest request id that is taken over from a client, bytes.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// What every request meets first.
-#[derive(Debug, Clone)]
-pub(crate) struct Observer {
-    pub(crate) metrics: Metrics,
-    pub(crate) limits: Limits,
-}
-
+/// Has `answer` answer a request, and looks on.
 pub(crate) async fn observe(
-    State(Observer { metrics, limits }): State<Observer>,
+    metrics: &Metrics,
+    limits: &Limits,
     mut request: Request,
-    next: Next,
+    answer: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = ServerSpan::begin(&mut request, route.as_ref().map_or("unmatched", MatchedPath::as_str));
 
@@ -46,10 +40,10 @@ pub(crate) async fn observe(
         Err(refused) => refused,
         Ok(shown) => {
             let time = limits.settings().request_seconds.get();
-            let response = match tokio::time::timeout(time, catch(next.run(request))).await {
+            let response = match tokio::time::timeout(time, catch(answer(request))).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(panic)) => {
-                    tracing::error!(%method, path, id = ?id, panic = message(&*panic), "a handler panicked");
+                    tracing::error!(%method, path = uri.path(), id = ?id, panic = message(&*panic), "a handler panicked");
                     Problem::internal().into_response()
                 }
                 Err(_) => took_too_long(&method).into_response(),
@@ -66,7 +60,7 @@ pub(crate) async fn observe(
         span.end(status);
     }
     metrics.request(&method, route.as_ref().map_or("unmatched", MatchedPath::as_str), status, took);
-    tracing::debug!(%method, path, status, took_us = took.as_micros(), id = ?id, "answered");
+    tracing::debug!(%method, path = uri.path(), status, took_us = took.as_micros(), id = ?id, "answered");
     response
 }
 

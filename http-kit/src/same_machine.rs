@@ -8,27 +8,28 @@
 use crate::problem::Problem;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-pub(crate) async fn same_machine(request: Request, next: Next) -> Response {
+/// That a request comes from a program of this machine.
+///
+/// # Errors
+/// 403 `foreign_origin`.
+pub(crate) fn of_this_machine(request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let is_ours = request.uri().authority().is_none_or(|authority| is_local(authority.as_str()))
         && all(headers, &header::HOST, is_local)
         && all(headers, &header::ORIGIN, is_local_origin)
         && all(headers, &SEC_FETCH_SITE, |site| site != "cross-site");
     if is_ours {
-        return next.run(request).await;
+        return Ok(());
     }
-    Problem::new(
+    Err(Problem::new(
         StatusCode::FORBIDDEN,
         "foreign_origin",
         "only requests of programs on this machine are taken, under the name localhost or a loopback address",
-    )
-    .into_response()
+    ))
 }
 
 /// Whether every value of a header passes; one that is absent does, one that is no text does not.

@@ -17,6 +17,7 @@ mod serve;
 pub(crate) use schemas::{AnyProblem, NAME};
 pub(crate) use serve::route;
 
+use crate::routes::ROOT;
 use crate::routes::operation::Operation;
 use problems::Shared;
 use schemas::Schemas;
@@ -28,7 +29,7 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
     let shared = Shared::of(operations);
     let mut paths = Map::new();
     for operation in operations {
-        let path = paths.entry(format!("/api/v1{}", operation.path)).or_insert_with(|| json!({}));
+        let path = paths.entry(format!("{ROOT}{}", operation.path)).or_insert_with(|| json!({}));
         path[operation.method.name()] = paths::of(operation, &mut schemas, &shared);
     }
     paths.extend(parts::of_the_process(&shared));

@@ -27,14 +27,18 @@ use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 use table::OPERATIONS;
 
+/// What stands before every path of the API.
+pub(crate) const ROOT: &str = "/api/v1";
+
 /// Everything that the command API serves, with health and figures, for whom `authentication` lets in.
 pub fn router(state: AppState, authentication: Authentication) -> Router {
     let app = App::new(authentication).within(state.limits().clone());
     figures::publish(app.metrics(), state.service(), state.places());
-    let api = OPERATIONS
-        .iter()
-        .fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
-    app.frame(Router::new().nest("/api/v1", api.with_state(state)).merge(openapi::route()))
+    // Not nested: that would be two more services around each route, which are cloned for every request.
+    let api = OPERATIONS.iter().fold(Router::new(), |router, operation| {
+        router.route(&format!("{ROOT}{}", operation.path), operation.route())
+    });
+    app.frame(api.with_state(state).merge(openapi::route()))
 }
 
 /// What a command of a batch asks for; nothing where there is no command of this name.

@@ -8,11 +8,9 @@ use super::challenge::{Refused, unauthenticated};
 use super::principal::{Principal, Scope};
 use super::{Authentication, Authenticator};
 use crate::problem::Problem;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 /// What anybody may ask: whether the process lives, whether it is ready, and what it can do.
 pub const OPEN: [&str; 3] = ["/livez", "/readyz", "/openapi.json"];
@@ -20,12 +18,15 @@ pub const OPEN: [&str; 3] = ["/livez", "/readyz", "/openapi.json"];
 /// The process's figures: [`Scope::Metrics`] where tokens are configured, open to the machine otherwise.
 const METRICS: &str = "/metrics";
 
+/// Finds out who asks and says so in the request's extensions.
+///
+/// # Errors
+/// 401 or 403 for whoever may not come in.
 pub(crate) async fn authenticate(
-    State(authentication): State<Authentication>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match &authentication {
+    authentication: &Authentication,
+    request: &mut Request,
+) -> Result<(), Problem> {
+    match authentication {
         Authentication::SameMachineOnly => {
             // Whoever calls the router within the process may say who asks; over HTTP nobody can.
             if request.extensions().get::<Principal>().is_none() {
@@ -36,20 +37,17 @@ pub(crate) async fn authenticate(
             let path = request.uri().path();
             let is_metrics = path == METRICS;
             if !(OPEN.contains(&path) || is_metrics && authenticator.is_development()) {
-                let principal = match identify(authenticator, request.headers()).await {
-                    Ok(principal) if is_metrics => principal.require(Scope::Metrics).map(|()| principal),
-                    other => other,
-                };
-                match principal {
-                    Ok(principal) => request.extensions_mut().insert(principal),
-                    Err(problem) => return problem.into_response(),
-                };
+                let principal = identify(authenticator, request.headers()).await?;
+                if is_metrics {
+                    principal.require(Scope::Metrics)?;
+                }
+                request.extensions_mut().insert(principal);
             }
             // So that nothing behind this can write it into a log.
             request.headers_mut().remove(header::AUTHORIZATION);
         }
     }
-    next.run(request).await
+    Ok(())
 }
 
 /// Whether a request carries a token that has been found to be good before.

@@ -13,7 +13,7 @@ use super::settings::LimitSettings;
 use crate::auth::{Principal, Tenants};
 use crate::problem::Problem;
 use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -137,7 +137,7 @@ impl Limits {
 }
 
 /// Charges every request of a principal, and tells what is left.
-pub(crate) async fn meter(State(limits): State<Limits>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn metered(limits: &Limits, mut request: Request, next: Next) -> Response {
     let Some(principal) = request.extensions().get::<Principal>() else { return next.run(request).await };
     let (meter, policy) = limits.meter_of(principal);
     if meter.is_off() {
@@ -226,6 +226,7 @@ mod tests {
     use crate::auth::Scopes;
     use axum::Router;
     use axum::body::Body;
+    use axum::extract::State;
     use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::post;
     use tower::ServiceExt;
@@ -258,7 +259,10 @@ mod tests {
     fn app(settings: LimitSettings) -> Router {
         Router::new()
             .route("/", post(batch))
-            .layer(from_fn_with_state(Limits::new(settings), meter))
+            .layer(from_fn_with_state(
+                Limits::new(settings),
+                async |State(limits): State<Limits>, request, next| metered(&limits, request, next).await,
+            ))
             .layer(from_fn(pretend))
     }
 

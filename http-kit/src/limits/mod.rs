@@ -24,7 +24,7 @@ pub use party::Party;
 pub use places::{NoPlace, Place, PlaceSizes, Places};
 pub use settings::{ForwardedHeader, LimitSettings, Networks, Seconds, VariableError};
 
-pub(crate) use meter::meter;
+pub(crate) use meter::metered;
 
 use gate::Gate;
 use meter::Quotas;
