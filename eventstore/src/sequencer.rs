@@ -14,6 +14,7 @@ use crate::receipt::{Durability, Receipt};
 use crate::recorded::FoundCommand;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What is published, as far as decisions need to know it.
@@ -63,7 +64,9 @@ struct Known {
     fingerprint: Fingerprint,
     /// Chain head after its commit, which names that commit among all others.
     chain: Digest,
-    receipt: Receipt,
+    /// Shared by all commands of a commit: it names every stream of the commit, and there may be as many of these as of
+    /// those.
+    receipt: Arc<Receipt>,
 }
 
 /// What a group that is not published yet has changed.
@@ -191,7 +194,8 @@ impl Sequencer {
                 Some(known) => Some(known),
                 None => {
                     published.find_command(&record.id).map_err(|error| unreadable(&error))?.map(|found| {
-                        Known { fingerprint: found.fingerprint, chain: found.chain, receipt: found.receipt }
+                        let receipt = Arc::new(found.receipt);
+                        Known { fingerprint: found.fingerprint, chain: found.chain, receipt }
                     })
                 }
             };
@@ -205,7 +209,11 @@ impl Sequencer {
                 _ => return Err(AppendError::CommandsSplit { command: record.id }),
             }
         }
-        Ok(known.map(|known| Receipt { duplicate: true, durability: self.durability, ..known.receipt }))
+        Ok(known.map(|known| Receipt {
+            duplicate: true,
+            durability: self.durability,
+            ..Arc::unwrap_or_clone(known.receipt)
+        }))
     }
 
     fn stream_version(
@@ -288,10 +296,13 @@ impl Sequencer {
             duplicate: false,
             durability: self.durability,
         };
-        for record in &commit.commands {
-            let known =
-                Known { fingerprint: record.fingerprint, chain: self.chain, receipt: receipt.clone() };
-            pending.commands.insert(record.id, known);
+        if !commit.commands.is_empty() {
+            let shared = Arc::new(receipt.clone());
+            for record in &commit.commands {
+                let receipt = Arc::clone(&shared);
+                let known = Known { fingerprint: record.fingerprint, chain: self.chain, receipt };
+                pending.commands.insert(record.id, known);
+            }
         }
         Stamped { header, base_versions, receipt }
     }

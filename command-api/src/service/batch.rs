@@ -210,6 +210,10 @@ impl Batch<'_, '_> {
         if !self.desk.try_claim(key) {
             return Step::Alone;
         }
+        if order.intent.creates() {
+            // Its command is new, so its target most likely is too; the log knows better if it is not.
+            self.desk.presume_absent(key);
+        }
         let draft = match self.desk.decide(order, key) {
             Ok(draft) => draft,
             Err(Refusal::Domain(error)) if self.is_final(key) => {

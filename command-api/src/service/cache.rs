@@ -105,7 +105,9 @@ impl Cache {
             shard.young_bytes -= ENTRY_BYTES + before.weight;
         }
         if shard.young_bytes > self.generation_bytes_max {
-            shard.old = std::mem::take(&mut shard.young);
+            // What was old is dropped; its table is filled next, so that none has to grow again.
+            std::mem::swap(&mut shard.old, &mut shard.young);
+            shard.young.clear();
             shard.young_bytes = 0;
         }
     }

@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use domain::{ColumnId, Decoded, codec};
 use eventstore::{Direction, Position, StreamId, Tag, Version};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::hash_map;
 
 /// An aggregate on the desk.
 #[derive(Debug)]
@@ -76,8 +77,10 @@ impl<'s> Desk<'s> {
 
     /// Takes an aggregate that is not in memory to be new; the log refuses the commit if it is not.
     pub(super) fn presume_absent(&mut self, key: Key) {
-        let cached = self.inner.cache.get(&key);
-        self.entries.insert(key, cached.map_or_else(|| Entry::absent(key), Entry::from));
+        if let hash_map::Entry::Vacant(vacant) = self.entries.entry(key) {
+            let cached = self.inner.cache.get(&key);
+            vacant.insert(cached.map_or_else(|| Entry::absent(key), Entry::from));
+        }
     }
 
     /// Takes the claim of an aggregate if nobody else has it.
