@@ -4,7 +4,7 @@
 //! log) is left out.
 
 use crate::history::{ClientId, Clock, Ended, Moment, Operation};
-use crate::model::{
+use crate::words::{
     Answer, Column, Command, Done, Input, ItemName, KeyName, OnConflict, Position, Refused, Request, Title,
     Version, What,
 };
@@ -241,7 +241,7 @@ impl Actor {
         let lost = std::mem::take(&mut self.lost);
         let Ok(mut connection) = Connection::open(server) else { return };
         for (board, command) in lost {
-            if command.key.is_some() && self.random.below(2) == 0 {
+            if command.key.is_some() && !connection.is_closing() && self.random.below(2) == 0 {
                 self.send(world, &mut connection, board, command);
             }
         }

@@ -3,11 +3,12 @@
 
 use crate::check::{Failure, check};
 use crate::history::{ClientId, Ended, Moment, Operation};
-use crate::model::{
-    Answer, Board, Column, Command, Done, Input, ItemName, KeyName, Looks, OnConflict, Position, Refused,
-    Request, Title, Version, What,
-};
+use crate::model::Board;
 use crate::positions;
+use crate::words::{
+    Answer, Column, Command, Done, Input, ItemName, KeyName, Looks, OnConflict, Position, Refused, Request,
+    Title, Version, What,
+};
 use std::collections::BTreeMap;
 
 type Seen = Operation<Input, Answer>;

@@ -2,7 +2,7 @@
 
 use crate::clients::{BoardName, Place, World};
 use crate::history::Operation;
-use crate::model::{Answer, Column, Input, ItemName, Looks, Position, Title, Version, View, What};
+use crate::words::{Answer, Column, Input, ItemName, Looks, Position, Title, Version, View, What};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

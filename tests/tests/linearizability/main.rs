@@ -21,15 +21,17 @@ mod history;
 mod log;
 mod model;
 mod positions;
+mod words;
 
 use clients::{Actor, BoardName, Place, World};
 use history::{ClientId, Clock, Ended, Operation};
-use model::{Answer, Board, Done, Input, Refused};
+use model::Board;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tests::random::Random;
 use tests::{Client, Process, command, free_addr, verify};
+use words::{Answer, Done, Input, Refused};
 
 const CLIENTS: u32 = 8;
 const BOARDS: usize = 2;
@@ -97,8 +99,6 @@ fn every_history_is_that_of_one_command_after_the_other() {
     actors.iter_mut().for_each(|actor| actor.ask_again(&world, server));
     process.stop();
 
-    let (exit, report) = verify(data.path());
-    assert_eq!(exit, 0, "{report}");
     let mut histories: Vec<Vec<Operation<Input, Answer>>> = vec![Vec::new(); BOARDS];
     for (board, operation) in actors.into_iter().flat_map(Actor::into_history) {
         histories[board.0].push(operation);
@@ -111,6 +111,8 @@ fn every_history_is_that_of_one_command_after_the_other() {
     for (index, (history, recorded)) in histories.into_iter().zip(recorded).enumerate() {
         check_board(BoardName(index), history, &recorded, clock);
     }
+    let (exit, report) = verify(data.path());
+    assert_eq!(exit, 0, "{report}");
     // Only what was there has been checked.
     for (what, count) in counts {
         assert!(count > 0, "this history says nothing of what is {what}");

@@ -4,7 +4,7 @@
 //! that was answered before others began.
 
 use crate::history::{Ended, Moment, Operation};
-use crate::model::{Answer, Command, Input, KeyName, Position};
+use crate::words::{Answer, Command, Input, KeyName, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Seen = Operation<Input, Answer>;
