@@ -1,7 +1,7 @@
-//! HTTP/1.1 with as little as a test needs: one connection per request, read to its end.
+//! HTTP/1.1 with as little as a test needs: one connection per request, read to its end, or one that is kept.
 
 use serde_json::Value;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -112,19 +112,100 @@ impl Client {
     }
 }
 
+/// A connection that is kept for one request after the other.
+#[derive(Debug)]
+pub struct Connection {
+    client: Client,
+    stream: BufReader<TcpStream>,
+    /// The server has said that it closes it.
+    is_closing: bool,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When there is no server.
+    pub fn open(client: Client) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&client.addr, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { client, stream: BufReader::new(stream), is_closing: false })
+    }
+
+    /// Whether it is known that nothing more can be sent.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
+    /// A request with JSON and further headers, whatever comes of it.
+    ///
+    /// # Errors
+    /// When the server goes away before it has answered: whether it has read the request is not known then.
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> io::Result<Answer> {
+        let body = body.to_string();
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+            self.client.addr,
+            body.len()
+        );
+        if let Some(token) = self.client.token {
+            request += &format!("authorization: Bearer {token}\r\n");
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        request += "\r\n";
+        request += &body;
+        self.is_closing = true;
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let answer = self.read()?;
+        self.is_closing = answer.header("connection") == Some("close");
+        Ok(answer)
+    }
+
+    fn read(&mut self) -> io::Result<Answer> {
+        let wrong = || io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer with a length");
+        let mut text = String::new();
+        while !text.ends_with("\r\n\r\n") {
+            if self.stream.read_line(&mut text)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let (status, headers) = head(text.trim_end()).ok_or_else(wrong)?;
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        let length = answer.header("content-length").and_then(|length| length.parse().ok());
+        answer.body.resize(length.ok_or_else(wrong)?, 0);
+        self.stream.read_exact(&mut answer.body)?;
+        Ok(answer)
+    }
+}
+
 fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
+    let (status, headers) = head(std::str::from_utf8(&bytes[..end]).ok()?)?;
     let rest = &bytes[end + 4..];
     let is_chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if is_chunked { unchunk(rest)? } else { rest.to_vec() };
     Some(Answer { status, headers, body })
+}
+
+/// Status and headers; names in lower case.
+fn head(text: &str) -> Option<(u16, Vec<(String, String)>)> {
+    let mut lines = text.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    Some((status, headers))
 }
 
 fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {

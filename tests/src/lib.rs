@@ -24,8 +24,8 @@ pub mod random;
 mod sunday;
 
 pub use binaries::{cargo, workspace_root};
-pub use client::{Answer, Client};
-pub use process::{Process, command};
+pub use client::{Answer, Client, Connection};
+pub use process::{Process, command, free_addr};
 pub use sunday::{Sunday, import, run, verify};
 
 use std::path::PathBuf;

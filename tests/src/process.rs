@@ -104,7 +104,8 @@ pub fn command(name: &str) -> Command {
 }
 
 /// A loopback address that was free a moment ago.
-pub(crate) fn free_addr() -> SocketAddr {
+#[must_use]
+pub fn free_addr() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it has an address")
 }

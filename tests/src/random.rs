@@ -17,6 +17,12 @@ impl Random {
         Self(seed)
     }
 
+    /// Another sequence that follows from this one, for somebody who draws at times of their own.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self(self.below(u64::MAX))
+    }
+
     /// A number below `bound`, which is at least 1.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

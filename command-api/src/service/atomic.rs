@@ -50,7 +50,11 @@ impl CommandService {
         while attempts < ATTEMPTS_MAX {
             match attempt(&mut desk, &orders, &keys, name) {
                 Ok(done) => return Ok(done),
-                Err(Attempt::Refused(refusals)) => return Err(refusals),
+                // What refuses them may have come after somebody else used their names.
+                Err(Attempt::Refused(refusals)) => {
+                    let found = inner.known_together(&orders)?;
+                    return found.map_or(Err(refusals), |found| repeat(inner, &found, &keys));
+                }
                 Err(Attempt::Again) => {
                     inner.counters.retries.add(1);
                     attempts += 1;

@@ -216,11 +216,8 @@ impl Batch<'_, '_> {
         }
         let draft = match self.desk.decide(order, key) {
             Ok(draft) => draft,
-            Err(Refusal::Domain(error)) if self.is_final(key) => {
-                return Step::Answered(Err(Refusal::Domain(error)));
-            }
-            Err(refusal @ Refusal::Reference { .. }) if self.is_final(key) => {
-                return Step::Answered(Err(refusal));
+            Err(refusal @ (Refusal::Domain(_) | Refusal::Reference { .. })) if self.is_final(key) => {
+                return Step::Answered(self.refuse(index, key, refusal));
             }
             Err(_) => return Step::Alone,
         };
@@ -237,6 +234,12 @@ impl Batch<'_, '_> {
     fn is_final(&self, key: Key) -> bool {
         // Without a claim-holder's pending commits below it, and on the newest states, a refusal is final.
         self.desk.is_current(key).unwrap_or(false)
+    }
+
+    /// The refusal, unless the order was carried out since it was looked for: what refuses it may have come after it.
+    fn refuse(&self, index: usize, key: Key, refusal: Refusal) -> Result<Done, Refusal> {
+        let found = self.desk.inner.known(&(self.read)(index)?)?;
+        found.map_or(Err(refusal), |found| self.desk.inner.repeat(&found, key))
     }
 
     /// Hands the open commit to the log, if there is anything in it.

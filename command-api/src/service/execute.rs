@@ -38,8 +38,12 @@ impl CommandService {
                     tracing::debug!(what, "deciding again");
                     moved.1 = current;
                 }
-                // A state that was kept may be older than the log; only the newest one may refuse.
-                Err(refusal) if desk.is_current(key)? => return Err(refusal),
+                // A state that was kept may be older than the log; only the newest one may refuse. And what refuses it
+                // may have come after an order about something else under the same name.
+                Err(refusal) if desk.is_current(key)? => {
+                    let found = inner.known(order)?;
+                    return found.map_or(Err(refusal), |found| inner.repeat(&found, key));
+                }
                 Err(
                     refusal @ (Refusal::Domain(_)
                     | Refusal::Reference { .. }
