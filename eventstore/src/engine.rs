@@ -27,13 +27,13 @@ use crate::names::{CommandId, StreamId, Tag};
 use crate::numbers::{LogOffset, Position, Timestamp, Version};
 use crate::page::ControlWriter;
 use crate::pending::Pending;
+use crate::preparer::Preparer;
 use crate::queue::{Job, Queue};
 use crate::receipt::{Durability, Receipt};
 use crate::recorded::FoundCommand;
 use crate::recovery::{self, Continue, Recovered, previous_of};
 use crate::replica::marker;
 use crate::segment::{self, Segment, SegmentFile};
-use crate::segments::Preparer;
 use crate::sequencer::{Published, Sequencer, Stamped, Verdict};
 use crate::storage::{Access, Environment, StorageFile};
 use crate::store::StoreOptions;
@@ -191,6 +191,7 @@ impl Engine {
         let (file, sequence) = (Arc::clone(&active.file), active.sequence);
         let mut preparer = Preparer::new(Arc::clone(storage), log_dir, options.segment_bytes, ahead);
         preparer.begin(sequence + 1);
+        preparer.used(recovered.end.offset());
         Ok(Self {
             environment: environment.clone(),
             options: options.clone(),
@@ -441,6 +442,7 @@ impl Engine {
             header
         });
         self.sequencer.close_group();
+        self.preparer.used(self.open.end());
         self.in_flight = true;
         self.flushes += 1;
         if group.has_commits {

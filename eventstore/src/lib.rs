@@ -50,6 +50,7 @@ mod names;
 mod numbers;
 mod page;
 mod pending;
+mod preparer;
 mod queue;
 mod receipt;
 mod recorded;

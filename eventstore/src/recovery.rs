@@ -12,9 +12,10 @@ use crate::format::segment_header::{
     HEADER_CRC_FAILS, Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
 use crate::numbers::{Digest, LogOffset, Position};
+use crate::preparer::Preparer;
 use crate::scan::{self, WalkEnd};
 use crate::segment::{self, Segment, SegmentFile};
-use crate::segments::{self, Preparer, used_segments};
+use crate::segments::{self, used_segments};
 use crate::storage::{Access, Environment, Storage};
 use crate::tail::Shared;
 use std::io;

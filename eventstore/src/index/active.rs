@@ -10,7 +10,7 @@ use super::{COMMITS_PER_NOTE, Candidate, CommitSummary, Entry, Part};
 use crate::numbers::{LogOffset, Position, Timestamp, Version};
 use parking_lot::{RwLock, RwLockWriteGuard};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::ops::Range;
+use std::ops::{Index, Range};
 
 const NONE: u32 = u32::MAX;
 
@@ -47,10 +47,82 @@ struct Tables {
     recorded_at: Timestamp,
 }
 
+/// Chains by their hash, and their links.
+///
+/// A segment has hundreds of thousands of entries, and everybody waits for the writer while it adds one. So neither table
+/// ever grows as a whole: links lie in chunks that stay where they are, and the map is many small ones.
 #[derive(Debug, Default)]
 struct Chains {
-    newest: FxHashMap<u64, u32>,
-    links: Vec<Link>,
+    newest: Newest,
+    links: Links,
+}
+
+/// The newest link of every chain, by its hash.
+#[derive(Debug)]
+struct Newest(Vec<FxHashMap<u64, u32>>);
+
+/// Small maps that a map is made of.
+const MAPS: usize = 256;
+
+impl Default for Newest {
+    fn default() -> Self {
+        Self(vec![FxHashMap::default(); MAPS])
+    }
+}
+
+impl Newest {
+    /// Bits of a hash that say which map it is in; a map itself looks at the lowest ones and the highest ones.
+    fn map(hash: u64) -> usize {
+        (hash >> 40) as usize % MAPS
+    }
+
+    fn get(&self, hash: u64) -> Option<u32> {
+        self.0[Self::map(hash)].get(&hash).copied()
+    }
+
+    fn insert(&mut self, hash: u64, newest: u32) -> Option<u32> {
+        self.0[Self::map(hash)].insert(hash, newest)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.0.iter().flatten().map(|(hash, newest)| (*hash, *newest))
+    }
+}
+
+/// Links by their number.
+#[derive(Debug, Default)]
+struct Links(Vec<Vec<Link>>);
+
+/// Links of a chunk: 96 KiB.
+const CHUNK: usize = 4096;
+
+impl Links {
+    fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK + last.len())
+    }
+
+    fn push(&mut self, link: Link) {
+        match self.0.last_mut() {
+            Some(last) if last.len() < CHUNK => last.push(link),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(link);
+                self.0.push(chunk);
+            }
+        }
+    }
+
+    fn get(&self, at: u32) -> Option<&Link> {
+        self.0.get(at as usize / CHUNK)?.get(at as usize % CHUNK)
+    }
+}
+
+impl Index<u32> for Links {
+    type Output = Link;
+
+    fn index(&self, at: u32) -> &Link {
+        &self.0[at as usize / CHUNK][at as usize % CHUNK]
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,9 +145,9 @@ impl Chains {
             self.links.push(Link { number, place, previous: NONE, jump: at, depth: 0 });
             return true;
         };
-        let before = self.links[previous as usize];
-        let further = self.links[before.jump as usize];
-        let furthest = self.links[further.jump as usize];
+        let before = self.links[previous];
+        let further = self.links[before.jump];
+        let furthest = self.links[further.jump];
         let even = before.depth - further.depth == further.depth - furthest.depth;
         let jump = if even { further.jump } else { previous };
         self.links.push(Link { number, place, previous, jump, depth: before.depth + 1 });
@@ -84,13 +156,13 @@ impl Chains {
 
     /// Depth of the first link of the chain whose number is at least `number`; one past the newest if there is none.
     fn lower_bound(&self, newest: u32, number: u64) -> u32 {
-        let mut link = self.links[newest as usize];
+        let mut link = self.links[newest];
         if link.number < number {
             return link.depth + 1;
         }
         while link.depth > 0 {
-            let jump = self.links[link.jump as usize];
-            let previous = self.links[link.previous as usize];
+            let jump = self.links[link.jump];
+            let previous = self.links[link.previous];
             link = match () {
                 () if jump.number >= number => jump,
                 () if previous.number >= number => previous,
@@ -101,10 +173,10 @@ impl Chains {
     }
 
     fn at_depth(&self, newest: u32, depth: u32) -> Link {
-        let mut link = self.links[newest as usize];
+        let mut link = self.links[newest];
         while link.depth > depth {
-            let jump = self.links[link.jump as usize];
-            link = if jump.depth >= depth { jump } else { self.links[link.previous as usize] };
+            let jump = self.links[link.jump];
+            link = if jump.depth >= depth { jump } else { self.links[link.previous] };
         }
         link
     }
@@ -118,7 +190,7 @@ impl Chains {
         let mut link = self.at_depth(newest, last);
         while link.depth > depths.start {
             backward.push(link);
-            link = self.links[link.previous as usize];
+            link = self.links[link.previous];
         }
         backward.push(link);
         backward.iter().rev().for_each(&mut visit);
@@ -142,15 +214,15 @@ impl Active {
     pub(crate) fn newest_number(&self, part: Part, hash: u64) -> Option<u64> {
         let tables = self.tables.read();
         let chains = &tables.chains[part as usize];
-        chains.newest.get(&hash).map(|newest| chains.links[*newest as usize].number)
+        chains.newest.get(hash).map(|newest| chains.links[newest].number)
     }
 
     /// The newest entry under a hash and the number of entries there; those in disorder come sorted.
     pub(super) fn find(&self, part: Part, hash: u64) -> Option<Chain> {
         let tables = self.tables.read();
         let chains = &tables.chains[part as usize];
-        let newest = *chains.newest.get(&hash)?;
-        let len = chains.links[newest as usize].depth + 1;
+        let newest = chains.newest.get(hash)?;
+        let len = chains.links[newest].depth + 1;
         if part == Part::Streams && tables.mixed.contains(&hash) {
             let mut sorted = Vec::with_capacity(len as usize);
             chains.read(newest, 0..len, |link| sorted.push(self.candidate(link)));
@@ -198,10 +270,10 @@ impl Active {
         }
         let chains = &tables.chains[part as usize];
         let mut entries = Vec::with_capacity(chains.links.len());
-        for (hash, newest) in &chains.newest {
-            let mut at = *newest;
-            while let Some(link) = chains.links.get(at as usize) {
-                entries.push(Entry { hash: *hash, number: link.number, place: self.place(link.place) });
+        for (hash, newest) in chains.newest.iter() {
+            let mut at = newest;
+            while let Some(link) = chains.links.get(at) {
+                entries.push(Entry { hash, number: link.number, place: self.place(link.place) });
                 at = link.previous;
             }
         }
