@@ -45,9 +45,9 @@ struct Orders {
     alone: AtomicUsize,
 }
 
-/// Orders in a row that have to come alone before one is taken to be on its own: among many there is always one that
-/// comes just when all others are answered.
-const ALONE_AFTER: usize = 4;
+/// Orders in a row that have to come alone before one is taken to be on its own: among many there are often a few that
+/// come just when all others are answered.
+const ALONE_AFTER: usize = 64;
 
 /// One of the orders that are being carried out.
 struct Present<'a>(&'a Orders);

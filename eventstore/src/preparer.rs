@@ -17,8 +17,11 @@ use std::sync::{Arc, mpsc};
 /// time that a MiB at once takes.
 const PIECE: usize = 128 << 10;
 
-/// Bytes between two syncs: all that a commit may ever find before it in the disk's queue.
-const STEP: u64 = 1 << 20;
+/// Bytes between two syncs: what a commit may find before it in the disk's queue.
+const STEP: u64 = 256 << 10;
+
+/// So far behind what is needed it does not sync any more: small syncs would make it slower still.
+const BEHIND: u64 = 2 << 20;
 
 /// How much of the file is made before anything of the segment before it is used.
 const HEAD_START: u64 = 4 << 20;
@@ -75,6 +78,10 @@ impl Pace {
     fn set(&self, set: impl FnOnce(&mut Need)) {
         set(&mut self.need.lock());
         self.changed.notify_one();
+    }
+
+    fn is_behind(&self, made: u64) -> bool {
+        self.need.lock().allows(made + BEHIND)
     }
 
     /// Waits until more than `made` bytes are needed. False when none are.
@@ -202,7 +209,9 @@ fn make(storage: &dyn Storage, path: &Path, capacity: u64, pace: Option<&Pace>) 
             && at < capacity
             && at % STEP == 0
         {
-            file.sync()?;
+            if !pace.is_behind(at) {
+                file.sync()?;
+            }
             if !pace.wait(at) {
                 return Err(io::Error::new(io::ErrorKind::Interrupted, "the log has been closed"));
             }
