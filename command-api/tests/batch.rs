@@ -400,3 +400,72 @@ async fn what_is_wrong_with_a_bulk_request_is_named() {
     let many = json!({"ids": ids, "command": "item.reopen"});
     assert_eq!(api.post("/items/bulk", many).await.refused(413, "batch_too_large").body["field"], "ids");
 }
+
+/// A command decided on a thing that an earlier one of the batch would have made, had it not been there already, would be
+/// decided on nothing that ever was: on any board, in any workspace, with anybody's rights.
+#[tokio::test]
+async fn what_is_there_already_is_not_taken_to_be_new() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let elsewhere =
+        json!({"projectId": place.project, "name": "Elsewhere", "columns": [{"name": "a"}, {"name": "b"}]});
+    let elsewhere = api.post("/boards", elsewhere).await.is(201).id().to_owned();
+    let column = api.payloads(&format!("board-{elsewhere}"))[0].1["columns"][1]["columnId"].clone();
+    // Nothing is in memory any more.
+    let api = api.reopen();
+    let answer = api
+        .batch(vec![
+            json!({"command": "item.create", "id": item, "data": {"boardId": elsewhere, "title": "Mine now"}}),
+            json!({"command": "item.move", "id": item, "data": {"columnId": column}}),
+        ])
+        .await
+        .is(200);
+    assert_eq!(statuses(&answer), ["rejected"; 2], "{answer:?}");
+    assert_eq!(answer.body["results"][0]["problem"]["code"], "already_exists");
+    assert_eq!(api.events(&format!("item-{item}")), ["item.created"]);
+}
+
+/// An order that found nothing to do has left nothing that the next one about the same thing would follow.
+#[tokio::test]
+async fn orders_about_one_thing_keep_their_order_when_their_commits_are_refused() {
+    let api = Api::new();
+    let place = api.board().await;
+    let [item, one, two] = [api.item(&place).await, api.item(&place).await, api.item(&place).await];
+    api.post(&format!("/items/{item}/complete"), json!({})).await.is(200);
+    // Together they are longer than a segment, so that their commit is refused and each goes by itself.
+    let long = "x".repeat(600 << 10);
+    let answer = api
+        .batch(vec![
+            json!({"command": "item.complete", "id": item, "data": {}}),
+            json!({"command": "item.update", "id": one, "data": {"description": long}}),
+            json!({"command": "item.update", "id": two, "data": {"description": long}}),
+            json!({"command": "item.reopen", "id": item, "data": {}}),
+        ])
+        .await
+        .is(200);
+    assert_eq!(statuses(&answer), ["unchanged", "applied", "applied", "applied"], "{}", answer.text);
+    let events = api.events(&format!("item-{item}"));
+    assert_eq!(events, ["item.created", "item.completed", "item.reopened"]);
+}
+
+#[tokio::test]
+async fn the_answer_to_many_conflicts_is_no_longer_than_to_a_few() {
+    let api = Api::new();
+    let place = api.board().await;
+    let item = api.item(&place).await;
+    let long = "x".repeat(900 << 10);
+    api.patch(&format!("/items/{item}"), json!({"description": long})).await.is(200);
+    let stale =
+        json!({"command": "item.update", "id": item, "expectedVersion": 0, "data": {"description": "y"}});
+    for answer in
+        [api.batch(vec![stale.clone(); 40]).await.is(200), api.atomic(vec![stale.clone(); 40]).await.is(422)]
+    {
+        assert!(answer.text.len() < 12 << 20, "{} bytes", answer.text.len());
+        let results = answer.body["results"].as_array().unwrap();
+        let problem = |index: usize| &results[index]["problem"];
+        assert_eq!(problem(0)["events"].as_array().unwrap().len(), 1);
+        assert_eq!((&problem(39)["events"], &problem(39)["truncated"]), (&json!([]), &json!(true)));
+        assert_eq!(problem(39)["currentVersion"], 1);
+    }
+}

@@ -303,3 +303,20 @@ async fn the_domain_registers_its_own_once() {
     assert_eq!(page["schemas"].as_array().unwrap().len(), types.len());
     post(&api, "/schemas", registering("x", json!({}))).await.is(201);
 }
+
+#[tokio::test]
+async fn the_schemas_of_a_tenant_have_room_for_so_much_text() {
+    let api = Api::new();
+    // Little that counts when events are checked, and much to remember.
+    let schema = |number: usize| json!({"type": "object", "examples": vec![number % 10; 120_000]});
+    let mut taken = 0;
+    while taken < 40 {
+        let answer = post(&api, "/schemas", registering(&format!("order.kind{taken}"), schema(taken))).await;
+        if answer.status != 201 {
+            answer.refused(422, "too_many_schemas");
+            break;
+        }
+        taken += 1;
+    }
+    assert_eq!(taken, 17, "4 MiB at 240,000 bytes each");
+}

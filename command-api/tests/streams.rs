@@ -371,3 +371,16 @@ async fn limits_name_the_event_and_the_member() {
         (&json!(10_000), 10_000)
     );
 }
+
+#[tokio::test]
+async fn an_event_id_uses_up_nobodys_key() {
+    let api = Api::new();
+    let key = "order-123";
+    // What the key of somebody is known as, which anybody can compute.
+    let name = eventstore::CommandId::derive(&[b"", b"local", key.as_bytes()]);
+    let id = Uuid::from_bytes(*name.as_bytes());
+    let event = json!({"events": [{"type": "order.placed", "eventId": id, "data": {}}]});
+    append(&api, &somebody(&[Uuid::from_u128(7)]), "orders-9", event).await.is(201);
+    let answer = with(&api, &[("idempotency-key", key)], "orders-1", one("order.placed")).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+}

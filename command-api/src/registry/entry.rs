@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     pub(super) event_type: Box<str>,
     pub(super) version: u16,
     pub(super) schema: Value,
+    /// Length of its text.
+    pub(super) bytes: usize,
     pub(super) compatibility: Compatibility,
     /// The tenant whose streams it binds; all if none.
     pub(super) tenant: Option<Uuid>,
@@ -32,6 +34,7 @@ impl Entry {
         Self {
             event_type: record.event_type.into(),
             version: record.version,
+            bytes: text_len(&record.schema),
             schema: record.schema,
             compatibility: record.compatibility,
             tenant: record.workspace_id,
@@ -69,6 +72,11 @@ impl Entry {
     }
 }
 
+/// Length of a schema as text.
+pub(super) fn text_len(schema: &Value) -> usize {
+    serde_json::to_vec(schema).map_or(0, |text| text.len())
+}
+
 /// All versions of a type, oldest first.
 pub(super) type Versions = Vec<Arc<Entry>>;
 
@@ -90,6 +98,7 @@ impl Schemas {
             schemas.add(Entry {
                 event_type: event_type.into(),
                 version,
+                bytes: text_len(&schema),
                 schema,
                 compatibility: Compatibility::Backward,
                 tenant: None,
@@ -146,14 +155,14 @@ impl Schemas {
             .map(|(_, versions)| versions.as_slice())
     }
 
-    /// How many schemas of callers a tenant has.
-    pub(super) fn count(&self, tenant: Option<Uuid>) -> usize {
+    /// How many schemas of callers a tenant has, and the length of their texts.
+    pub(super) fn size(&self, tenant: Option<Uuid>) -> (usize, usize) {
         self.types
             .iter()
             .filter(|(event_type, _)| !is_reserved_type(event_type))
             .filter_map(|(_, by_tenant)| by_tenant.get(&tenant))
-            .map(Vec::len)
-            .sum()
+            .flatten()
+            .fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.bytes))
     }
 
     /// The domain's own versions that do not stand in the log yet.

@@ -1,7 +1,7 @@
 //! Registering a schema: one commit on `sys-schemas`, remembered under its command id like every command.
 
 use super::compat::differences;
-use super::entry::{Entry, Schemas};
+use super::entry::{Entry, Schemas, text_len};
 use super::record::{RECORD_VERSION, Record, SCHEMA_REGISTERED};
 use super::schema::{SCHEMA_BYTES_MAX, compile};
 use super::{Compatibility, Registry, stream};
@@ -22,6 +22,9 @@ use uuid::Uuid;
 
 /// Most schemas of one tenant, versions counted.
 const SCHEMAS_MAX: usize = 10_000;
+
+/// Most bytes of all of them together: they stay in memory, where JSON takes several times as much as it does as text.
+const SCHEMAS_BYTES_MAX: usize = 4 << 20;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -104,8 +107,13 @@ impl Registry {
             let entry = Arc::clone(newest);
             return Ok(Registered { entry, outcome: Outcome::Unchanged, position: receipt.next });
         }
-        let Some(next) = next.filter(|_| schemas.count(ask.tenant) < SCHEMAS_MAX) else {
-            let detail = format!("{SCHEMAS_MAX} schemas are registered, and no more are taken");
+        let (count, bytes) = schemas.size(ask.tenant);
+        let has_room = count < SCHEMAS_MAX && bytes + text_len(&ask.schema) <= SCHEMAS_BYTES_MAX;
+        let Some(next) = next.filter(|_| has_room) else {
+            let detail = format!(
+                "{count} schemas of {bytes} bytes are registered; more than {SCHEMAS_MAX}, or {SCHEMAS_BYTES_MAX} bytes, are \
+                 not taken"
+            );
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_schemas", detail));
         };
         check_schema(&ask, newest)?;

@@ -3,7 +3,7 @@
 use super::batch::Name;
 use super::desk::Desk;
 use super::order::{Done, Intent, Order};
-use super::refusal::{Demand, Refusal};
+use super::refusal::{Demand, Refusal, Shown};
 use super::{ATTEMPTS_MAX, CommandService, Inner, Key, Kind};
 use domain::{BoardId, ColumnId, ProjectId, WorkspaceId};
 use eventstore::limits::COMMIT_COMMANDS_MAX;
@@ -155,6 +155,7 @@ fn attempt(
     let mut commit = CommitBuilder::new();
     let mut written = FxHashSet::default();
     let mut outcomes = Vec::with_capacity(orders.len());
+    let mut shown = Shown::default();
     let mut refused = Vec::new();
     let mut columns = Vec::new();
     for (index, (order, key)) in orders.iter().zip(keys).enumerate() {
@@ -167,7 +168,10 @@ fn attempt(
             }
             // The rest is decided on states that miss this one, which is good enough to find further columns.
             Err(Refusal::NeedsTurns(further)) => columns.extend(further),
-            Err(refusal) => refused.push((index, refusal)),
+            Err(mut refusal) => {
+                shown.cut(&mut refusal);
+                refused.push((index, refusal));
+            }
         }
     }
     if !columns.is_empty() {

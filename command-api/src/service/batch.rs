@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::draft::Draft;
 use super::key::Key;
 use super::order::{Done, Order};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Shown};
 use eventstore::{
     AppendError, Command, CommandId, CommitBuilder, Fingerprint, Guard, Outcome, Pending, Receipt, StreamId,
     Version,
@@ -95,9 +95,12 @@ struct Batch<'s, 'r> {
     sent: Vec<Sent>,
     /// Orders that share a commit, at most.
     shared_by: usize,
+    /// Aggregates that an order on its way has found as they should be.
+    unchanged: FxHashSet<Key>,
     /// Commands of this batch: one that stands twice is known only once the first one is durable.
     seen: FxHashSet<CommandId>,
     results: Vec<Result<Done, Refusal>>,
+    shown: Shown,
 }
 
 /// The name of a batch as a whole, and what the batch says.
@@ -157,6 +160,8 @@ impl CommandService {
             open: Open::default(),
             sent: Vec::new(),
             shared_by: COMMIT_ORDERS_MAX,
+            unchanged: FxHashSet::default(),
+            shown: Shown::default(),
             seen: FxHashSet::default(),
             // Every order has its place in the answers; those that wait get theirs when they are settled.
             results: (0..count).map(|_| Err(Refusal::Overloaded)).collect(),
@@ -171,14 +176,22 @@ impl Batch<'_, '_> {
     fn take(&mut self, indexes: impl IntoIterator<Item = usize>) {
         for index in indexes {
             match self.step(index) {
-                Step::Answered(result) => self.results[index] = result,
+                Step::Answered(result) => self.answer(index, result),
                 Step::Added => {}
                 Step::Alone => {
                     self.settle();
-                    self.results[index] = self.alone(index);
+                    let result = self.alone(index);
+                    self.answer(index, result);
                 }
             }
         }
+    }
+
+    fn answer(&mut self, index: usize, mut result: Result<Done, Refusal>) {
+        if let Err(refusal) = &mut result {
+            self.shown.cut(refusal);
+        }
+        self.results[index] = result;
     }
 
     fn alone(&self, index: usize) -> Result<Done, Refusal> {
@@ -207,12 +220,14 @@ impl Batch<'_, '_> {
             Ok(Some(found)) => return Step::Answered(self.desk.inner.repeat(&found, key)),
             Err(refusal) => return Step::Answered(Err(refusal)),
         }
-        if !self.desk.try_claim(key) {
-            return Step::Alone;
+        if self.unchanged.contains(&key) {
+            // The log would take this one also where it does not take that one, and that one would follow it then.
+            self.settle();
         }
-        if order.intent.creates() {
-            // Its command is new, so its target most likely is too; the log knows better if it is not.
-            self.desk.presume_absent(key);
+        match self.desk.try_claim(key) {
+            Ok(true) => {}
+            Ok(false) => return Step::Alone,
+            Err(refusal) => return Step::Answered(Err(refusal)),
         }
         let draft = match self.desk.decide(order, key) {
             Ok(draft) => draft,
@@ -223,6 +238,9 @@ impl Batch<'_, '_> {
         };
         if self.open.is_before(&draft) {
             self.send();
+        }
+        if draft.outcome() == Outcome::Unchanged {
+            self.unchanged.insert(key);
         }
         self.open.add(index, draft);
         if self.open.orders.len() >= self.shared_by || self.open.bytes >= COMMIT_BYTES_FULL {
@@ -256,6 +274,7 @@ impl Batch<'_, '_> {
     /// Waits for everything sent, hands the states to the cache, and does again what has to be.
     fn settle(&mut self) {
         self.send();
+        self.unchanged.clear();
         let mut failed = FxHashSet::default();
         let mut again = Vec::new();
         for Sent { orders, pending } in std::mem::take(&mut self.sent) {
@@ -308,7 +327,8 @@ impl Batch<'_, '_> {
     fn carry_out_again(&mut self, again: Vec<(usize, CommandId)>) {
         if self.shared_by == 1 {
             for (index, _) in again {
-                self.results[index] = self.alone(index);
+                let result = self.alone(index);
+                self.answer(index, result);
             }
         } else if !again.is_empty() {
             let shared_by = std::mem::replace(&mut self.shared_by, 1);

@@ -83,16 +83,24 @@ impl<'s> Desk<'s> {
         }
     }
 
-    /// Takes the claim of an aggregate if nobody else has it.
-    pub(super) fn try_claim(&mut self, key: Key) -> bool {
+    /// Takes the claim of an aggregate if nobody else has it, and its newest state with it: what was read without the claim
+    /// may have been changed since, and a state that is behind would be told from a newer one by nothing once the
+    /// commits that build on it are as many as those that it lacks.
+    pub(super) fn try_claim(&mut self, key: Key) -> Result<bool, Refusal> {
         if self.claims.contains(&key) {
-            return true;
+            return Ok(true);
         }
-        let taken = self.inner.claims.try_take(key);
-        if taken {
-            self.claims.insert(key);
+        if !self.inner.claims.try_take(key) {
+            return Ok(false);
         }
-        taken
+        self.claims.insert(key);
+        self.entries.remove(&key);
+        if let Some(cached) = self.inner.cache.get(&key)
+            && self.inner.store.stream_version(&cached.stream)? != Some(cached.version)
+        {
+            self.inner.cache.remove(&key);
+        }
+        Ok(true)
     }
 
     /// Waits for the claim of an aggregate. The desk holds none yet, or only smaller ones.

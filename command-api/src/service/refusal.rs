@@ -4,6 +4,7 @@ use domain::conflict::Conflict;
 use domain::{ColumnId, DomainError};
 use eventstore::{AppendError, CommitError, Guard, ReadError, RecordedEvent, StreamId, Version};
 use http_kit::auth::Scope;
+use serde_json::Value;
 
 /// What was demanded of the target's version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,54 @@ pub struct Since {
     pub events: Vec<RecordedEvent>,
     /// Whether there are more of them.
     pub truncated: bool,
+}
+
+/// Bytes that the answers to all orders of a request show of what happened since: as many as one alone may.
+const SHOWN_BYTES_MAX: usize = 8 << 20;
+
+impl Since {
+    /// What the answer shows of it, bytes; nearly.
+    fn weight(&self) -> usize {
+        let events = self.events.iter().filter_map(RecordedEvent::get).map(|event| event.payload().len());
+        let values = self.conflicts.iter().flat_map(|conflict| {
+            [conflict.base.as_ref(), Some(&conflict.theirs), Some(&conflict.yours)].into_iter().flatten()
+        });
+        events.chain(values.map(weight_of)).sum()
+    }
+}
+
+/// How much of what happened since the answers to the orders of one request may still show: one conflict may be megabytes,
+/// and there may be thousands.
+#[derive(Debug)]
+pub(super) struct Shown {
+    left: usize,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { left: SHOWN_BYTES_MAX }
+    }
+}
+
+impl Shown {
+    /// Leaves out what is too much.
+    pub(super) fn cut(&mut self, refusal: &mut Refusal) {
+        if let Refusal::VersionConflict { since: Some(since), .. } = refusal {
+            match self.left.checked_sub(since.weight()) {
+                Some(left) => self.left = left,
+                None => **since = Since { conflicts: Vec::new(), events: Vec::new(), truncated: true },
+            }
+        }
+    }
+}
+
+fn weight_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight_of).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + weight_of(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
 }
 
 /// Why an order is not carried out.

@@ -126,14 +126,18 @@ impl Append {
     /// An append without a name is named by its first event; a made id is as good as none.
     fn name(&self, body: &Body<'_>, ids: &[Uuid], tenant: Option<Uuid>) -> Named {
         let said = body.events.list.first().and_then(|event| event.event_id);
+        let tenant = tenant.map_or([0; 16], |tenant| *tenant.as_bytes());
         let command = match &self.key {
             Some(key) => command_of_key(&self.origin.principal, key),
-            None => CommandId::from_bytes(ids.first().map_or([0; 16], |id| *id.as_bytes())),
+            // Ids that callers choose are a space of their own: nobody can use up another's key with one.
+            None => match ids.first().filter(|_| said.is_some()) {
+                Some(id) => CommandId::derive(&[b"event", &tenant, id.as_bytes()]),
+                None => CommandId::from_bytes(ids.first().map_or([0; 16], |id| *id.as_bytes())),
+            },
         };
         let by_caller = self.key.is_some() || said.is_some();
         let fingerprint = if by_caller {
             // Other principals of the same tenant say the same; other tenants do not.
-            let tenant = tenant.map_or([0; 16], |tenant| *tenant.as_bytes());
             Fingerprint::of(&[b"append", self.stream.as_str().as_bytes(), &tenant, &self.body])
         } else {
             // Nobody can ask for it again, so it need not be told from another.
@@ -166,7 +170,11 @@ impl Attempt<'_> {
             Demanded::of(self.append.if_match.as_ref(), self.append.if_none_match, body.expected_version)?;
         let expected = match &demanded.expected {
             // Two tenants cannot both begin it: the second one finds it there, and asks whose it is.
-            Demand::Log(ExpectedVersion::Any) if begins => ExpectedVersion::NoStream,
+            Demand::Log(ExpectedVersion::Any | ExpectedVersion::NoStream) if begins => {
+                ExpectedVersion::NoStream
+            }
+            // Nor may one come in behind another who begins it just now.
+            _ if begins => return Err(self.refuse(demanded.conflict(stream, None))),
             Demand::Log(expected) => *expected,
             Demand::OneOf(_) if !self.may_block => return Err(Stop::WouldBlock),
             Demand::OneOf(versions) => match store.stream_version(stream)? {
