@@ -40,19 +40,10 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 pub enum BindError {
     /// The address can be reached from outside this machine, and no issuer is configured.
     #[error(
-        "{addr} is not a loopback address, and no authentication is configured, so everybody who reaches the port could \
-         write: set issuer, audience and jwks (--auth-…, SUNDAY_AUTH_…, or the table [auth]), or bind 127.0.0.1 or [::1]"
+        "{addr} is not a loopback address, and no authentication is configured, so everybody who reaches the port would \
+         be let in: set issuer, audience and jwks (--auth-…, SUNDAY_AUTH_…, or the table [auth]), or bind 127.0.0.1 or [::1]"
     )]
     NotLoopback {
-        /// The address.
-        addr: SocketAddr,
-    },
-    /// The address can be reached from outside this machine, and this service knows no callers.
-    #[error(
-        "{addr} is not a loopback address, and this API takes no tokens yet, so everybody who reaches the port could read \
-         every workspace, whatever is configured: bind 127.0.0.1 or [::1]"
-    )]
-    SameMachineOnly {
         /// The address.
         addr: SocketAddr,
     },
@@ -75,7 +66,6 @@ pub async fn bind(addr: SocketAddr, protection: Protection) -> Result<TcpListene
         _ if addr.ip().is_loopback() => {}
         Protection::Tokens => {}
         Protection::Development => return Err(BindError::NotLoopback { addr }),
-        Protection::SameMachineOnly => return Err(BindError::SameMachineOnly { addr }),
     }
     TcpListener::bind(addr).await.map_err(|source| BindError::Io { addr, source })
 }
@@ -178,15 +168,13 @@ mod tests {
         let everywhere = "0.0.0.0:0".parse().unwrap();
         let refused = bind(everywhere, Protection::Development).await.unwrap_err();
         assert!(matches!(refused, BindError::NotLoopback { .. }), "{refused}");
-        let refused = bind(everywhere, Protection::SameMachineOnly).await.unwrap_err();
-        assert!(matches!(refused, BindError::SameMachineOnly { .. }), "{refused}");
         assert!(bind(everywhere, Protection::Tokens).await.is_ok());
-        assert!(bind("127.0.0.1:0".parse().unwrap(), Protection::SameMachineOnly).await.is_ok());
+        assert!(bind("127.0.0.1:0".parse().unwrap(), Protection::Development).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_request_under_way_is_finished_before_the_stop() {
-        let listener = bind("127.0.0.1:0".parse().unwrap(), Protection::SameMachineOnly).await.unwrap();
+        let listener = bind("127.0.0.1:0".parse().unwrap(), Protection::Development).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let entered = Arc::new(tokio::sync::Notify::new());
         let slow = {

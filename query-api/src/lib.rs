@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answers;
+mod audience;
 pub mod envelope;
 mod freshness;
 mod pages;
@@ -31,15 +32,10 @@ use http_kit::app::App;
 use http_kit::auth::Authentication;
 use http_kit::limits::Limits;
 
-/// All routes of the query API with health, metrics and problems around them. It takes no tokens yet, so it is for programs of
-/// this machine only.
-pub fn router(service: QueryService) -> Router {
-    router_within(service, Limits::default())
-}
-
-/// The same within other limits than the defaults.
-pub fn router_within(service: QueryService, limits: Limits) -> Router {
-    let app = App::new(Authentication::SameMachineOnly).within(limits).ready_when({
+/// All routes of the query API with health, metrics and problems around them, for whom `authentication` lets in. Each of them
+/// reads what belongs to the tenants of its token.
+pub fn router(service: QueryService, authentication: Authentication, limits: Limits) -> Router {
+    let app = App::new(authentication).within(limits).ready_when({
         let service = service.clone();
         move || service.readiness()
     });

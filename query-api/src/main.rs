@@ -4,7 +4,7 @@
 
 use clap::Parser;
 use eventstore::{Log, OpenError};
-use http_kit::auth::Protection;
+use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::limits::Limits;
 use http_kit::server;
@@ -33,7 +33,7 @@ struct Arguments {
     /// Directory of the log and everything derived from it [default: ./data]
     #[arg(long, env = "SUNDAY_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Address to listen on; a loopback address [default: 127.0.0.1:7401]
+    /// Address to listen on; without authentication a loopback address [default: 127.0.0.1:7401]
     #[arg(long, env = "SUNDAY_QUERY_ADDR")]
     query_addr: Option<SocketAddr>,
     /// Shape of the log lines [default: text]
@@ -45,6 +45,8 @@ struct Arguments {
     /// TOML file with settings that neither flags nor variables give
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    auth: AuthSettings,
 }
 
 #[tokio::main]
@@ -67,12 +69,14 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let _traces = telemetry::send_traces(otlp_endpoint.as_deref(), "query-api")?;
     let data_dir = arguments.data_dir.or(settings.data_dir).unwrap_or_else(|| DATA_DIR.into());
     let limits = Limits::new(settings.limits.with_environment()?);
+    let plan = arguments.auth.or(&settings.auth).plan()?;
     let addr = arguments.query_addr.or(settings.query_addr);
     let addr = addr.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, QUERY_PORT)));
 
     let shutdown = Shutdown::on_signals()?;
     // Bound first: whoever has the port wrong hears it at once, not after the log has appeared.
-    let listener = server::bind(addr, Protection::SameMachineOnly).await?;
+    let listener = server::bind(addr, plan.protection()).await?;
+    let authentication = plan.open_for_readers(&data_dir, listener.local_addr()?).await?;
     let Some(log) = wait_for_log(&data_dir, &shutdown).await? else { return Ok(()) };
     let service = tokio::task::spawn_blocking(move || QueryService::start(&data_dir, log)).await??;
     tracing::info!(
@@ -80,7 +84,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         position = service.models().checkpoint().get(),
         "the query API answers"
     );
-    let router = query_api::router_within(service, limits.clone());
+    let router = query_api::router(service, authentication, limits.clone());
     server::serve_within(listener, router, shutdown, &limits).await;
     Ok(())
 }

@@ -6,6 +6,7 @@
 //!
 //! Everything here touches mapped pages, which may have to come from the disk: call it on blocking threads.
 
+use crate::audience::Audience;
 use crate::envelope::write_event;
 use eventstore::{
     Direction, EventType, EventView, Log, Position, ReadError, RecordedEvent, StreamId, Tag, Version,
@@ -43,14 +44,24 @@ pub(crate) struct Page {
 }
 
 /// `{"events":[…],"next":<position>,"end":<whether the log ends here>}`.
-pub(crate) fn events(log: &Log, from: Position, limit: usize, filter: &Filter) -> Result<Page, ReadError> {
+///
+/// Nothing in it, `next` included, depends on events that the audience does not see.
+pub(crate) fn events(
+    log: &Log,
+    from: Position,
+    limit: usize,
+    filter: &Filter,
+    audience: &Audience,
+) -> Result<Page, ReadError> {
     let watermark = log.watermark();
-    let mut page = Open::new(limit, b"{\"events\":[".to_vec());
-    let untagged = match &filter.tag {
-        Some(tag) => log.newest_with_tag(tag)?.is_none_or(|newest| newest < from),
-        None => false,
+    let mut page = Open::new(limit, b"{\"events\":[".to_vec(), audience);
+    let is_empty = match (&filter.tag, &filter.stream) {
+        // Whether there is such a tag would tell of other tenants' things.
+        (Some(tag), _) if audience.sees_all() => log.newest_with_tag(tag)?.is_none_or(|newest| newest < from),
+        (_, Some(stream)) => !audience.sees_stream(log, stream)?,
+        _ => false,
     };
-    let (next, end) = if from >= watermark || untagged {
+    let (next, end) = if from >= watermark || is_empty {
         (from.max(watermark), true)
     } else if let Some(stream) = &filter.stream {
         stream_events_by_position(log, stream, from, filter, watermark, &mut page)?
@@ -71,10 +82,12 @@ pub(crate) fn stream(
     from: Option<Version>,
     direction: Direction,
     limit: usize,
+    audience: &Audience,
 ) -> Result<Result<Page, Position>, ReadError> {
     let position = log.watermark();
-    let Some(head) = log.stream_version(stream)? else { return Ok(Err(position)) };
-    let mut page = Open::new(limit, Vec::new());
+    let head = if audience.sees_stream(log, stream)? { log.stream_version(stream)? } else { None };
+    let Some(head) = head else { return Ok(Err(position)) };
+    let mut page = Open::new(limit, Vec::new(), audience);
     let name = serde_json::to_string(stream.as_str()).unwrap_or_default();
     let _ = write!(page.body, "{{\"streamId\":{name},\"version\":{head},\"events\":[");
     let filter = Filter::default();
@@ -96,7 +109,7 @@ fn all_events(
     log: &Log,
     from: Position,
     filter: &Filter,
-    page: &mut Open,
+    page: &mut Open<'_>,
 ) -> Result<(Position, bool), ReadError> {
     let mut next = from;
     for commit in log.commits(from) {
@@ -118,7 +131,7 @@ fn stream_events_by_position(
     from: Position,
     filter: &Filter,
     watermark: Position,
-    page: &mut Open,
+    page: &mut Open<'_>,
 ) -> Result<(Position, bool), ReadError> {
     let Some(head) = log.stream_version(stream)? else { return Ok((watermark, true)) };
     let start = first_version_at(log, stream, from, head)?;
@@ -154,7 +167,8 @@ fn position_of(log: &Log, stream: &StreamId, version: Version) -> Result<Option<
 
 /// A page that is being written.
 #[derive(Debug)]
-struct Open {
+struct Open<'a> {
+    audience: &'a Audience,
     body: Vec<u8>,
     limit: usize,
     taken: usize,
@@ -163,9 +177,9 @@ struct Open {
     covered: Position,
 }
 
-impl Open {
-    fn new(limit: usize, body: Vec<u8>) -> Self {
-        Self { body, limit, taken: 0, scanned: 0, covered: Position::ZERO }
+impl<'a> Open<'a> {
+    fn new(limit: usize, body: Vec<u8>, audience: &'a Audience) -> Self {
+        Self { audience, body, limit, taken: 0, scanned: 0, covered: Position::ZERO }
     }
 
     fn is_closed(&self) -> bool {
@@ -177,7 +191,7 @@ impl Open {
     fn look_at(&mut self, event: &EventView<'_>, filter: &Filter) {
         self.scanned += 1;
         self.covered = self.covered.max(event.position().plus(1));
-        if filter.wants(event) {
+        if filter.wants(event) && self.audience.sees_event(event) {
             if self.taken > 0 {
                 self.body.push(b',');
             }

@@ -95,11 +95,11 @@ fn whoever_could_be_reached_by_strangers_needs_an_issuer() {
     for (binary, arguments, says) in [
         ("command-api", vec!["--command-addr", "0.0.0.0:0"], "no authentication is configured"),
         ("sunday", vec!["serve", "--command-addr", "[::]:0"], "no authentication is configured"),
-        ("query-api", vec!["--query-addr", "0.0.0.0:0"], "takes no tokens yet"),
+        ("query-api", vec!["--query-addr", "0.0.0.0:0"], "no authentication is configured"),
         (
             "sunday",
             vec!["serve", "--command-addr", "127.0.0.1:0", "--query-addr", "0.0.0.0:0"],
-            "takes no tokens yet",
+            "no authentication is configured",
         ),
         ("command-api", vec!["--auth-issuer", "https://issuer.example"], "there is no audience"),
         ("sunday", vec!["serve", "--auth-jwks", "keys.json"], "there is no issuer"),

@@ -120,6 +120,8 @@ enum Task {
         source: String,
         #[command(flatten)]
         data: Data,
+        #[command(flatten)]
+        token: TokenFile,
         /// Print one JSON object at the end
         #[arg(long)]
         json: bool,
@@ -143,7 +145,7 @@ struct Data {
 
 #[derive(Debug, Args)]
 struct TokenFile {
-    /// File with the token that the import sends; otherwise it stands in the variable SUNDAY_TOKEN, or a server on this
+    /// File with the token that is sent; otherwise it stands in the variable SUNDAY_TOKEN, or a server on this
     /// machine has left a development token
     #[arg(long, value_name = "FILE", env = "SUNDAY_TOKEN_FILE")]
     token_file: Option<PathBuf>,
@@ -225,7 +227,10 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             let names = projection.as_slice();
             return rebuild::rebuild(&data.or(settings), names, json, &mut out);
         }
-        Task::Follow { source, data, json } => follow::follow(&source, &data.or(settings), json, &mut out)?,
+        Task::Follow { source, data, token, json } => {
+            let token = import::Token::find(token.token_file.as_deref(), &source)?;
+            follow::follow(&source, token, &data.or(settings), json, &mut out)?;
+        }
         Task::Promote { data, json } => follow::promote(&data.or(settings), json, &mut out)?,
         Task::Verify { data, json } => return verify::verify(&data.or(settings), json, &mut out),
     }

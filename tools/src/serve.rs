@@ -47,7 +47,7 @@ pub struct Options {
     pub import: Option<PathBuf>,
     /// Where the import's token is, unless it is the development token.
     pub token_file: Option<PathBuf>,
-    /// How callers of the command API are known.
+    /// How callers are known.
     pub plan: Plan,
 }
 
@@ -59,7 +59,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals().map_err(io_failure("cannot listen for signals"))?;
     // Ports first: whoever has started Sunday twice hears it before anything is touched.
     let commands = bind(options.command_addr, options.plan.protection(), "command API").await?;
-    let queries = bind(options.query_addr, Protection::SameMachineOnly, "query API").await?;
+    let queries = bind(options.query_addr, options.plan.protection(), "query API").await?;
     let address = |listener: &tokio::net::TcpListener| {
         listener.local_addr().map_err(io_failure("a socket does not know its address"))
     };
@@ -92,7 +92,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
         }),
         tokio::spawn({
             let (limits, query, shutdown) = (limits(), parts.query.clone(), shutdown.clone());
-            let router = query_api::router_within(query, limits.clone());
+            let router = query_api::router(query, door.authentication_of_readers(), limits.clone());
             async move { server::serve_within(queries, router, shutdown, &limits).await }
         }),
     );

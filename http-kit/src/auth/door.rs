@@ -41,6 +41,17 @@ impl Door {
         Authentication::Required(self.authenticator.clone())
     }
 
+    /// The same for a service that only reads: without an issuer every program of this machine may read, as it could
+    /// read the files.
+    #[must_use]
+    pub fn authentication_of_readers(&self) -> Authentication {
+        if self.authenticator.is_development() {
+            Authentication::SameMachineOnly
+        } else {
+            self.authentication()
+        }
+    }
+
     /// The development token, where that is what it takes.
     #[must_use]
     pub fn development_token(&self) -> Option<&DevelopmentToken> {
@@ -49,6 +60,21 @@ impl Door {
 }
 
 impl Plan {
+    /// What [`Door::authentication_of_readers`] says, for a process that only reads: it keeps no development token.
+    ///
+    /// # Errors
+    /// When the keys cannot be had.
+    pub async fn open_for_readers(
+        self,
+        data_dir: &Path,
+        addr: SocketAddr,
+    ) -> Result<Authentication, AuthError> {
+        match self {
+            Self::Development => Ok(Authentication::SameMachineOnly),
+            tokens @ Self::Tokens(_) => Ok(tokens.open(data_dir, addr).await?.authentication()),
+        }
+    }
+
     /// Does what is planned: fetches the issuer's keys, or makes the development token of this data directory and leaves a
     /// copy of it for programs that know the server's address only. Must be called within a tokio runtime.
     ///

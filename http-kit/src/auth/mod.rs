@@ -44,7 +44,7 @@ pub enum Authentication {
     /// Every request carries a token, but for what is [`OPEN`].
     Required(Authenticator),
     /// Whoever can reach the port from this machine is [`Principal::local`]. Such a service must be bound to a loopback
-    /// address ([`Protection::SameMachineOnly`]).
+    /// address ([`Protection::Development`]).
     SameMachineOnly,
 }
 
@@ -65,10 +65,8 @@ impl Authentication {
 pub enum Protection {
     /// Tokens of a configured issuer: any address.
     Tokens,
-    /// The development token, because no issuer is configured: loopback.
+    /// No issuer is configured; a development token, or nothing but the address: loopback.
     Development,
-    /// Nothing but the address, whatever is configured: loopback.
-    SameMachineOnly,
 }
 
 /// Makes principals of tokens. Cheap to clone.

@@ -11,7 +11,7 @@ use domain::{BoardId, ColumnId, ItemId, ProjectId, WorkspaceId};
 use eventstore::Position;
 use tantivy::Term;
 use tantivy::query::{
-    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, Occur, PhraseQuery, Query, TermQuery,
+    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, Occur, PhraseQuery, Query, TermQuery, TermSetQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::tokenizer::TextAnalyzer;
@@ -34,6 +34,8 @@ pub struct SearchQuery {
     pub kind: Option<DocumentKind>,
     /// Only within this workspace.
     pub workspace: Option<WorkspaceId>,
+    /// Only within one of these workspaces: all that whoever asks may see, where that is not everything.
+    pub within: Option<Vec<WorkspaceId>>,
     /// Only within this project.
     pub project: Option<ProjectId>,
     /// Only on this board.
@@ -193,6 +195,11 @@ pub(crate) fn full_query(
     filter(id(fields.item, query.item.map(Uuid::from)));
     filter(query.assignee.as_deref().map(|person| Term::from_field_text(fields.assignee, person)));
     filter(query.state.map(|state| Term::from_field_text(fields.state, state.as_str())));
+    if let Some(within) = &query.within {
+        let terms = within.iter().map(|id| Term::from_field_bytes(fields.workspace, id.uuid().as_bytes()));
+        let any = TermSetQuery::new(terms);
+        must.push((Occur::Must, Box::new(ConstScoreQuery::new(Box::new(any), 0.0))));
+    }
     if must.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::new(must)) }
 }
 

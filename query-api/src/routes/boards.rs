@@ -2,6 +2,7 @@
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged, weakly_tagged};
 use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer, Window};
+use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{gone, not_found, unreadable};
@@ -29,19 +30,21 @@ pub(super) fn router() -> Router<QueryService> {
         .route("/boards/{id}/view", get(view))
 }
 
-fn present(models: &Models, id: BoardId) -> Result<&BoardModel, Problem> {
-    let board = models.board(id).ok_or_else(|| not_found("board"))?;
+fn present<'m>(models: &'m Models, audience: &Audience, id: BoardId) -> Result<&'m BoardModel, Problem> {
+    let board = models.board(id).filter(|board| audience.sees(board.workspace_id));
+    let board = board.ok_or_else(|| not_found("board"))?;
     if board.deleted { Err(gone("board")) } else { Ok(board) }
 }
 
 async fn by_id(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
-    let copy = move |models: &Models| Ok(BoardAnswer::of(present(models, id)?));
+    let copy = move |models: &Models| Ok(BoardAnswer::of(present(models, &audience, id)?));
     let finish = |board: BoardAnswer, log: &Log| {
         let board = board.fill(log).map_err(|error| unreadable(&error))?;
         Ok(tagged(board.version(), &board))
@@ -51,6 +54,7 @@ async fn by_id(
 
 async fn view(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
@@ -60,7 +64,7 @@ async fn view(
     let offset = parameters.offset(OFFSET_MAX)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
-        let board = present(models, id)?;
+        let board = present(models, &audience, id)?;
         if column.is_some_and(|column| board.column(column).is_none()) {
             return Err(not_found("column"));
         }
@@ -71,7 +75,11 @@ async fn view(
     service.read(freshness, copy, finish).await
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
+async fn list(
+    State(service): State<QueryService>,
+    audience: Audience,
+    mut parameters: Parameters,
+) -> Result<Response, Refusal> {
     let project = parameters.parsed::<ProjectId>("projectId")?;
     let workspace = parameters.parsed::<WorkspaceId>("workspaceId")?;
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
@@ -79,7 +87,10 @@ async fn list(State(service): State<QueryService>, mut parameters: Parameters) -
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
         let mut found = models.boards(project);
-        found.retain(|board| workspace.is_none_or(|workspace| workspace == board.workspace_id));
+        found.retain(|board| {
+            audience.sees(board.workspace_id)
+                && workspace.is_none_or(|workspace| workspace == board.workspace_id)
+        });
         Ok(List::cut(found, offset, limit, BoardSummary::of))
     };
     service.read(freshness, copy, |list, _: &Log| Ok(json(&list.named("boards")))).await

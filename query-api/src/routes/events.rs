@@ -1,6 +1,7 @@
-//! `/events`: the whole log by position, filtered, as it was recorded.
+//! `/events`: the log by position, filtered, as it was recorded; of it what whoever asks may read.
 
 use super::json_bytes;
+use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
 use crate::pages::{self, Filter};
 use crate::parameters::Parameters;
@@ -21,7 +22,11 @@ pub(super) fn router() -> Router<QueryService> {
     Router::new().route("/events", get(list))
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
+async fn list(
+    State(service): State<QueryService>,
+    audience: Audience,
+    mut parameters: Parameters,
+) -> Result<Response, Refusal> {
     let from = Position::new(parameters.number("from", 0..=u64::MAX)?.unwrap_or(0));
     let limit = parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let filter = Filter {
@@ -32,7 +37,7 @@ async fn list(State(service): State<QueryService>, mut parameters: Parameters) -
     let freshness = parameters.finish()?;
     service.log_reaches(&freshness).await?;
     let log = service.log().clone();
-    let page = service.blocking(move || pages::events(&log, from, limit, &filter)).await?;
+    let page = service.blocking(move || pages::events(&log, from, limit, &filter, &audience)).await?;
     let page = page.map_err(|error| unreadable(&error))?;
     Ok(stamp(json_bytes(page.body), page.position))
 }

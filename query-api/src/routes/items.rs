@@ -3,6 +3,7 @@
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
 use crate::answers::comment::CommentAnswer;
 use crate::answers::item::ItemAnswer;
+use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::pages::PAGE_BYTES_MAX;
 use crate::parameters::{Parameters, path_id};
@@ -28,19 +29,21 @@ pub(super) fn router() -> Router<QueryService> {
         .route("/comments/{id}", get(comment))
 }
 
-fn present(models: &Models, id: ItemId) -> Result<&ItemModel, Problem> {
-    let item = models.item(id).ok_or_else(|| not_found("item"))?;
+fn present<'m>(models: &'m Models, audience: &Audience, id: ItemId) -> Result<&'m ItemModel, Problem> {
+    let item = models.item(id).filter(|item| audience.sees(item.workspace_id));
+    let item = item.ok_or_else(|| not_found("item"))?;
     if models.is_gone(item) { Err(gone("item")) } else { Ok(item) }
 }
 
 async fn by_id(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
-    let copy = move |models: &Models| Ok(ItemAnswer::of(models, present(models, id)?));
+    let copy = move |models: &Models| Ok(ItemAnswer::of(models, present(models, &audience, id)?));
     let finish = |item: ItemAnswer, log: &Log| {
         let item = item.fill(log).map_err(|error| unreadable(&error))?;
         Ok(tagged(item.version(), &item))
@@ -50,6 +53,7 @@ async fn by_id(
 
 async fn by_key(
     State(service): State<QueryService>,
+    audience: Audience,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let key = parameters.text("externalKey")?;
@@ -61,7 +65,9 @@ async fn by_key(
         bad_parameter("externalKey", "it is needed here; /search finds items by anything else")
     })?;
     let copy = move |models: &Models| {
-        let found = models.items_by_external_key(&key, workspace).filter(|item| !models.is_gone(item));
+        let found = models
+            .items_by_external_key(&key, workspace)
+            .filter(|item| audience.sees(item.workspace_id) && !models.is_gone(item));
         Ok(List::cut(found, offset, limit, |item| ItemAnswer::of(models, item)))
     };
     let finish = move |list: List<ItemAnswer>, log: &Log| {
@@ -73,6 +79,7 @@ async fn by_key(
 
 async fn comments(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
@@ -81,7 +88,7 @@ async fn comments(
     let offset = parameters.offset(OFFSET_MAX)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
-        let ids = present(models, id)?.comments.iter();
+        let ids = present(models, &audience, id)?.comments.iter();
         let found = ids.filter_map(|id| models.comment(*id)).filter(|comment| !comment.deleted);
         Ok(List::cut(found, offset, limit, CommentAnswer::of))
     };
@@ -94,16 +101,19 @@ async fn comments(
 
 async fn comment(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let id: CommentId = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
-        let comment = models.comment(id).ok_or_else(|| not_found("comment"))?;
-        // A comment is gone with its item, and that with its board.
-        let is_gone =
-            comment.deleted || models.item(comment.item_id).is_some_and(|item| models.is_gone(item));
+        // A comment is whose its item is, and gone with it; that is gone with its board.
+        let comment = models.comment(id).and_then(|comment| Some((comment, models.item(comment.item_id)?)));
+        let (comment, item) = comment
+            .filter(|(_, item)| audience.sees(item.workspace_id))
+            .ok_or_else(|| not_found("comment"))?;
+        let is_gone = comment.deleted || models.is_gone(item);
         if is_gone { Err(gone("comment")) } else { Ok(CommentAnswer::of(comment)) }
     };
     let finish = |comment: CommentAnswer, log: &Log| {

@@ -2,9 +2,10 @@
 //!
 //! Invariant: nothing is given away that is not durable here, so a standby never has what this log may still lose.
 //!
-//! These are the events of everybody, undecoded. The whole log has one audience, as `/events` without a filter has.
+//! These are the events of everybody, undecoded: only for whoever may read all of the log.
 
 use super::json;
+use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::{bad_parameter, unreadable};
@@ -54,7 +55,12 @@ struct End {
 }
 
 /// Where the log is. Asked with `store`, `position` and `chain` it answers only if that is a place of its own.
-async fn place(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
+async fn place(
+    State(service): State<QueryService>,
+    audience: Audience,
+    mut parameters: Parameters,
+) -> Result<Response, Refusal> {
+    audience.reads_the_log()?;
     let store: Option<Uuid> = parameters.parsed("store")?;
     let position = parameters.number("position", 0..=u64::MAX)?.map(Position::new);
     let chain: Option<Digest> = parameters.parsed("chain")?;
@@ -111,9 +117,11 @@ fn stranger(kinship: Kinship, asked: &Lineage, own: &Lineage) -> Option<Problem>
 /// A piece of a segment from `offset` on; waits up to `waitMs` when there is nothing new there yet.
 async fn segment(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(segment): Path<u32>,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
+    audience.reads_the_log()?;
     let offset = parameters.number("offset", 0..=OFFSET_MAX)?.unwrap_or(0);
     let wait = Duration::from_millis(parameters.number("waitMs", 0..=WAIT_MS_MAX)?.unwrap_or(0));
     let freshness = parameters.finish()?;

@@ -2,6 +2,7 @@
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged, weakly_tagged};
 use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
+use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{not_found, unreadable};
@@ -25,18 +26,20 @@ pub(super) fn router() -> Router<QueryService> {
         .route("/projects/{id}/statistics", get(statistics))
 }
 
-fn present(models: &Models, id: ProjectId) -> Result<&ProjectModel, Problem> {
-    models.project(id).ok_or_else(|| not_found("project"))
+fn present<'m>(models: &'m Models, audience: &Audience, id: ProjectId) -> Result<&'m ProjectModel, Problem> {
+    let project = models.project(id).filter(|project| audience.sees(project.workspace_id));
+    project.ok_or_else(|| not_found("project"))
 }
 
 async fn by_id(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
-    let copy = move |models: &Models| Ok(ProjectAnswer::of(models, present(models, id)?));
+    let copy = move |models: &Models| Ok(ProjectAnswer::of(models, present(models, &audience, id)?));
     let finish = |project: ProjectAnswer, log: &Log| {
         let project = project.fill(log).map_err(|error| unreadable(&error))?;
         Ok(tagged(project.version(), &project))
@@ -46,24 +49,31 @@ async fn by_id(
 
 async fn statistics(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
-    let copy =
-        move |models: &Models| Ok((StatisticsAnswer::of(present(models, id)?), models.checkpoint().next));
+    let copy = move |models: &Models| {
+        Ok((StatisticsAnswer::of(present(models, &audience, id)?), models.checkpoint().next))
+    };
     let finish = |(statistics, position), _: &Log| Ok(weakly_tagged(position, &statistics));
     service.read(freshness, copy, finish).await
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
+async fn list(
+    State(service): State<QueryService>,
+    audience: Audience,
+    mut parameters: Parameters,
+) -> Result<Response, Refusal> {
     let workspace = parameters.parsed::<WorkspaceId>("workspaceId")?;
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
     let offset = parameters.offset(OFFSET_MAX)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
-        let found = models.projects(workspace);
+        let mut found = models.projects(workspace);
+        found.retain(|project| audience.sees(project.workspace_id));
         Ok(List::cut(found, offset, limit, |project| ProjectSummary::of(models, project)))
     };
     service.read(freshness, copy, |list, _: &Log| Ok(json(&list.named("projects")))).await

@@ -1,6 +1,7 @@
 //! `/search`: items, comments, boards and projects by their words, with filters.
 
 use super::json;
+use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::unsearchable;
@@ -64,12 +65,14 @@ impl Hit {
 
 async fn search(
     State(service): State<QueryService>,
+    audience: Audience,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let mut query = SearchQuery {
         text: parameters.text("q")?.unwrap_or_default(),
         kind: parameters.choice("kind", &KINDS)?,
         workspace: parameters.parsed("workspace")?,
+        within: audience.workspaces(),
         project: parameters.parsed("project")?,
         board: parameters.parsed("board")?,
         column: parameters.parsed("column")?,

@@ -2,6 +2,7 @@
 
 use super::events::LIMIT_MAX;
 use super::json_bytes;
+use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
 use crate::pages;
 use crate::parameters::Parameters;
@@ -22,6 +23,7 @@ pub(super) fn router() -> Router<QueryService> {
 
 async fn list(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
@@ -33,7 +35,8 @@ async fn list(
     let freshness = parameters.finish()?;
     service.log_reaches(&freshness).await?;
     let log = service.log().clone();
-    let page = service.blocking(move || pages::stream(&log, &stream, from, direction, limit)).await?;
+    let page =
+        service.blocking(move || pages::stream(&log, &stream, from, direction, limit, &audience)).await?;
     match page.map_err(|error| unreadable(&error))? {
         Ok(page) => Ok(stamp(json_bytes(page.body), page.position)),
         Err(position) => Err(Refusal::at(position, not_found("stream"))),

@@ -2,6 +2,7 @@
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
 use crate::answers::workspace::WorkspaceAnswer;
+use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::not_found;
@@ -23,22 +24,32 @@ pub(super) fn router() -> Router<QueryService> {
 
 async fn by_id(
     State(service): State<QueryService>,
+    audience: Audience,
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let id: WorkspaceId = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| {
-        models.workspace(id).map(WorkspaceAnswer::of).ok_or_else(|| not_found("workspace"))
+        let workspace = models.workspace(id).filter(|workspace| audience.sees(workspace.id));
+        workspace.map(WorkspaceAnswer::of).ok_or_else(|| not_found("workspace"))
     };
     let finish = |workspace: WorkspaceAnswer, _: &Log| Ok(tagged(workspace.version(), &workspace));
     service.read(freshness, copy, finish).await
 }
 
-async fn list(State(service): State<QueryService>, mut parameters: Parameters) -> Result<Response, Refusal> {
+async fn list(
+    State(service): State<QueryService>,
+    audience: Audience,
+    mut parameters: Parameters,
+) -> Result<Response, Refusal> {
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
     let offset = parameters.offset(OFFSET_MAX)?;
     let freshness = parameters.finish()?;
-    let copy = move |models: &Models| Ok(List::cut(models.workspaces(), offset, limit, WorkspaceAnswer::of));
+    let copy = move |models: &Models| {
+        let mut found = models.workspaces();
+        found.retain(|workspace| audience.sees(workspace.id));
+        Ok(List::cut(found, offset, limit, WorkspaceAnswer::of))
+    };
     service.read(freshness, copy, |list, _: &Log| Ok(json(&list.named("workspaces")))).await
 }

@@ -14,3 +14,4 @@ mod process;
 mod replication;
 mod search;
 mod streams;
+mod tenants;

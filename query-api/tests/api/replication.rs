@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 async fn bytes(fixture: &Fixture, path: &str) -> (u16, HeaderMap, Vec<u8>) {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let response = query_api::router(fixture.service.clone()).oneshot(request).await.unwrap();
+    let response = crate::fixture::router(fixture.service.clone()).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
 }
@@ -88,7 +88,7 @@ async fn a_request_at_the_end_waits_for_what_comes() {
     assert_eq!(headers["sunday-segment-ended"], "false");
 
     let waiting = tokio::spawn({
-        let (router, path) = (query_api::router(fixture.service.clone()), path(5_000));
+        let (router, path) = (crate::fixture::router(fixture.service.clone()), path(5_000));
         async move {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let response = router.oneshot(request).await.unwrap();

@@ -142,7 +142,7 @@ async fn an_answer_covers_what_both_the_index_and_the_models_do() {
     let log = fixture.store.log();
     let models = SharedModels::new(Models::new(log.store_id()));
     let service = QueryService::over(fixture.data_dir(), log, models, || None);
-    let router = query_api::router(service);
+    let router = crate::fixture::router(service);
     let ask = |path: &str| Request::get(path).body(Body::empty()).unwrap();
     let answer = send(&router, ask("/api/v1/search?q=gasket")).await;
     assert_eq!((answer.status.as_u16(), answer.position()), (200, 0));

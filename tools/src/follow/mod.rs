@@ -14,6 +14,7 @@ mod source;
 pub use promote::promote;
 
 use crate::failure::Failure;
+use crate::import::Token;
 use crate::progress;
 use eventstore::storage::Environment;
 use eventstore::{Digest, Lineage, Position, Replica, ReplicaError};
@@ -49,13 +50,20 @@ struct Standby {
     seconds: f64,
 }
 
-/// Follows the query API at `url` into `data_dir` until Ctrl-C or SIGTERM. Blocks.
+/// Follows the query API at `url` into `data_dir` until Ctrl-C or SIGTERM. Blocks. Where an issuer is configured, the token
+/// needs every tenant and the scope `audit`.
 ///
 /// # Errors
 /// When the directory is no standby's, the histories have parted, or the disk does not take more. A source that does
 /// not answer is no error: it is asked again.
-pub fn follow(url: &str, data_dir: &Path, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let source = Source::new(url)
+pub fn follow(
+    url: &str,
+    token: Option<Token>,
+    data_dir: &Path,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let source = Source::new(url, token)
         .ok_or_else(|| Failure::Usage(format!("{url} is no URL of the form http://host:port")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

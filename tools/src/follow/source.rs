@@ -3,10 +3,12 @@
 //! Invariant: what may pass (nobody answers, somebody is starting or overloaded) is told apart from what will not; only
 //! the first is tried again.
 
+use crate::import::Token;
 use bytes::Bytes;
 use eventstore::{Digest, Lineage, LogOffset, Position, ReplicaError, SegmentPiece};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{HeaderMap, StatusCode, Uri};
+use hyper::header::AUTHORIZATION;
+use hyper::{HeaderMap, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -62,6 +64,7 @@ pub(super) enum Seen {
 pub(super) struct Source {
     http: HttpClient<HttpConnector, Empty<Bytes>>,
     url: String,
+    token: Option<Token>,
 }
 
 /// `/api/v1/log`, as far as it is needed.
@@ -89,7 +92,7 @@ struct Answer {
 
 impl Source {
     /// A client of the query API at `url`; `None` when that is no URL of the form `http://host:port`.
-    pub(super) fn new(url: &str) -> Option<Self> {
+    pub(super) fn new(url: &str, token: Option<Token>) -> Option<Self> {
         let base = url.trim_end_matches('/');
         let uri: Uri = base.parse().ok()?;
         if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
@@ -99,7 +102,7 @@ impl Source {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(5)));
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
-        Some(Self { http, url: base.to_owned() })
+        Some(Self { http, url: base.to_owned(), token })
     }
 
     /// Asks whether the source knows a place, or, without one, whether it is there.
@@ -161,7 +164,11 @@ impl Source {
     async fn get(&self, path: &str) -> Result<Answer, SourceError> {
         let uri = format!("{}{path}", self.url).parse::<Uri>().map_err(|error| self.unexpected(&error))?;
         let asked = async {
-            let response = self.http.get(uri).await?;
+            let mut request = Request::get(uri).body(Empty::new())?;
+            if let Some(token) = &self.token {
+                request.headers_mut().insert(AUTHORIZATION, token.header());
+            }
+            let response = self.http.request(request).await?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
             Ok::<_, Box<dyn Error + Send + Sync>>(Answer {
