@@ -176,5 +176,15 @@ fn with_an_issuer_its_tokens_count_and_the_server_may_be_reached() {
     let refused = ann.post("/api/v1/projects", &project).unwrap();
     assert_eq!(refused.status, 403, "{}", refused.json());
     assert!(refused.header("www-authenticate").unwrap().contains("scope=\"projects:write\""));
+
+    // Reading takes the same tokens, and shows each what is its tenants'.
+    let reader = |token| Client { token, ..sunday.query };
+    let path = format!("/api/v1/workspaces?minPosition={}", created.position());
+    let stranger = reader(None).try_get(&path).unwrap();
+    assert_eq!((stranger.status, &stranger.json()["code"]), (401, &json!("unauthenticated")));
+    for (tenant, total) in [(json!("*"), 2), (created.json()["id"].clone(), 1), (json!([]), 0)] {
+        let found = reader(Some(token("", &tenant).leak())).get(&path);
+        assert_eq!((found.status, &found.json()["total"]), (200, &json!(total)), "{tenant}");
+    }
     sunday.stop();
 }
