@@ -8,7 +8,7 @@ mod depth;
 pub use depth::DEPTH_MAX;
 
 use crate::problem::Problem;
-use crate::server::TooSlow;
+use crate::server::{TooMuch, TooSlow};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
@@ -129,7 +129,12 @@ async fn read<S: Send + Sync>(request: Request<Body>, state: &S) -> Result<Bytes
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Err(Problem::body_too_large())
         }
-        Err(rejection) if is_too_slow(&rejection) => {
+        Err(rejection) if is_about::<TooMuch>(&rejection) => {
+            let detail =
+                "too much is being received already; nothing was done, so it can be sent again later";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1))
+        }
+        Err(rejection) if is_about::<TooSlow>(&rejection) => {
             let detail = "the body came too slowly; nothing was done";
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
         }
@@ -137,10 +142,10 @@ async fn read<S: Send + Sync>(request: Request<Body>, state: &S) -> Result<Bytes
     }
 }
 
-fn is_too_slow(rejection: &BytesRejection) -> bool {
+fn is_about<E: Error + 'static>(rejection: &BytesRejection) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(rejection);
     while let Some(error) = cause {
-        if error.is::<TooSlow>() {
+        if error.is::<E>() {
             return true;
         }
         cause = error.source();

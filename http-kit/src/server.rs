@@ -6,7 +6,7 @@
 mod registry;
 mod wire;
 
-pub(crate) use wire::TooSlow;
+pub(crate) use wire::{TooMuch, TooSlow};
 
 use crate::auth::Protection;
 use crate::limits::Limits;

@@ -195,6 +195,8 @@ settings! {
     head_bytes: u32 = 32_768, "SUNDAY_LIMIT_HEAD_BYTES";
     /// The number of headers of a request.
     headers: u32 = 100, "SUNDAY_LIMIT_HEADERS";
+    /// MiB that the bodies of all requests under way may take together, beyond the first 64 KiB of each.
+    body_memory: u32 = 512, "SUNDAY_LIMIT_BODY_MEMORY";
     /// The time that a body may take in all.
     body_seconds: Seconds = Seconds::new(60), "SUNDAY_LIMIT_BODY_SECONDS";
     /// The time that a body may take before its rate counts.

@@ -16,7 +16,7 @@ use crate::limits::{AddressKey, Limits, Seconds};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -43,6 +43,9 @@ pub(super) struct Registry {
     next_id: AtomicU64,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     by_address: Mutex<HashMap<AddressKey, u32>>,
+    /// Bytes of bodies under way, which are held whole until their requests are answered; and how many there may be.
+    bodies: AtomicUsize,
+    bodies_max: usize,
 }
 
 /// One connection. Its task holds it, and the registry.
@@ -56,7 +59,12 @@ pub(super) struct Connection {
     /// The tick after the one since which the client takes nothing; 0 while it does.
     stuck: AtomicU32,
     task: OnceLock<AbortHandle>,
+    /// Bytes of the request's body that count.
+    body: AtomicUsize,
 }
+
+/// Bytes of a body that do not count: as many as every connection may have in its buffers anyway.
+const BODY_BYTES_FREE: usize = 64 << 10;
 
 /// The right to one connection. What is dropped is counted no more.
 #[derive(Debug)]
@@ -88,6 +96,9 @@ impl Registry {
             next_id: AtomicU64::new(0),
             connections: Mutex::default(),
             by_address: Mutex::default(),
+            bodies_max: usize::try_from(settings.body_memory)
+                .map_or(usize::MAX, |mib| mib.saturating_mul(1 << 20)),
+            bodies: AtomicUsize::new(0),
             limits,
         })
     }
@@ -117,6 +128,7 @@ impl Registry {
             since: AtomicU32::new(self.now.load(Ordering::Relaxed)),
             stuck: AtomicU32::new(0),
             task: OnceLock::new(),
+            body: AtomicUsize::new(0),
         });
         self.connections.lock().insert(id, Arc::clone(&connection));
         Some((connection, Ticket { registry: Arc::clone(self), id, counted, _place: place }))
@@ -198,6 +210,12 @@ impl Drop for Ticket {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.forget_body();
+    }
+}
+
 impl Connection {
     /// Tells whom to end when it has to be closed.
     pub(super) fn is_run_by(&self, task: AbortHandle) {
@@ -228,8 +246,32 @@ impl Connection {
         self.moves(HEAD, BUSY) || self.moves(IDLE, BUSY)
     }
 
+    /// A body has grown from one length to another. False when all bodies together would be too long.
+    pub(super) fn body_grows(&self, from: usize, to: usize) -> bool {
+        let counts = to.saturating_sub(from.max(BODY_BYTES_FREE));
+        if counts == 0 {
+            return true;
+        }
+        let registry = &self.registry;
+        if registry.bodies.fetch_add(counts, Ordering::Relaxed).saturating_add(counts) > registry.bodies_max {
+            registry.bodies.fetch_sub(counts, Ordering::Relaxed);
+            return false;
+        }
+        self.body.fetch_add(counts, Ordering::Relaxed);
+        true
+    }
+
+    fn forget_body(&self) {
+        // Most bodies are short, and a line that nobody writes is everybody's.
+        if self.body.load(Ordering::Relaxed) > 0 {
+            let counted = self.body.swap(0, Ordering::Relaxed);
+            self.registry.bodies.fetch_sub(counted, Ordering::Relaxed);
+        }
+    }
+
     /// The answer has been handed over.
     pub(super) fn ends(&self) {
+        self.forget_body();
         self.moves(BUSY, IDLE);
     }
 

@@ -114,7 +114,11 @@ impl Service<Request<Incoming>> for Answers {
         }
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(Peer(self.connection.peer));
-        let body = if body.is_end_stream() { Body::empty() } else { Body::new(Paced::new(body, self.pace)) };
+        let body = if body.is_end_stream() {
+            Body::empty()
+        } else {
+            Body::new(Paced::new(body, self.pace, Arc::clone(&self.connection)))
+        };
         // A router is always ready, and cloning one is counting one up.
         let routed = self.router.clone().call(Request::from_parts(parts, body));
         Answering { routed: Some(routed), connection: Some(Arc::clone(&self.connection)) }
@@ -198,7 +202,8 @@ impl Pace {
     }
 
     /// How long a body may take of which so much has come.
-    fn allows(&self, received: u64) -> Duration {
+    fn allows(&self, received: usize) -> Duration {
+        let received = u64::try_from(received).unwrap_or(u64::MAX);
         match received.checked_mul(1000).and_then(|bytes| bytes.checked_div(self.bytes_per_second.into())) {
             Some(millis) => (self.grace + Duration::from_millis(millis)).min(self.in_all),
             None => self.in_all,
@@ -211,18 +216,24 @@ impl Pace {
 #[error("the body came too slowly")]
 pub(crate) struct TooSlow;
 
+/// The bodies of all requests under way are too much together.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the bodies of all requests under way take too much memory")]
+pub(crate) struct TooMuch;
+
 /// The body of a request, which has to come at a pace.
 struct Paced {
     body: Incoming,
+    connection: Arc<Connection>,
     pace: Pace,
-    received: u64,
+    received: usize,
     /// Since somebody had to wait for it: when that was, what had come by the time the timer was set, the timer.
-    waiting: Option<(Instant, u64, Pin<Box<Sleep>>)>,
+    waiting: Option<(Instant, usize, Pin<Box<Sleep>>)>,
 }
 
 impl Paced {
-    fn new(body: Incoming, pace: Pace) -> Self {
-        Self { body, pace, received: 0, waiting: None }
+    fn new(body: Incoming, pace: Pace, connection: Arc<Connection>) -> Self {
+        Self { body, connection, pace, received: 0, waiting: None }
     }
 }
 
@@ -237,7 +248,11 @@ impl HttpBody for Paced {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             if let Some(Ok(frame)) = &frame {
-                this.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+                let before = this.received;
+                this.received += frame.data_ref().map_or(0, Bytes::len);
+                if !this.connection.body_grows(before, this.received) {
+                    return Poll::Ready(Some(Err(Box::new(TooMuch))));
+                }
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
@@ -273,7 +288,7 @@ mod tests {
             Pace { grace: Duration::from_secs(10), in_all: Duration::from_secs(60), bytes_per_second: 1000 };
         assert_eq!(pace.allows(0).as_secs(), 10);
         assert_eq!(pace.allows(5_000).as_secs(), 15);
-        assert_eq!(pace.allows(u64::MAX).as_secs(), 60);
+        assert_eq!(pace.allows(usize::MAX).as_secs(), 60);
         assert_eq!(pace.allows(1 << 40).as_secs(), 60);
         assert_eq!(Pace { bytes_per_second: 0, ..pace }.allows(1).as_secs(), 60);
     }

@@ -357,4 +357,53 @@ async fn an_address_that_shows_bad_tokens_is_refused_before_they_are_looked_at()
     server.stop().await;
 }
 
+/// The head of a JSON body of so many bytes, and the body.
+fn posting(len: usize) -> (Vec<u8>, Vec<u8>) {
+    let head = format!(
+        "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len}\r\n\r\n"
+    );
+    (head.into_bytes(), format!("\"{}\"", "x".repeat(len - 2)).into_bytes())
+}
+
+#[tokio::test]
+async fn bodies_are_refused_when_all_of_them_together_are_too_long() {
+    let server = Server::start(LimitSettings { body_memory: 1, ..LimitSettings::default() }).await;
+    let mut holder = server.connect().await;
+    let (head, body) = posting(1_000_000);
+    holder.write_all(&head).await.unwrap();
+    holder.write_all(&body[..900_000]).await.unwrap();
+    let ask = async || {
+        let mut client = server.connect().await;
+        let (head, body) = posting(400_000);
+        client.write_all(&head).await.unwrap();
+        // It may be answered before all of it is sent.
+        let _ = client.write_all(&body).await;
+        read_one(&mut client).await
+    };
+    // As soon as the server has taken in what the first one sends.
+    let refused = tokio::time::timeout(AT_LAST, async {
+        loop {
+            let answer = ask().await;
+            if !answer.starts_with("HTTP/1.1 200") {
+                return answer;
+            }
+        }
+    });
+    let refused = refused.await.expect("nobody was ever refused");
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\"overloaded\""), "{refused}");
+    assert!(refused.contains("retry-after: 1"), "{refused}");
+    // Whoever was first is served, and then there is room again.
+    holder.write_all(&body[900_000..]).await.unwrap();
+    assert!(read_one(&mut holder).await.starts_with("HTTP/1.1 200"));
+    assert!(ask().await.starts_with("HTTP/1.1 200"));
+    // What is given up half-way is given back.
+    let mut leaver = server.connect().await;
+    leaver.write_all(&head).await.unwrap();
+    leaver.write_all(&body[..900_000]).await.unwrap();
+    drop(leaver);
+    let served = async { while !ask().await.starts_with("HTTP/1.1 200") {} };
+    tokio::time::timeout(AT_LAST, served).await.expect("the memory of who has gone was not given back");
+    server.stop().await;
+}
+
 mod many;
