@@ -80,7 +80,7 @@ fn topics(stream: Option<&StreamId>, tag: Option<&Tag>, audience: &Audience) -> 
 
 /// The tag that the events of something carry.
 fn tag_of(name: &'static str, id: Option<impl Display>) -> Result<Option<Tag>, Problem> {
-    let tag = id.map(|id| Tag::new(&format!("{name}:{id}")));
+    let tag = id.map(|id| Tag::new(format!("{name}:{id}")));
     tag.transpose().map_err(|error| bad_parameter(name, error))
 }
 

@@ -141,7 +141,7 @@ struct Dice(u64);
 impl Dice {
     fn new() -> Self {
         let (_, seed) = Uuid::new_v4().as_u64_pair();
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         Self(seed | 1)
     }
 
@@ -150,6 +150,10 @@ impl Dice {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % sides
+    }
+
+    fn pick(&mut self, among: usize) -> usize {
+        usize::try_from(self.roll(u64::MAX)).unwrap() % among
     }
 }
 
@@ -175,7 +179,7 @@ async fn nothing_is_missed_or_given_twice_while_somebody_writes() {
                 match dice.roll(4) {
                     0 => drop(world.item(&store, &format!("A-{number}"), "i", "x", NOW)),
                     1 => drop(append_raw(&store, "raw-1", ContentType::Json, b"", b"{}")),
-                    stream => drop(append_many(&store, &format!("raw-{stream}"), 1 + dice.roll(5) as usize)),
+                    stream => drop(append_many(&store, &format!("raw-{stream}"), 1 + dice.pick(5))),
                 }
                 if dice.roll(8) == 0 {
                     std::thread::sleep(Duration::from_micros(dice.roll(3_000)));
@@ -186,7 +190,7 @@ async fn nothing_is_missed_or_given_twice_while_somebody_writes() {
     };
     let mut reading = Vec::new();
     for _ in 0..24 {
-        let query = ["", "stream=raw-1&", "tag=raw:1&", "type=raw.happened&"][dice.roll(4) as usize];
+        let query = ["", "stream=raw-1&", "tag=raw:1&", "type=raw.happened&"][dice.pick(4)];
         let from = dice.roll(fixture.store.watermark().get() + 1);
         let mut client = match dice.roll(3) {
             0 => Client::open(&fixture, query).await,
