@@ -15,7 +15,7 @@ use http_kit::problem::Problem;
 use uuid::Uuid;
 
 /// The tag that says whose an event is.
-const TENANT_TAG: &str = "workspace:";
+pub(crate) const TENANT_TAG: &str = "workspace:";
 
 /// Streams of the system itself.
 const SYSTEM_PREFIX: &str = "sys-";

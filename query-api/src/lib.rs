@@ -3,7 +3,8 @@
 //! ```text
 //! request ─▶ parameters (400) ─▶ freshness (minPosition; 504) ─▶ service ─┬─ models (in memory) ─▶ answers ─┐
 //!                                                                         ├─ searcher (index) ──────────────┤
-//!                                                                         └─ pages, envelope (log) ─────────┤
+//!                                                                         ├─ pages, envelope (log) ─────────┤
+//!                                                                         └─ live (log, for ever) ──────────┤
 //!                                            JSON + Sunday-Position ◀─ routes, problems ◀───────────────────┘
 //! ```
 //!
@@ -18,6 +19,7 @@ mod answers;
 mod audience;
 pub mod envelope;
 mod freshness;
+mod live;
 mod pages;
 mod parameters;
 mod problems;
@@ -50,6 +52,16 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
     figures.gauge("sunday_search_position", "Events that the search index has taken in.", move || {
         gauge(searcher.checkpoint().get())
     });
+    let live = service.clone();
+    figures.gauge("sunday_live_subscribers", "Live streams that are open.", move || {
+        gauge(u64::try_from(live.live().subscribers()).unwrap_or(u64::MAX))
+    });
+    let live = service.clone();
+    figures.counter(
+        "sunday_live_wakes_total",
+        "Live streams woken because a commit concerned them.",
+        move || gauge(live.live().wakes()),
+    );
     app.frame(routes::router().with_state(service))
 }
 

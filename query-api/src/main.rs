@@ -84,6 +84,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         position = service.models().checkpoint().get(),
         "the query API answers"
     );
+    service.end_live_streams_at(shutdown.clone());
     let router = query_api::router(service, authentication, limits.clone());
     server::serve_within(listener, router, shutdown, &limits).await;
     Ok(())

@@ -1,7 +1,7 @@
 //! What the query side answers when it has no answer: one place for every status and code it uses.
 //!
 //! Invariant: nothing that a client can send leads to a 5xx; those are for a log that cannot be read (500), a model
-//! that did not catch up in time (504) and an index that is not there yet (503).
+//! that did not catch up in time (504), an index that is not there yet and live streams that are too many (503).
 
 use axum::http::StatusCode;
 use eventstore::{Position, ReadError};
@@ -38,6 +38,12 @@ pub(crate) fn not_caught_up(wanted: Position, reached: Position) -> Problem {
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "not_caught_up", detail)
         .with("minPosition", wanted.get())
         .with("position", reached.get())
+}
+
+/// 503: no more live streams for now.
+pub(crate) fn too_many_subscribers() -> Problem {
+    let detail = "there are as many live streams as this process serves";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(5)
 }
 
 /// 500: the log cannot be read where it should be. Logged here, because here it is handled.

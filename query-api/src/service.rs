@@ -4,10 +4,12 @@
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
 use crate::freshness::{Freshness, Refusal, stamp};
+use crate::live::{Hub, SUBSCRIBERS_MAX};
 use crate::problems::{interrupted, not_caught_up};
 use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position};
 use http_kit::problem::Problem;
+use http_kit::shutdown::Shutdown;
 use projector::models::Models;
 use projector::search::Searcher;
 use projector::{Following, SharedModels};
@@ -44,6 +46,7 @@ struct Shared {
     /// A place belongs to a read on its thread, not to the request that waits for it: requests are given up, reads
     /// are not.
     reads: Arc<Semaphore>,
+    live: Hub,
 }
 
 /// Tells why the projections do not move; owns the thread that moves them, where it is ours.
@@ -86,7 +89,8 @@ impl QueryService {
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
-        Self { shared: Arc::new(Shared { log, models, searcher, source, began_at, caught_up, reads }) }
+        let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
+        Self { shared: Arc::new(Shared { log, models, searcher, source, began_at, caught_up, reads, live }) }
     }
 
     /// The log that answers come from.
@@ -105,6 +109,25 @@ impl QueryService {
     #[must_use]
     pub fn searcher(&self) -> &Searcher {
         &self.shared.searcher
+    }
+
+    /// Those who get events as they happen.
+    pub(crate) fn live(&self) -> &Hub {
+        &self.shared.live
+    }
+
+    /// Ends all live streams, those to come included: they would keep a server from stopping.
+    pub fn end_live_streams(&self) {
+        self.shared.live.close();
+    }
+
+    /// Ends all live streams when the shutdown goes off. Must be called within a tokio runtime.
+    pub fn end_live_streams_at(&self, shutdown: Shutdown) {
+        let close = self.shared.live.closer();
+        tokio::spawn(async move {
+            shutdown.wait().await;
+            close();
+        });
     }
 
     /// Why the models, or the index where it is kept in this process, do not move, when something is wrong.

@@ -92,6 +92,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
         }),
         tokio::spawn({
             let (limits, query, shutdown) = (limits(), parts.query.clone(), shutdown.clone());
+            query.end_live_streams_at(shutdown.clone());
             let router = query_api::router(query, door.authentication_of_readers(), limits.clone());
             async move { server::serve_within(queries, router, shutdown, &limits).await }
         }),

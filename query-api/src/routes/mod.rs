@@ -7,6 +7,7 @@ mod boards;
 mod events;
 mod items;
 mod list;
+mod live;
 mod log;
 mod projections;
 mod projects;
@@ -38,6 +39,7 @@ pub(crate) fn router() -> Router<QueryService> {
         .merge(workspaces::router())
         .merge(search::router())
         .merge(events::router())
+        .merge(live::router())
         .merge(log::router())
         .merge(streams::router())
         .merge(projections::router());

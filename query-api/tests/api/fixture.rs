@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
 use eventstore::{Store, StoreOptions};
 use http_body_util::BodyExt;
 use http_kit::auth::Authentication;
@@ -64,6 +65,11 @@ impl Fixture {
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         send(&self.router, request).await
+    }
+
+    /// Asks, and leaves the body to be read.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// Asks for something that is there, as fresh as the log is now.

@@ -50,6 +50,7 @@ async fn bad_parameters_are_named() {
     }
     for path in [
         "/api/v1/events?form=3",
+        "/api/v1/events/live?limit=3",
         "/api/v1/boards?workspace=x",
         "/api/v1/workspaces?=",
         "/api/v1/projections?%00",

@@ -10,6 +10,7 @@ mod freshness;
 mod history;
 mod hostile;
 mod items;
+mod live;
 mod process;
 mod replication;
 mod search;

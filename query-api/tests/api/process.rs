@@ -72,8 +72,21 @@ async fn the_binary_waits_for_the_log_and_follows_it() {
     assert!(answer.contains("sunday-position: 4") && answer.contains("item.created"), "{answer}");
     assert!(get(addr, "/readyz").starts_with("HTTP/1.1 200"));
 
+    let mut live = TcpStream::connect(addr).unwrap();
+    live.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    write!(live, "GET /api/v1/events/live?from=0 HTTP/1.1\r\nhost: {addr}\r\n\r\n").unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("item.created") {
+        let mut bytes = [0; 4096];
+        let read = live.read(&mut bytes).unwrap();
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&bytes[..read]);
+    }
+
     let ended = Command::new("kill").arg("-TERM").arg(running.0.id().to_string()).status().unwrap();
     assert!(ended.success());
+    live.read_to_end(&mut seen).unwrap();
+    assert!(seen.ends_with(b": bye\n\n\r\n0\r\n\r\n"), "{}", String::from_utf8_lossy(&seen));
     assert!(running.0.wait().unwrap().success(), "a stop that was asked for is no failure");
 }
 

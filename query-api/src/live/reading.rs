@@ -1,0 +1,131 @@
+//! The log as a subscriber reads it: the events that he wants and may see, as server-sent events, chunk by chunk.
+//!
+//! Invariant: a chunk has at most [`CHUNK_BYTES_MAX`], or one event. It ends before an event or after one, and the position
+//! that comes with it lies behind all that was looked at: the next chunk begins there.
+//!
+//! Reading touches mapped pages, which may have to come from the disk: call it on blocking threads.
+
+use crate::audience::Audience;
+use crate::envelope::write_event;
+use domain::Extras;
+use eventstore::{Delivery, EventView, Filter, Log, Position, ReadError, Subscription};
+use std::io::Write;
+use std::time::Duration;
+
+/// A chunk is closed before it has more bytes than this, but never before its first event.
+pub(super) const CHUNK_BYTES_MAX: usize = 64 << 10;
+/// How much may be looked at for one chunk, wanted or not; what a commit counts, and what the many commits count that the
+/// log passes over by itself. Whoever ends his stream waits for no more than this.
+const LOOKS_MAX: u32 = 256;
+const LOOK_COMMIT: u32 = 1;
+const LOOK_UNWANTED: u32 = 16;
+
+/// Which events a subscriber gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// What the log can tell by itself, and mostly find in its index.
+    pub(crate) filter: Filter,
+    /// Who has done it, or in whose name it was done.
+    pub(crate) person: Option<String>,
+    /// What may be read.
+    pub(crate) audience: Audience,
+}
+
+impl Wanted {
+    /// Whether an event that has passed the filter is wanted and may be seen.
+    fn takes(&self, event: &EventView<'_>) -> bool {
+        let is_of_person = |person: &String| {
+            let metadata = event.metadata();
+            Extras::decode(metadata.extras()).is_ok_and(|extras| {
+                extras.actor() == person || extras.on_behalf_of() == Some(person.as_str())
+            })
+        };
+        self.person.as_ref().is_none_or(is_of_person) && self.audience.sees_event(event)
+    }
+}
+
+/// A place in the log, while there is something to read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    subscription: Subscription,
+    /// A commit that did not fit into the last chunk as a whole.
+    rest: Option<Delivery>,
+    at: Position,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    /// The last event in it.
+    pub(super) last: Option<Position>,
+    /// Everything before this has been looked at.
+    pub(super) at: Position,
+}
+
+impl Reading {
+    pub(super) fn new(log: &Log, wanted: &Wanted, at: Position) -> Self {
+        Self { subscription: log.subscribe(wanted.filter.clone(), at), rest: None, at }
+    }
+
+    /// Reads a chunk, up to `until` at least where it has room and time for that.
+    ///
+    /// # Errors
+    /// When the log is damaged there.
+    pub(super) fn read(&mut self, wanted: &Wanted, until: Position) -> Result<Chunk, ReadError> {
+        let mut chunk = Chunk::default();
+        let mut looks = 0;
+        while self.at < until && looks < LOOKS_MAX {
+            let delivery = match self.rest.take() {
+                Some(rest) => Some(rest),
+                None => self.subscription.wait(Duration::ZERO)?,
+            };
+            looks += if delivery.as_ref().is_some_and(|delivery| !delivery.is_empty()) {
+                LOOK_COMMIT
+            } else {
+                LOOK_UNWANTED
+            };
+            let Some(delivery) = delivery else { continue };
+            if !self.take_in(&delivery, wanted, &mut chunk) {
+                self.rest = Some(delivery);
+                break;
+            }
+            self.at = self.at.max(delivery.checkpoint().next);
+        }
+        chunk.at = self.at;
+        Ok(chunk)
+    }
+
+    /// Writes what is wanted of a delivery; false when the chunk was full before its end.
+    fn take_in(&mut self, delivery: &Delivery, wanted: &Wanted, chunk: &mut Chunk) -> bool {
+        let from = self.at;
+        for event in delivery.events().skip_while(|event| event.position() < from) {
+            if wanted.takes(&event) {
+                let before = chunk.bytes.len();
+                write_message(&mut chunk.bytes, &event);
+                if before > 0 && chunk.bytes.len() > CHUNK_BYTES_MAX {
+                    chunk.bytes.truncate(before);
+                    return false;
+                }
+                chunk.last = Some(event.position());
+            }
+            self.at = event.position().plus(1);
+        }
+        true
+    }
+}
+
+/// One event as a server-sent event. Names of the log hold no control characters, so they cannot end a line.
+fn write_message(out: &mut Vec<u8>, event: &EventView<'_>) {
+    // A vector takes all bytes.
+    let _ = write!(out, "id: {}\nevent: {}\ndata: ", event.position(), event.event_type());
+    let start = out.len();
+    write_event(out, event);
+    // A line end would end the data. In JSON it stands between tokens only, where a space is as good.
+    for byte in &mut out[start..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    out.extend_from_slice(b"\n\n");
+}

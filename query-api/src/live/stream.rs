@@ -1,0 +1,293 @@
+//! One subscriber: a body that reads the log when it is asked for more, and waits when there is nothing.
+//!
+//! ```text
+//! head ─▶ read up to the seam ─▶ silent bell: wait ─▶ rung: read up to what it was rung for ─▶ …
+//!                                   └─ nothing said for a while: progress     closed: bye, the end
+//! ```
+//!
+//! Invariant: the ids that a client is told are those of events before `at`, everything before which it has got or does not
+//! want: going on right after the last one gives what it lacks, and nothing twice.
+
+use super::hub::Seat;
+use super::reading::{Chunk, Reading, Wanted};
+use crate::problems::unreadable;
+use crate::service::QueryService;
+use axum::body::Bytes;
+use eventstore::Position;
+use hyper::body::{Body, Frame};
+use std::convert::Infallible;
+use std::future::Future;
+use std::io::Write;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Silence after which something is said, so that proxies keep the connection open. It also tells how far reading has come.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How long a client that was cut off waits before it comes again, milliseconds.
+const RETRY_MS: u32 = 1_000;
+
+/// What is known of one subscriber.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    service: QueryService,
+    seat: Seat,
+    wanted: Arc<Wanted>,
+    /// Only while there is something to read, so that nobody who waits keeps segments mapped.
+    reading: Option<Reading>,
+    /// Everything before this has been sent or is not wanted.
+    at: Position,
+    /// There may be something before this.
+    until: Position,
+    /// The client has been told to go on here.
+    told: Position,
+    spoke: Instant,
+    silence_max: Duration,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Begins,
+    Goes,
+    Over,
+}
+
+impl Subscriber {
+    /// One that gets what is wanted from a position on.
+    pub(crate) fn new(service: QueryService, seat: Seat, wanted: Wanted, from: Position) -> Self {
+        Self {
+            service,
+            until: seat.seam,
+            seat,
+            wanted: Arc::new(wanted),
+            reading: None,
+            at: from,
+            told: from,
+            spoke: Instant::now(),
+            silence_max: SILENCE_MAX,
+            stage: Stage::Begins,
+        }
+    }
+
+    /// What comes next; nothing when it is over.
+    async fn next(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
+        let bytes = match self.stage {
+            Stage::Begins => {
+                self.stage = Stage::Goes;
+                let mut head = format!("retry: {RETRY_MS}\n").into_bytes();
+                // The id, too: whoever is cut off before his first event has to go on here.
+                progress(&mut head, self.at, true);
+                head
+            }
+            Stage::Goes => self.go_on().await?,
+            Stage::Over => return None,
+        };
+        self.spoke = Instant::now();
+        Some((bytes.into(), self))
+    }
+
+    async fn go_on(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let is_due = self.is_due();
+            if self.seat.is_closed() {
+                self.stage = Stage::Over;
+                let mut bye = Vec::new();
+                progress(&mut bye, self.at, self.at > self.told);
+                bye.extend_from_slice(b": bye\n\n");
+                return Some(bye);
+            }
+            let heartbeat = self.spoke + self.silence_max;
+            if is_due {
+                let chunk = self.read().await?;
+                if let Some(last) = chunk.last {
+                    self.told = last.plus(1);
+                    return Some(chunk.bytes);
+                }
+            } else {
+                // Either is a reason to look again.
+                let _ = tokio::time::timeout_at(heartbeat, self.seat.rung()).await;
+            }
+            if Instant::now() >= heartbeat {
+                let mut news = Vec::new();
+                progress(&mut news, self.at, self.at > self.told);
+                self.told = self.at;
+                return Some(news);
+            }
+        }
+    }
+
+    /// Whether there may be something to read. Where there is not, it has come as far as the hub has looked.
+    fn is_due(&mut self) -> bool {
+        while self.at >= self.until {
+            self.reading = None;
+            // Before the bell: what is rung for after this is not before it.
+            let looked = self.seat.looked();
+            match self.seat.take() {
+                Some(touched) => {
+                    self.until = touched.next;
+                    if touched.next > self.at {
+                        self.at = self.at.max(touched.first);
+                    }
+                }
+                None => {
+                    self.at = self.at.max(looked);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn read(&mut self) -> Option<Chunk> {
+        let turn = self.seat.turn().await;
+        let (log, wanted) = (self.service.log().clone(), Arc::clone(&self.wanted));
+        let (reading, at, until) = (self.reading.take(), self.at, self.until);
+        let read = self.service.blocking(move || {
+            // It belongs to the thread: a subscriber that is given up leaves the read running.
+            let _turn = turn;
+            let mut reading = reading.unwrap_or_else(|| Reading::new(&log, &wanted, at));
+            let chunk = reading.read(&wanted, until);
+            (reading, chunk)
+        });
+        // A stream has no other way to say that something is wrong than to end; who comes again may have more luck.
+        let (reading, chunk) = read.await.ok()?;
+        let chunk = chunk.inspect_err(|error| drop(unreadable(error))).ok()?;
+        self.reading = Some(reading);
+        self.at = self.at.max(chunk.at);
+        Some(chunk)
+    }
+}
+
+/// Says where the stream is; with the id, a client that comes again goes on there. A message without data is none to it.
+fn progress(out: &mut Vec<u8>, at: Position, with_id: bool) {
+    // A vector takes all bytes.
+    let _ = writeln!(out, ": at {at}");
+    if let Some(last) = at.get().checked_sub(1).filter(|_| with_id) {
+        let _ = writeln!(out, "id: {last}");
+    }
+    out.push(b'\n');
+}
+
+/// The body of an answer that does not end by itself. It reads only when it is polled.
+pub(crate) struct LiveBody(State);
+
+type Work = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Subscriber>)>> + Send>>;
+
+enum State {
+    Rests(Box<Subscriber>),
+    Works(Work),
+    Over,
+}
+
+impl LiveBody {
+    /// The body of a subscriber's answer.
+    pub(crate) fn new(subscriber: Subscriber) -> Self {
+        Self(State::Rests(Box::new(subscriber)))
+    }
+}
+
+impl Body for LiveBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let mut work = match mem::replace(&mut self.0, State::Over) {
+            State::Rests(subscriber) => Box::pin(subscriber.next()) as Work,
+            State::Works(work) => work,
+            State::Over => return Poll::Ready(None),
+        };
+        let Poll::Ready(done) = work.as_mut().poll(context) else {
+            self.0 = State::Works(work);
+            return Poll::Pending;
+        };
+        Poll::Ready(done.map(|(bytes, subscriber)| {
+            self.0 = State::Rests(subscriber);
+            Ok(Frame::data(bytes))
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audience::Audience;
+    use crate::live::Topic;
+    use eventstore::{CommitBuilder, ContentType, EventType, Filter, Metadata, NewEvent};
+    use eventstore::{Store, StoreOptions, StreamId, Tag};
+    use http_kit::auth::Principal;
+    use projector::SharedModels;
+    use uuid::Uuid;
+
+    fn append(store: &Store, tag: &str) {
+        let mut commit = CommitBuilder::new();
+        commit.event(NewEvent {
+            id: Uuid::now_v7(),
+            stream: StreamId::new("raw-1").unwrap(),
+            event_type: EventType::new("raw.happened").unwrap(),
+            content_type: ContentType::Json,
+            schema_version: 1,
+            tags: vec![Tag::new(tag).unwrap()],
+            metadata: Metadata::default(),
+            payload: b"{}".to_vec(),
+        });
+        tokio::task::block_in_place(|| store.append(commit.prepare().unwrap()).unwrap());
+    }
+
+    async fn next(subscriber: Box<Subscriber>) -> (String, Box<Subscriber>) {
+        let next = tokio::time::timeout(Duration::from_secs(60), subscriber.next());
+        let (bytes, subscriber) = next.await.expect("something comes").expect("it goes on");
+        (String::from_utf8(bytes.to_vec()).unwrap(), subscriber)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_gets_nothing_is_told_how_far_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
+        let models = SharedModels::open(dir.path(), &store.log());
+        let service = QueryService::over(dir.path(), store.log(), models, || None);
+        let wanted = Wanted {
+            filter: Filter::Tag(Tag::new("a").unwrap()),
+            person: None,
+            audience: Audience::of(&Principal::local()),
+        };
+        let seat = service.live().join(vec![Topic::Tag("a".to_owned())]).unwrap();
+        let mut subscriber = Box::new(Subscriber::new(service.clone(), seat, wanted, Position::ZERO));
+        subscriber.silence_max = Duration::from_millis(20);
+        let (head, subscriber) = next(subscriber).await;
+        assert_eq!(head, "retry: 1000\n: at 0\n\n");
+        let (heartbeat, mut subscriber) = next(subscriber).await;
+        assert_eq!(heartbeat, ": at 0\n\n");
+        for _ in 0..5 {
+            append(&store, "b");
+        }
+        // The hub comes to it by and by; nobody is woken for that.
+        loop {
+            let (news, again) = next(subscriber).await;
+            subscriber = again;
+            if news == ": at 5\nid: 4\n\n" {
+                break;
+            }
+        }
+        assert_eq!(service.live().wakes(), 0);
+        let (heartbeat, subscriber) = next(subscriber).await;
+        assert_eq!(heartbeat, ": at 5\n\n", "the id is told once");
+        append(&store, "a");
+        let (mut event, mut subscriber) = next(subscriber).await;
+        while event == ": at 5\n\n" {
+            (event, subscriber) = next(subscriber).await;
+        }
+        assert!(event.starts_with("id: 5\nevent: raw.happened\ndata: {"), "{event}");
+        let (heartbeat, _) = next(subscriber).await;
+        assert_eq!(heartbeat, ": at 6\n\n");
+        assert_eq!(service.live().wakes(), 1);
+    }
+}
