@@ -13,8 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
-/// Bytes that are written in one go: few enough to stay in the processor's cache, where copying them takes a third of the
-/// time that a MiB at once takes.
+/// Bytes that are written in one go: few enough to stay in the processor's cache, where copying them is cheap.
 const PIECE: usize = 128 << 10;
 
 /// Bytes between two syncs: what a commit may find before it in the disk's queue.
