@@ -5,6 +5,7 @@
 
 mod boards;
 mod events;
+mod export;
 mod items;
 mod list;
 mod live;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> Router<QueryService> {
         .merge(workspaces::router())
         .merge(search::router())
         .merge(events::router())
+        .merge(export::router())
         .merge(live::router())
         .merge(log::router())
         .merge(streams::router())

@@ -5,6 +5,7 @@
 
 mod boards;
 mod events;
+mod export;
 mod fixture;
 mod freshness;
 mod history;
