@@ -40,6 +40,12 @@ pub(crate) fn not_caught_up(wanted: Position, reached: Position) -> Problem {
         .with("position", reached.get())
 }
 
+/// 426: this is spoken to in another protocol.
+pub(crate) fn no_websocket() -> Problem {
+    let detail = "this is a WebSocket: the request has to ask for the upgrade (RFC 6455)";
+    Problem::new(StatusCode::UPGRADE_REQUIRED, "no_websocket", detail)
+}
+
 /// 503: no more live streams for now.
 pub(crate) fn too_many_subscribers() -> Problem {
     let detail = "there are as many live streams as this process serves";
