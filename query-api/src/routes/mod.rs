@@ -13,6 +13,7 @@ mod projections;
 mod projects;
 mod search;
 mod streams;
+mod suggest;
 mod workspaces;
 
 use crate::service::QueryService;
@@ -38,6 +39,7 @@ pub(crate) fn router() -> Router<QueryService> {
         .merge(projects::router())
         .merge(workspaces::router())
         .merge(search::router())
+        .merge(suggest::router())
         .merge(events::router())
         .merge(live::router())
         .merge(log::router())
