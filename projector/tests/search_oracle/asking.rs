@@ -79,7 +79,8 @@ impl Asked {
                 }
             }
             11..=12 => {
-                let near = misspelt(random, &token(random));
+                let known = token(random);
+                let near = misspelt(random, &known);
                 let count = near.chars().count();
                 let edits = 1 + random.below(2);
                 let is_long_enough = near.is_ascii() && count >= if edits == 2 { 5 } else { 3 };

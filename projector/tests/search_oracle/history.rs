@@ -231,7 +231,8 @@ impl History {
         for _ in 0..events {
             let theirs: Vec<usize> =
                 (0..self.items.len()).filter(|item| self.items[*item].board == 2).collect();
-            self.happen(random, theirs[random.below(theirs.len())]);
+            let item = theirs[random.below(theirs.len())];
+            self.happen(random, item);
         }
     }
 
