@@ -2,6 +2,7 @@
 
 use crate::search::document::DocumentKind;
 use crate::search::expression::{Condition, Days, Expression, Has, Is, Manner, Moment, Node, Scope, Words};
+use crate::search::negation::Without;
 use crate::search::query::ItemState;
 use crate::search::schema::Fields;
 use crate::search::score::stem_fields;
@@ -10,8 +11,7 @@ use crate::search::words::stem;
 use std::ops::Bound;
 use tantivy::Term;
 use tantivy::query::{
-    AllQuery, BooleanQuery, EmptyQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
-    TermSetQuery,
+    BooleanQuery, EmptyQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery, TermSetQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 
@@ -33,12 +33,9 @@ impl Compiler<'_> {
 
     fn node(&self, node: &Node) -> Box<dyn Query> {
         match &node.condition {
-            Condition::All(nodes) => all(nodes.iter().map(|node| match &node.condition {
-                Condition::Not(inner) => (Occur::MustNot, self.node(inner)),
-                _ => (Occur::Must, self.node(node)),
-            })),
+            Condition::All(nodes) => all(nodes.iter().map(|node| self.node(node))),
             Condition::Any(nodes) => any(nodes.iter().map(|node| self.node(node))),
-            Condition::Not(inner) => all([(Occur::MustNot, self.node(inner))]),
+            Condition::Not(inner) => Box::new(Without(self.node(inner))),
             Condition::Words(words) => self.words(words),
             Condition::KeyPrefix(key) => {
                 let term = Term::from_field_text(self.fields.whole_key, key);
@@ -80,8 +77,8 @@ impl Compiler<'_> {
         }
         let comment = exactly(fields.kind, DocumentKind::Comment.as_str());
         match words.scope {
-            Scope::Comment => all([(Occur::Must, any(ways)), (Occur::Must, comment)]),
-            Scope::Description => all([(Occur::Must, any(ways)), (Occur::MustNot, comment)]),
+            Scope::Comment => all([any(ways), comment]),
+            Scope::Description => all([any(ways), Box::new(Without(comment))]),
             _ => any(ways),
         }
     }
@@ -93,12 +90,12 @@ impl Compiler<'_> {
             Is::Completed => state(ItemState::Completed),
             Is::Overdue => {
                 let past = Days { from: None, before: Some(self.today) };
-                all([(Occur::Must, state(ItemState::Open)), (Occur::Must, self.within(Moment::Due, past))])
+                all([state(ItemState::Open), self.within(Moment::Due, past)])
             }
-            Is::Unassigned => all([
-                (Occur::Must, exactly(self.fields.kind, DocumentKind::Item.as_str())),
-                (Occur::MustNot, exactly(self.fields.has, Has::Assignee.as_str())),
-            ]),
+            Is::Unassigned => {
+                let assigned = exactly(self.fields.has, Has::Assignee.as_str());
+                all([exactly(self.fields.kind, DocumentKind::Item.as_str()), Box::new(Without(assigned))])
+            }
         }
     }
 
@@ -137,13 +134,9 @@ pub(crate) fn exactly(field: Field, text: &str) -> Box<dyn Query> {
     Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
 }
 
-/// Everything that must be and must not be; what must not be is taken from all documents when nothing must be.
-pub(crate) fn all(parts: impl IntoIterator<Item = (Occur, Box<dyn Query>)>) -> Box<dyn Query> {
-    let mut parts: Vec<_> = parts.into_iter().collect();
-    if !parts.iter().any(|(occur, _)| *occur == Occur::Must) {
-        parts.push((Occur::Must, Box::new(AllQuery)));
-    }
-    Box::new(BooleanQuery::new(parts))
+/// What all of these hold for.
+pub(crate) fn all(parts: impl IntoIterator<Item = Box<dyn Query>>) -> Box<dyn Query> {
+    Box::new(BooleanQuery::new(parts.into_iter().map(|part| (Occur::Must, part)).collect()))
 }
 
 fn any(parts: impl IntoIterator<Item = Box<dyn Query>>) -> Box<dyn Query> {

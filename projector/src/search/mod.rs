@@ -20,6 +20,7 @@ mod compile;
 mod document;
 mod expression;
 mod facets;
+mod negation;
 mod order;
 mod parser;
 mod query;

@@ -11,7 +11,7 @@ use domain::{BoardId, ColumnId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::Position;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tantivy::Term;
-use tantivy::query::{AllQuery, Occur, Query, TermQuery, TermSetQuery};
+use tantivy::query::{AllQuery, Query, TermQuery, TermSetQuery};
 use tantivy::schema::IndexRecordOption;
 use uuid::Uuid;
 
@@ -127,9 +127,9 @@ pub struct SearchHit {
 /// Words and filters together.
 pub(crate) fn full_query(query: &SearchQuery, compiler: &Compiler<'_>) -> Box<dyn Query> {
     let fields = compiler.fields;
-    let mut must: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-    must.extend(compiler.query(&query.expression).map(|words| (Occur::Must, words)));
-    let mut filter = |filter: Option<Box<dyn Query>>| must.extend(filter.map(|filter| (Occur::Must, filter)));
+    let mut must: Vec<Box<dyn Query>> = Vec::new();
+    must.extend(compiler.query(&query.expression));
+    let mut filter = |filter: Option<Box<dyn Query>>| must.extend(filter);
     let id = |field, id: Option<Uuid>| -> Option<Box<dyn Query>> {
         let term = Term::from_field_bytes(field, id?.as_bytes());
         Some(Box::new(TermQuery::new(term, IndexRecordOption::Basic)))

@@ -15,7 +15,6 @@ use crate::search::snippet::marked_text;
 use crate::search::walk::{Ordering, Wanted, walk};
 use crate::search::words::{fold, query_words};
 use domain::{ItemId, WorkspaceId};
-use tantivy::query::Occur;
 use tantivy::{Searcher, TantivyDocument};
 
 /// Words that are looked at; whoever types more has found what they wanted.
@@ -47,9 +46,9 @@ pub(crate) fn suggest(
     let words = words_of(typed_words);
     let expression = Expression { root: Some(condition(typed, &words)) };
     let compiler = compile::Compiler { fields, stemmed: false, today: 0 };
-    let mut must = vec![(Occur::Must, exactly(fields.kind, DocumentKind::Item.as_str()))];
-    must.extend(compiler.query(&expression).map(|query| (Occur::Must, query)));
-    must.extend(within.map(|within| (Occur::Must, in_workspaces(within, &compiler))));
+    let mut must = vec![exactly(fields.kind, DocumentKind::Item.as_str())];
+    must.extend(compiler.query(&expression));
+    must.extend(within.map(|within| in_workspaces(within, &compiler)));
     let scored = scored_words(&expression, fields, false);
     // All words count alike: there is no time to count how rare they are between two keystrokes.
     let ordering = Ordering { sort: Sort::Relevance, words: &scored, rarities: &[] };
