@@ -178,7 +178,7 @@ impl Expression {
         fn walk(node: &mut Node, visit: &mut dyn FnMut(&mut Place)) {
             match &mut node.condition {
                 Condition::All(nodes) | Condition::Any(nodes) => {
-                    nodes.iter_mut().for_each(|node| walk(node, visit))
+                    nodes.iter_mut().for_each(|node| walk(node, visit));
                 }
                 Condition::Not(node) => walk(node, visit),
                 Condition::Place(place) => visit(place),
@@ -195,7 +195,7 @@ impl Expression {
         fn walk<'a>(node: &'a Node, found: &mut Vec<&'a Words>) {
             match &node.condition {
                 Condition::All(nodes) | Condition::Any(nodes) => {
-                    nodes.iter().for_each(|node| walk(node, found))
+                    nodes.iter().for_each(|node| walk(node, found));
                 }
                 Condition::Words(words) => found.push(words),
                 // What must not be there is no reason to show anything.

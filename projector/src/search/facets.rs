@@ -187,6 +187,7 @@ impl SegmentCounter {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what errors are mapped with")]
 fn unreadable(error: std::io::Error) -> SearchError {
     SearchError::Index(error.to_string())
 }

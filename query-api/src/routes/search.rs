@@ -111,7 +111,7 @@ async fn search(
         state: parameters.choice("state", &STATES)?,
         sort: parameters.choice("sort", &SORTS)?.unwrap_or_default(),
         stem: parameters.choice("stem", &STEMS)?.unwrap_or_default(),
-        facets: facets(parameters.text("facets")?)?,
+        facets: facets(parameters.text("facets")?.as_deref())?,
         today: None,
         after: parameters.text("after")?,
         limit: parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?,
@@ -155,7 +155,7 @@ fn understand(text: &str, query: &mut SearchQuery, service: &QueryService) -> Re
     Ok(())
 }
 
-fn facets(names: Option<String>) -> Result<Vec<Facet>, Problem> {
+fn facets(names: Option<&str>) -> Result<Vec<Facet>, Problem> {
     let mut facets = Vec::new();
     for name in names.iter().flat_map(|names| names.split(',')) {
         let facet = Facet::parse(name.trim()).ok_or_else(|| {
