@@ -1,15 +1,12 @@
-//! The log as a subscriber reads it: the events that he wants and may see, as server-sent events, chunk by chunk.
+//! The log as a subscriber reads it: the events that he wants and may see, written as he takes them, chunk by chunk.
 //!
 //! Invariant: a chunk has at most [`CHUNK_BYTES_MAX`], or one event. It ends before an event or after one, and the position
 //! that comes with it lies behind all that was looked at: the next chunk begins there.
 //!
 //! Reading touches mapped pages, which may have to come from the disk: call it on blocking threads.
 
-use crate::audience::Audience;
-use crate::envelope::write_event;
-use domain::Extras;
-use eventstore::{Delivery, EventView, Filter, Log, Position, ReadError, Subscription};
-use std::io::Write;
+use crate::selection::Wanted;
+use eventstore::{Delivery, EventView, Log, Position, ReadError, Subscription};
 use std::time::Duration;
 
 /// A chunk is closed before it has more bytes than this, but never before its first event.
@@ -20,29 +17,8 @@ const LOOKS_MAX: u32 = 256;
 const LOOK_COMMIT: u32 = 1;
 const LOOK_UNWANTED: u32 = 16;
 
-/// Which events a subscriber gets.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    /// What the log can tell by itself, and mostly find in its index.
-    pub(crate) filter: Filter,
-    /// Who has done it, or in whose name it was done.
-    pub(crate) person: Option<String>,
-    /// What may be read.
-    pub(crate) audience: Audience,
-}
-
-impl Wanted {
-    /// Whether an event that has passed the filter is wanted and may be seen.
-    fn takes(&self, event: &EventView<'_>) -> bool {
-        let is_of_person = |person: &String| {
-            let metadata = event.metadata();
-            Extras::decode(metadata.extras()).is_ok_and(|extras| {
-                extras.actor() == person || extras.on_behalf_of() == Some(person.as_str())
-            })
-        };
-        self.person.as_ref().is_none_or(is_of_person) && self.audience.sees_event(event)
-    }
-}
+/// How an event is written.
+pub(super) type Form = fn(&mut Vec<u8>, &EventView<'_>);
 
 /// A place in the log, while there is something to read.
 #[derive(Debug)]
@@ -50,6 +26,7 @@ pub(super) struct Reading {
     subscription: Subscription,
     /// A commit that did not fit into the last chunk as a whole.
     rest: Option<Delivery>,
+    form: Form,
     at: Position,
 }
 
@@ -64,8 +41,8 @@ pub(super) struct Chunk {
 }
 
 impl Reading {
-    pub(super) fn new(log: &Log, wanted: &Wanted, at: Position) -> Self {
-        Self { subscription: log.subscribe(wanted.filter.clone(), at), rest: None, at }
+    pub(super) fn new(log: &Log, wanted: &Wanted, form: Form, at: Position) -> Self {
+        Self { subscription: log.subscribe(wanted.filter.clone(), at), rest: None, form, at }
     }
 
     /// Reads a chunk, up to `until` at least where it has room and time for that.
@@ -102,7 +79,7 @@ impl Reading {
         for event in delivery.events().skip_while(|event| event.position() < from) {
             if wanted.takes(&event) {
                 let before = chunk.bytes.len();
-                write_message(&mut chunk.bytes, &event);
+                (self.form)(&mut chunk.bytes, &event);
                 if before > 0 && chunk.bytes.len() > CHUNK_BYTES_MAX {
                     chunk.bytes.truncate(before);
                     return false;
@@ -113,19 +90,4 @@ impl Reading {
         }
         true
     }
-}
-
-/// One event as a server-sent event. Names of the log hold no control characters, so they cannot end a line.
-fn write_message(out: &mut Vec<u8>, event: &EventView<'_>) {
-    // A vector takes all bytes.
-    let _ = write!(out, "id: {}\nevent: {}\ndata: ", event.position(), event.event_type());
-    let start = out.len();
-    write_event(out, event);
-    // A line end would end the data. In JSON it stands between tokens only, where a space is as good.
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    out.extend_from_slice(b"\n\n");
 }

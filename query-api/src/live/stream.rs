@@ -8,20 +8,15 @@
 //! Invariant: the ids that a client is told are those of events before `at`, everything before which it has got or does not
 //! want: going on right after the last one gives what it lacks, and nothing twice.
 
+use super::follower::Follower;
 use super::hub::Seat;
-use super::reading::{Chunk, Reading, Wanted};
-use crate::problems::unreadable;
+use crate::envelope::{in_one_line, write_event};
+use crate::pulled::{Part, Source};
+use crate::selection::Wanted;
 use crate::service::QueryService;
-use axum::body::Bytes;
-use eventstore::Position;
-use hyper::body::{Body, Frame};
+use eventstore::{EventView, Position};
 use std::convert::Infallible;
-use std::future::Future;
 use std::io::Write;
-use std::mem;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -33,15 +28,7 @@ const RETRY_MS: u32 = 1_000;
 /// What is known of one subscriber.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    service: QueryService,
-    seat: Seat,
-    wanted: Arc<Wanted>,
-    /// Only while there is something to read, so that nobody who waits keeps segments mapped.
-    reading: Option<Reading>,
-    /// Everything before this has been sent or is not wanted.
-    at: Position,
-    /// There may be something before this.
-    until: Position,
+    follower: Follower,
     /// The client has been told to go on here.
     told: Position,
     spoke: Instant,
@@ -60,12 +47,7 @@ impl Subscriber {
     /// One that gets what is wanted from a position on.
     pub(crate) fn new(service: QueryService, seat: Seat, wanted: Wanted, from: Position) -> Self {
         Self {
-            service,
-            until: seat.seam,
-            seat,
-            wanted: Arc::new(wanted),
-            reading: None,
-            at: from,
+            follower: Follower::new(service, seat, wanted, write_message, from),
             told: from,
             spoke: Instant::now(),
             silence_max: SILENCE_MAX,
@@ -74,92 +56,75 @@ impl Subscriber {
     }
 
     /// What comes next; nothing when it is over.
-    async fn next(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
+    async fn next_bytes(&mut self) -> Option<Vec<u8>> {
         let bytes = match self.stage {
             Stage::Begins => {
                 self.stage = Stage::Goes;
                 let mut head = format!("retry: {RETRY_MS}\n").into_bytes();
                 // The id, too: whoever is cut off before his first event has to go on here.
-                progress(&mut head, self.at, true);
+                progress(&mut head, self.follower.at(), true);
                 head
             }
             Stage::Goes => self.go_on().await?,
             Stage::Over => return None,
         };
         self.spoke = Instant::now();
-        Some((bytes.into(), self))
+        Some(bytes)
     }
 
     async fn go_on(&mut self) -> Option<Vec<u8>> {
         loop {
-            let is_due = self.is_due();
-            if self.seat.is_closed() {
+            let is_due = self.follower.is_due();
+            if self.follower.is_closed() || self.follower.is_expired() {
                 self.stage = Stage::Over;
-                let mut bye = Vec::new();
-                progress(&mut bye, self.at, self.at > self.told);
+                let mut bye = self.news();
                 bye.extend_from_slice(b": bye\n\n");
                 return Some(bye);
             }
             let heartbeat = self.spoke + self.silence_max;
             if is_due {
-                let chunk = self.read().await?;
+                let chunk = self.follower.read().await?;
                 if let Some(last) = chunk.last {
                     self.told = last.plus(1);
                     return Some(chunk.bytes);
                 }
             } else {
-                // Either is a reason to look again.
-                let _ = tokio::time::timeout_at(heartbeat, self.seat.rung()).await;
+                self.follower.wait(heartbeat).await;
             }
             if Instant::now() >= heartbeat {
-                let mut news = Vec::new();
-                progress(&mut news, self.at, self.at > self.told);
-                self.told = self.at;
-                return Some(news);
+                return Some(self.news());
             }
         }
     }
 
-    /// Whether there may be something to read. Where there is not, it has come as far as the hub has looked.
-    fn is_due(&mut self) -> bool {
-        while self.at >= self.until {
-            self.reading = None;
-            // Before the bell: what is rung for after this is not before it.
-            let looked = self.seat.looked();
-            match self.seat.take() {
-                Some(touched) => {
-                    self.until = touched.next;
-                    if touched.next > self.at {
-                        self.at = self.at.max(touched.first);
-                    }
-                }
-                None => {
-                    self.at = self.at.max(looked);
-                    return false;
-                }
-            }
-        }
-        true
+    /// How far it has come; with an id, where that is news.
+    fn news(&mut self) -> Vec<u8> {
+        let mut news = Vec::new();
+        let at = self.follower.at();
+        progress(&mut news, at, at > self.told);
+        self.told = at;
+        news
     }
+}
 
-    async fn read(&mut self) -> Option<Chunk> {
-        let turn = self.seat.turn().await;
-        let (log, wanted) = (self.service.log().clone(), Arc::clone(&self.wanted));
-        let (reading, at, until) = (self.reading.take(), self.at, self.until);
-        let read = self.service.blocking(move || {
-            // It belongs to the thread: a subscriber that is given up leaves the read running.
-            let _turn = turn;
-            let mut reading = reading.unwrap_or_else(|| Reading::new(&log, &wanted, at));
-            let chunk = reading.read(&wanted, until);
-            (reading, chunk)
-        });
-        // A stream has no other way to say that something is wrong than to end; who comes again may have more luck.
-        let (reading, chunk) = read.await.ok()?;
-        let chunk = chunk.inspect_err(|error| drop(unreadable(error))).ok()?;
-        self.reading = Some(reading);
-        self.at = self.at.max(chunk.at);
-        Some(chunk)
+impl Source for Subscriber {
+    /// A stream that breaks off says so by ending: its client comes again by its last id.
+    type Error = Infallible;
+
+    async fn next(mut self: Box<Self>) -> Part<Self> {
+        Ok(self.next_bytes().await.map(|bytes| (bytes.into(), self)))
     }
+}
+
+/// One event as a server-sent event. Names of the log hold no control characters, so they cannot end a line.
+fn write_message(out: &mut Vec<u8>, event: &EventView<'_>) {
+    // A vector takes all bytes.
+    let _ = write!(out, "id: {}\nevent: {}\ndata: ", event.position(), event.event_type());
+    let start = out.len();
+    write_event(out, event);
+    // A line end would end the data.
+    in_one_line(&mut out[start..]);
+    out.extend_from_slice(b"\n\n");
 }
 
 /// Says where the stream is; with the id, a client that comes again goes on there. A message without data is none to it.
@@ -170,48 +135,6 @@ fn progress(out: &mut Vec<u8>, at: Position, with_id: bool) {
         let _ = writeln!(out, "id: {last}");
     }
     out.push(b'\n');
-}
-
-/// The body of an answer that does not end by itself. It reads only when it is polled.
-pub(crate) struct LiveBody(State);
-
-type Work = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Subscriber>)>> + Send>>;
-
-enum State {
-    Rests(Box<Subscriber>),
-    Works(Work),
-    Over,
-}
-
-impl LiveBody {
-    /// The body of a subscriber's answer.
-    pub(crate) fn new(subscriber: Subscriber) -> Self {
-        Self(State::Rests(Box::new(subscriber)))
-    }
-}
-
-impl Body for LiveBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let mut work = match mem::replace(&mut self.0, State::Over) {
-            State::Rests(subscriber) => Box::pin(subscriber.next()) as Work,
-            State::Works(work) => work,
-            State::Over => return Poll::Ready(None),
-        };
-        let Poll::Ready(done) = work.as_mut().poll(context) else {
-            self.0 = State::Works(work);
-            return Poll::Pending;
-        };
-        Poll::Ready(done.map(|(bytes, subscriber)| {
-            self.0 = State::Rests(subscriber);
-            Ok(Frame::data(bytes))
-        }))
-    }
 }
 
 #[cfg(test)]
@@ -242,7 +165,8 @@ mod tests {
 
     async fn next(subscriber: Box<Subscriber>) -> (String, Box<Subscriber>) {
         let next = tokio::time::timeout(Duration::from_secs(60), subscriber.next());
-        let (bytes, subscriber) = next.await.expect("something comes").expect("it goes on");
+        let Ok(next) = next.await.expect("something comes");
+        let (bytes, subscriber) = next.expect("it goes on");
         (String::from_utf8(bytes.to_vec()).unwrap(), subscriber)
     }
 

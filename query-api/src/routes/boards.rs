@@ -19,9 +19,9 @@ use projector::models::{BoardModel, Models};
 
 const LIMIT_DEFAULT: usize = 100;
 /// Items per column of a view unless the request says otherwise.
-const COLUMN_ITEMS_DEFAULT: usize = 50;
+pub(super) const COLUMN_ITEMS_DEFAULT: usize = 50;
 /// Items per column of a view at most.
-const COLUMN_ITEMS_MAX: usize = 500;
+pub(super) const COLUMN_ITEMS_MAX: usize = 500;
 
 pub(super) fn router() -> Router<QueryService> {
     Router::new()
@@ -30,7 +30,11 @@ pub(super) fn router() -> Router<QueryService> {
         .route("/boards/{id}/view", get(view))
 }
 
-fn present<'m>(models: &'m Models, audience: &Audience, id: BoardId) -> Result<&'m BoardModel, Problem> {
+pub(super) fn present<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: BoardId,
+) -> Result<&'m BoardModel, Problem> {
     let board = models.board(id).filter(|board| audience.sees(board.workspace_id));
     let board = board.ok_or_else(|| not_found("board"))?;
     if board.deleted { Err(gone("board")) } else { Ok(board) }

@@ -3,8 +3,10 @@
 //! Invariant: a handler first takes its parameters (and refuses what it does not know), then waits until its model
 //! is as fresh as was asked, then reads, then stamps the answer with the position that it covers.
 
+mod board_socket;
 mod boards;
 mod events;
+mod export;
 mod items;
 mod list;
 mod live;
@@ -36,11 +38,13 @@ pub(crate) fn router() -> Router<QueryService> {
     let resources = Router::new()
         .merge(items::router())
         .merge(boards::router())
+        .merge(board_socket::router())
         .merge(projects::router())
         .merge(workspaces::router())
         .merge(search::router())
         .merge(suggest::router())
         .merge(events::router())
+        .merge(export::router())
         .merge(live::router())
         .merge(log::router())
         .merge(streams::router())

@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod board_socket;
 mod boards;
 mod events;
+mod export;
 mod fixture;
 mod freshness;
 mod history;
