@@ -1,6 +1,6 @@
 //! Queries at random: how each is written, and for what it holds by a plain reading.
 
-use crate::history::{BOARDS, DAYS, Day, History, TODAY, Thing};
+use crate::history::{BOARDS, DAYS, Day, TODAY, Thing};
 use crate::support::Random;
 use crate::vocabulary::{VOCABULARY, are_forms_of_one, is_near, places};
 use projector::search::DocumentKind;
@@ -47,9 +47,9 @@ const SCOPES: [(Scope, &str); 8] = [
 ];
 
 impl Asked {
-    pub(crate) fn random(random: &mut Random, history: &History, depth: usize) -> Self {
+    pub(crate) fn random(random: &mut Random, depth: usize) -> Self {
         if depth > 0 && random.below(2) == 0 {
-            let mut parts = |count| (0..count).map(|_| Self::random(random, history, depth - 1)).collect();
+            let mut parts = |count| (0..count).map(|_| Self::random(random, depth - 1)).collect();
             return match parts(3) {
                 three if depth == 3 => Self::All(three),
                 mut three => {
@@ -186,7 +186,7 @@ impl Asked {
     }
 
     /// Whether it holds for a thing.
-    pub(crate) fn holds(&self, thing: &Thing, history: &History, is_stemmed: bool) -> bool {
+    pub(crate) fn holds(&self, thing: &Thing, is_stemmed: bool) -> bool {
         match self {
             Self::Word(scope, number) => {
                 let words = wholes(&[*number]);
@@ -245,9 +245,9 @@ impl Asked {
                     .iter()
                     .any(|(known, text)| fold(known) == fold(name) && fold(text) == fold(value))
             }
-            Self::All(parts) => parts.iter().all(|part| part.holds(thing, history, is_stemmed)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(thing, history, is_stemmed)),
-            Self::Not(part) => !part.holds(thing, history, is_stemmed),
+            Self::All(parts) => parts.iter().all(|part| part.holds(thing, is_stemmed)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(thing, is_stemmed)),
+            Self::Not(part) => !part.holds(thing, is_stemmed),
         }
     }
 }

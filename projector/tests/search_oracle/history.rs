@@ -403,8 +403,7 @@ impl History {
             let title = if board.tenant == THEIRS { STRASSE.to_vec() } else { Vec::new() };
             things.push(Thing { board: None, title, ..bare });
         }
-        for item in self.items.iter().filter(|item| !item.is_deleted && !(item.board == 3 && self.is_doomed))
-        {
+        for item in self.items.iter().filter(|item| !(item.is_deleted || item.board == 3 && self.is_doomed)) {
             things.push(item.thing());
             for comment in item.comments.iter().filter(|comment| !comment.is_deleted) {
                 let bare = Thing::bare(
@@ -435,7 +434,7 @@ impl Item {
             let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             match value {
                 Value::Array(values) => {
-                    fields.extend(values.iter().map(|value| ((*name).to_owned(), text(value))))
+                    fields.extend(values.iter().map(|value| ((*name).to_owned(), text(value))));
                 }
                 value => fields.push(((*name).to_owned(), text(value))),
             }
