@@ -15,6 +15,7 @@ mod projections;
 mod projects;
 mod search;
 mod streams;
+mod suggest;
 mod workspaces;
 
 use crate::service::QueryService;
@@ -41,6 +42,7 @@ pub(crate) fn router() -> Router<QueryService> {
         .merge(projects::router())
         .merge(workspaces::router())
         .merge(search::router())
+        .merge(suggest::router())
         .merge(events::router())
         .merge(export::router())
         .merge(live::router())

@@ -107,6 +107,7 @@ async fn random_parameters_never_break_anything() {
         "projects".to_owned(),
         "workspaces".to_owned(),
         "search".to_owned(),
+        "search/suggest".to_owned(),
         "events".to_owned(),
         format!("streams/item-{item}/events"),
     ];
@@ -122,6 +123,10 @@ async fn random_parameters_never_break_anything() {
         "kind",
         "state",
         "externalKey",
+        "sort",
+        "after",
+        "facets",
+        "stem",
     ];
     let id = world.board.to_string();
     let values = [
@@ -151,6 +156,11 @@ async fn random_parameters_never_break_anything() {
         "open",
         &id,
         "item.created",
+        "-updated",
+        "en",
+        "state,field.x",
+        "-a+%28title%3Ab+OR+due%3A%3E2024-01-01%29",
+        "column%3Aopen~",
     ];
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
     eprintln!("seed {seed}");
