@@ -20,6 +20,7 @@ mod audience;
 pub mod envelope;
 mod freshness;
 mod live;
+mod openapi;
 mod pages;
 mod parameters;
 mod problems;
@@ -62,7 +63,7 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
         "Live streams woken because a commit concerned them.",
         move || gauge(live.live().wakes()),
     );
-    app.frame(routes::router().with_state(service))
+    app.frame(routes::router(service))
 }
 
 /// A figure as Prometheus has them: whole up to 2⁵³.

@@ -6,46 +6,45 @@ use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::unsearchable;
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use domain::ItemId;
 use projector::models::Name;
 use projector::search::{DocumentKind, ItemState, SearchHit, SearchQuery};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 /// Hits of a page unless the request says otherwise.
-const LIMIT_DEFAULT: usize = 20;
+pub(super) const LIMIT_DEFAULT: usize = 20;
 /// Hits of a page at most.
-const LIMIT_MAX: usize = 100;
+pub(super) const LIMIT_MAX: usize = 100;
 /// How far paging reaches.
-const OFFSET_MAX: usize = 10_000;
+const REACH: usize = 10_000;
+/// Where the last page begins at the latest.
+pub(super) const OFFSET_MAX: usize = REACH - 1;
 
-const KINDS: [(&str, DocumentKind); 4] = [
+pub(super) const KINDS: [(&str, DocumentKind); 4] = [
     ("item", DocumentKind::Item),
     ("comment", DocumentKind::Comment),
     ("board", DocumentKind::Board),
     ("project", DocumentKind::Project),
 ];
-const STATES: [(&str, ItemState); 2] = [("open", ItemState::Open), ("completed", ItemState::Completed)];
-
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/search", get(search))
-}
+pub(super) const STATES: [(&str, ItemState); 2] =
+    [("open", ItemState::Open), ("completed", ItemState::Completed)];
 
 /// `{"total", "hits": […], "next": <offset or null>}`.
-#[derive(Debug, Serialize)]
-struct Found {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Found {
     total: u64,
     hits: Vec<Hit>,
     next: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Hit {
+    #[schemars(extend("enum" = KINDS.map(|(word, _)| word)))]
     kind: &'static str,
     id: Uuid,
     item_id: Option<ItemId>,
@@ -63,7 +62,7 @@ impl Hit {
     }
 }
 
-async fn search(
+pub(super) async fn search(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,
@@ -83,10 +82,8 @@ async fn search(
         offset: parameters.offset(OFFSET_MAX)?,
     };
     let freshness = parameters.finish()?;
-    if query.offset < OFFSET_MAX {
-        // The last page is shorter, so that whoever follows `next` gets to the end of what can be reached.
-        query.limit = query.limit.min(OFFSET_MAX - query.offset);
-    }
+    // The last page is shorter, so that whoever follows `next` gets to the end of what can be reached.
+    query.limit = query.limit.min(REACH - query.offset);
     service.both_reach(&freshness).await?;
     let reading = service.clone();
     let answer = service.blocking(move || {
@@ -103,7 +100,7 @@ async fn search(
         let key_of = |id| models.item(id).and_then(|item| item.external_key.clone());
         let end = query.offset.saturating_add(page.hits.len());
         // Paging ends where it cannot reach any further, even when there is more.
-        let is_more = u64::try_from(end).is_ok_and(|end| end < page.total) && end < OFFSET_MAX;
+        let is_more = u64::try_from(end).is_ok_and(|end| end < page.total) && end < REACH;
         let found = Found {
             total: page.total,
             next: (is_more && !page.hits.is_empty()).then_some(end),

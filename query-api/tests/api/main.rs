@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod boards;
+mod document;
 mod events;
 mod fixture;
 mod freshness;
@@ -13,6 +14,7 @@ mod items;
 mod live;
 mod process;
 mod replication;
+mod representation;
 mod search;
 mod streams;
 mod tenants;
