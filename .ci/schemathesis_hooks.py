@@ -20,6 +20,11 @@ def is_version(value) -> bool:
     return type(value) in (int, float) and value == int(value) and 0 <= value <= VERSIONS_MAX
 
 
+def number(value):
+    """The number that a parameter's text stands for; the value itself where it is none."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
 @schemathesis.hook
 def map_headers(context, headers):
     """Tags that are made up hardly ever name a version, so three quarters of them go: else next to nothing is done.
@@ -34,15 +39,15 @@ def map_headers(context, headers):
 
 
 @schemathesis.hook
-def map_query(context, query):
+def before_call(context, case, kwargs):
     """Positions that are made up hardly ever come, so nobody waits long for them.
 
     Only where the position is well formed: what is not must be refused as it is."""
-    if isinstance(query, dict) and "minPosition" in query and is_version(query["minPosition"]):
-        timeout = query.get("timeoutMs", 1)
+    query = case.query
+    if isinstance(query, dict) and is_version(number(query.get("minPosition"))):
+        timeout = number(query.get("timeoutMs", 1))
         if is_version(timeout) and timeout <= TIMEOUT_MS_MAX:
-            return {**query, "timeoutMs": 1}
-    return query
+            query["timeoutMs"] = "1"
 
 
 @schemathesis.hook
