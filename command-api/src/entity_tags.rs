@@ -27,7 +27,9 @@ fn read(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Result<Opti
         Ok(Some(entity_tags::EntityTags::Any)) => Ok(Some(EntityTags::Any)),
         Ok(Some(entity_tags::EntityTags::These(tags))) => {
             let tags = tags.iter().filter(|tag| takes_weak || !tag.is_weak);
-            Ok(Some(EntityTags::Versions(tags.filter_map(|tag| tag.version()).map(Version::new).collect())))
+            Ok(Some(EntityTags::Versions(
+                tags.filter_map(entity_tags::EntityTag::version).map(Version::new).collect(),
+            )))
         }
         Err(NoTags) => {
             let detail = format!("{name}: * or a list of entity tags, as in \"3\", \"4\"");
@@ -39,6 +41,7 @@ fn read(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Result<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     fn with(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         lines.iter().map(|line| (name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap())).collect()

@@ -232,7 +232,7 @@ mod tests {
         ] {
             assert_eq!(wish(accepted), coding, "{accepted}");
         }
-        assert_eq!(super::accepted(&HeaderMap::new()), None);
+        assert_eq!(accepted(&HeaderMap::new()), None);
     }
 
     async fn answer(body: Vec<u8>, media_type: &str, headers: &[(&str, &str)]) -> Response {

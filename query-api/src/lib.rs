@@ -18,14 +18,17 @@
 mod answers;
 mod audience;
 pub mod envelope;
+mod export;
 mod freshness;
 mod live;
 mod openapi;
 mod pages;
 mod parameters;
 mod problems;
+mod pulled;
 pub mod rfc3339;
 mod routes;
+mod selection;
 mod service;
 
 pub use service::QueryService;

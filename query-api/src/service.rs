@@ -3,6 +3,7 @@
 //! Invariant: a read that was asked for a position happens after its source has reached it, and tells a position
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
+use crate::export::EXPORTS_MAX;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, SUBSCRIBERS_MAX};
 use crate::problems::{interrupted, not_caught_up};
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Reads that run at one time; the next ones wait. It bounds threads, and the memory of answers that are being made.
@@ -46,6 +47,7 @@ struct Shared {
     /// A place belongs to a read on its thread, not to the request that waits for it: requests are given up, reads
     /// are not.
     reads: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     live: Hub,
 }
 
@@ -89,8 +91,10 @@ impl QueryService {
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
+        let exports = Arc::new(Semaphore::new(EXPORTS_MAX));
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
-        Self { shared: Arc::new(Shared { log, models, searcher, source, began_at, caught_up, reads, live }) }
+        let shared = Shared { log, models, searcher, source, began_at, caught_up, reads, exports, live };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The log that answers come from.
@@ -114,6 +118,11 @@ impl QueryService {
     /// Those who get events as they happen.
     pub(crate) fn live(&self) -> &Hub {
         &self.shared.live
+    }
+
+    /// A place among the exports, if there is one left.
+    pub(crate) fn export_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.exports).try_acquire_owned().ok()
     }
 
     /// Ends all live streams, those to come included: they would keep a server from stopping.

@@ -107,7 +107,8 @@ impl Judge {
         let Some(content) = contents.get(media_type.split(';').next().unwrap_or_default()) else {
             return Err(format!("the document knows no {media_type:?} here"));
         };
-        if exchange.method == "HEAD" || !media_type.ends_with("json") {
+        let is_json = media_type == "application/json" || media_type.ends_with("+json");
+        if exchange.method == "HEAD" || !is_json {
             return Ok(());
         }
         let body = serde_json::from_slice(exchange.body).map_err(|error| format!("no JSON: {error}"))?;

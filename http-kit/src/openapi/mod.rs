@@ -52,6 +52,7 @@ pub struct Components {
 
 /// The whole document, its members in order.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "it is made for the call, and ends up in a document")]
 pub fn assemble(about: &About, paths: Map<String, Value>, components: Components) -> Value {
     let mut document = json!({
         "openapi": "3.1.0",

@@ -30,6 +30,7 @@ fn means(scope: Scope) -> &'static str {
 
 /// A header of requests.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "it is made for the call, and ends up in a document")]
 pub fn request_header(name: &str, what: &str, schema: Value, example: &str) -> Value {
     json!({
         "name": name, "in": "header", "required": false, "description": what, "schema": schema,
@@ -58,12 +59,14 @@ pub fn entity_tags() -> Value {
 
 /// A header of answers that may be there.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "it is made for the call, and ends up in a document")]
 pub fn header(what: &str, schema: Value) -> Value {
     json!({"description": what, "schema": schema})
 }
 
 /// A header of answers that is always there.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "it is made for the call, and ends up in a document")]
 pub fn required_header(what: &str, schema: Value) -> Value {
     json!({"description": what, "schema": schema, "required": true})
 }

@@ -10,6 +10,7 @@
 
 mod boards;
 mod events;
+mod export;
 mod items;
 mod list;
 mod live;

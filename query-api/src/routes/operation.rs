@@ -7,7 +7,7 @@ use axum::handler::Handler;
 use axum::routing::{MethodRouter, get as get_by};
 use http_kit::auth::Scope;
 use http_kit::openapi::{Schemas, type_name};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
 /// One entry of the table. All of them are GET.
@@ -62,9 +62,7 @@ pub(crate) fn get<H: Handler<T, QueryService>, T: 'static>(
 impl Named {
     /// It answers one `T`, as JSON.
     pub(crate) fn answers<T: JsonSchema + 'static>(self, what: &'static str) -> Operation {
-        self.gives(what, "application/json", |schemas| {
-            schemas.plain(|generator| generator.subschema_for::<T>())
-        })
+        self.gives(what, "application/json", |schemas| schemas.plain(SchemaGenerator::subschema_for::<T>))
     }
 
     /// It answers a part of a list of `T`, which stand under `name`.

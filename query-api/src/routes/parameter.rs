@@ -68,6 +68,11 @@ pub(crate) fn schema_of<T: LogName>() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": T::BYTES_MAX, "pattern": NAME})
 }
 
+/// A text of a certain form.
+pub(crate) fn formed(name: &'static str, pattern: &str, what: &'static str) -> Parameter {
+    Parameter::new(name, what, json!({"type": "string", "pattern": pattern}))
+}
+
 /// One of a few words.
 pub(crate) fn choice<T>(
     name: &'static str,

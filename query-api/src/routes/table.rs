@@ -4,16 +4,17 @@
 //! `timeoutMs`, which all take), and which problems it has of its own.
 
 use super::operation::{Operation, get};
-use super::parameter::{choice, id, limit, log_name, number, offset, schema_of, text};
+use super::parameter::{choice, formed, id, limit, log_name, number, offset, schema_of, text};
 use super::projections::Projections;
 use super::search::Found;
 use super::{LISTED_MAX, OFFSET_MAX};
-use super::{boards, events, items, live, log, projections, projects, search, streams, workspaces};
+use super::{boards, events, export, items, live, log, projections, projects, search, streams, workspaces};
 use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer};
 use crate::answers::comment::CommentAnswer;
 use crate::answers::item::ItemAnswer;
 use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
 use crate::answers::workspace::WorkspaceAnswer;
+use crate::envelope::Members;
 use crate::pages::{EventPage, StreamPage};
 use eventstore::{EventType, StreamId, Tag};
 use http_kit::auth::Scope;
@@ -144,6 +145,13 @@ fn events() -> Vec<Operation> {
             log_name::<Tag>("tag", "Only events with this tag."),
         ]
     };
+    let selected = || {
+        [
+            id("board", "Only events on this board."),
+            id("item", "Only events of this item and its comments."),
+            text("person", "Only what this person did, or was done on this person's behalf."),
+        ]
+    };
     vec![
         get("/events", "event.list", "Gives the log's events by position.", events::list)
             .answers::<EventPage>("A page of them.")
@@ -152,6 +160,20 @@ fn events() -> Vec<Operation> {
                 limit(events::LIMIT_DEFAULT, events::LIMIT_MAX),
             ])
             .asks(named()),
+        get("/events/export", "event.export", "Gives the log's events as lines of JSON.", export::export)
+            .gives(
+                "A line for each event. What was cut off is gone on with from the position after its last line.",
+                "application/x-ndjson",
+                |_| json!({"type": "string"}),
+            )
+            .asks([
+                number("from", 0..=u64::MAX, Some(0), "The position to begin at."),
+                number("to", 0..=u64::MAX, None, "The position to end before; else where the log ends now."),
+                number("limit", 1..=u64::MAX, None, "How many lines there are at most."),
+                formed("fields", &Members::pattern(), "The members of each line; `data` is `dataBase64`, too."),
+            ])
+            .asks(named())
+            .asks(selected()),
         get("/events/live", "event.live", "Sends events as they happen.", live::live)
             .gives(
                 "A stream that ends with the connection: `id` is an event's position, `data` the event.",
@@ -165,11 +187,7 @@ fn events() -> Vec<Operation> {
                 "The position to begin at, unless `Last-Event-ID` says it; else only what happens from now on.",
             )])
             .asks(named())
-            .asks([
-                id("board", "Only events on this board."),
-                id("item", "Only events of this item and its comments."),
-                text("person", "Only what this person did, or was done on this person's behalf."),
-            ])
+            .asks(selected())
             .heeds(&["LastEventId"])
             .refuses(400, &["invalid_header"]),
         get("/streams/{id}/events", "stream.events", "Gives a stream's events by version.", streams::list)

@@ -6,6 +6,7 @@
 mod boards;
 mod document;
 mod events;
+mod export;
 mod fixture;
 mod freshness;
 mod history;

@@ -91,6 +91,11 @@ impl Belongings {
             format!("/events?tag=workspace:{workspace}"),
             format!("/events?tag=item:{item}"),
             format!("/events?stream=item-{item}"),
+            "/events/export".to_owned(),
+            format!("/events/export?tag=workspace:{workspace}"),
+            format!("/events/export?item={item}&fields=streamId,tags"),
+            format!("/events/export?board={board}&type=item.created"),
+            format!("/events/export?stream=item-{item}"),
         ]
     }
 }
