@@ -1,11 +1,14 @@
-//! `If-Match` and `If-None-Match` (RFC 9110, 13.1): `*`, or a list of entity tags, over one or several lines.
+//! `If-Match` and `If-None-Match` as demands of versions.
+//!
+//! The tags that the query API gives say more than a version (see [`http_kit::entity_tags`]); what is demanded is the version.
 //!
 //! Invariant: a tag that is well formed and no version of ours is kept out of the list, where it matches nothing; only what
 //! is no list of tags at all is refused.
 
 use crate::service::EntityTags;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use eventstore::Version;
+use http_kit::entity_tags::{self, NoTags};
 use http_kit::problem::Problem;
 
 /// `If-Match`, which compares strongly: weak tags match nothing (RFC 9110, 13.1.1).
@@ -19,71 +22,26 @@ pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<Option<EntityTags>, P
 }
 
 fn read(headers: &HeaderMap, name: &HeaderName, takes_weak: bool) -> Result<Option<EntityTags>, Problem> {
-    if !headers.contains_key(name) {
-        return Ok(None);
-    }
-    let wrong = || {
-        let detail = format!("{name}: * or a list of entity tags, as in \"3\", \"4\"");
-        Problem::invalid_header(name.as_str(), detail)
-    };
-    // A list may be spread over several lines (RFC 9110, 5.3).
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    if let [one] = lines[..]
-        && one.trim_ascii() == b"*"
-    {
-        return Ok(Some(EntityTags::Any));
-    }
-    let mut versions = Vec::new();
-    for line in lines {
-        let mut rest = line.trim_ascii_start();
-        while !rest.is_empty() {
-            // Empty elements are passed over (RFC 9110, 5.6.1.2).
-            if let Some(after) = rest.strip_prefix(b",") {
-                rest = after.trim_ascii_start();
-                continue;
-            }
-            let (tag, after) = tag(rest).ok_or_else(wrong)?;
-            if takes_weak || !tag.is_weak {
-                versions.extend(version(tag.opaque));
-            }
-            rest = after.trim_ascii_start();
-            if !rest.is_empty() && !rest.starts_with(b",") {
-                return Err(wrong());
-            }
+    match entity_tags::EntityTags::read(headers, name) {
+        Ok(None) => Ok(None),
+        Ok(Some(entity_tags::EntityTags::Any)) => Ok(Some(EntityTags::Any)),
+        Ok(Some(entity_tags::EntityTags::These(tags))) => {
+            let tags = tags.iter().filter(|tag| takes_weak || !tag.is_weak);
+            Ok(Some(EntityTags::Versions(
+                tags.filter_map(entity_tags::EntityTag::version).map(Version::new).collect(),
+            )))
+        }
+        Err(NoTags) => {
+            let detail = format!("{name}: * or a list of entity tags, as in \"3\", \"4\"");
+            Err(Problem::invalid_header(name.as_str(), detail))
         }
     }
-    Ok(Some(EntityTags::Versions(versions)))
-}
-
-struct Tag<'h> {
-    is_weak: bool,
-    opaque: &'h [u8],
-}
-
-/// The tag at the beginning, and what follows it.
-fn tag(text: &[u8]) -> Option<(Tag<'_>, &[u8])> {
-    // The W is case-sensitive (RFC 9110, 8.8.3).
-    let (is_weak, quoted) = match text.strip_prefix(b"W/") {
-        Some(quoted) => (true, quoted),
-        None => (false, text),
-    };
-    let inner = quoted.strip_prefix(b"\"")?;
-    let end = inner.iter().position(|byte| *byte == b'"')?;
-    let (opaque, rest) = inner.split_at(end);
-    let is_allowed = |byte: &u8| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..);
-    opaque.iter().all(is_allowed).then_some((Tag { is_weak, opaque }, &rest[1..]))
-}
-
-/// The version that a tag of ours stands for: tags are compared as they are written, so `"03"` is not version 3.
-fn version(opaque: &[u8]) -> Option<Version> {
-    let text = std::str::from_utf8(opaque).ok()?;
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(Version::new(number))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     fn with(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         lines.iter().map(|line| (name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap())).collect()
@@ -103,6 +61,11 @@ mod tests {
         assert_eq!(read(&["W/\"3\", \"4\""]), versions(&[4]));
         assert_eq!(read(&["\"a,b\", \"03\", \"+3\", \"\", \"é\""]), versions(&[]));
         assert_eq!(read(&["\"18446744073709551616\""]), versions(&[]));
+        assert_eq!(
+            read(&["\"3-gzip\", \"4-0123456789abcdef\", \"5-0123456789abcdef-zstd\""]),
+            versions(&[3, 4, 5])
+        );
+        assert_eq!(read(&["\"3-br\", \"4-0123\", W/\"5-gzip\""]), versions(&[]));
         assert_eq!(read(&[""]), versions(&[]));
         for wrong in ["3", "\"3", "\"3\" \"4\"", "\"", "W/3", "w/\"3\"", "*, \"3\"", "\"a b\"", "\"3\"x"] {
             let problem = if_match(&with(&header::IF_MATCH, &[wrong])).unwrap_err();

@@ -114,7 +114,7 @@ pub(crate) struct ResultAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(default, with = "crate::openapi::AnyProblem")]
+    #[schemars(default, with = "http_kit::openapi::AnyProblem")]
     problem: Option<Problem>,
 }
 

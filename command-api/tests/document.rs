@@ -9,17 +9,10 @@ mod common;
 use axum::body::Body;
 use axum::http::Request;
 use common::Api;
-use common::document::{SNAPSHOT, document, faults, resolve};
+use common::document::{SNAPSHOT, faults, judge_of_all};
 use http_body_util::BodyExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tower::ServiceExt;
-
-fn operations() -> impl Iterator<Item = (&'static str, &'static str, &'static Value)> {
-    document()["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
-        let methods = methods.as_object().unwrap().iter();
-        methods.map(|(method, operation)| (method.as_str(), path.as_str(), operation))
-    })
-}
 
 #[tokio::test]
 async fn every_example_works() {
@@ -30,7 +23,7 @@ async fn every_example_works() {
         assert_eq!(result["status"], "applied", "{made:?}");
     }
     let mut tried = 0;
-    for (method, path, operation) in operations() {
+    for (method, path, operation) in judge_of_all().operations() {
         let Some(path) = path.strip_prefix("/api/v1") else { continue };
         let mut path = path.to_owned();
         for parameter in operation["parameters"].as_array().unwrap() {
@@ -65,36 +58,8 @@ async fn every_example_works() {
 
 #[test]
 fn it_has_the_shape_of_openapi_3_1() {
-    let document = document();
-    assert_eq!(document["openapi"], "3.1.0");
-    let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
-    let mut names = Vec::new();
-    for (method, path, operation) in operations() {
-        names.push(operation["operationId"].as_str().unwrap());
-        for tag in operation["tags"].as_array().unwrap() {
-            assert!(tags.contains(&tag), "{method} {path}: {tag} is not explained");
-        }
-        let parameters = operation["parameters"].as_array().unwrap().iter().map(resolve);
-        let in_path: Vec<&str> = parameters
-            .filter(|parameter| parameter["in"] == "path")
-            .map(|parameter| {
-                assert_eq!(parameter["required"], true);
-                parameter["name"].as_str().unwrap()
-            })
-            .collect();
-        let in_template: Vec<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
-        assert_eq!(in_path, in_template, "{method} {path}");
-        assert!(operation["security"].is_array(), "{method} {path}");
-    }
-    let count = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), count, "operationId is unique");
-    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-        assert!(jsonschema::meta::is_valid(schema), "{name} is no JSON Schema");
-        // That references resolve and patterns compile.
-        faults(&json!({"$ref": format!("#/components/schemas/{name}")}), &json!({}));
-    }
+    assert_eq!(judge_of_all().shape(), Vec::<String>::new());
+    assert!(judge_of_all().document()["components"]["schemas"].as_object().unwrap().len() > 20);
 }
 
 #[tokio::test]

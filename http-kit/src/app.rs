@@ -10,6 +10,7 @@ use crate::limits::{Limits, metered};
 use crate::metrics::Metrics;
 use crate::observe::observe;
 use crate::problem::Problem;
+use crate::representation::Wishes;
 use crate::same_machine::of_this_machine;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -101,10 +102,15 @@ async fn pass(State(passage): State<Arc<Passage>>, request: Request, next: Next)
         {
             return problem.into_response();
         }
-        match authenticate(authentication, &mut request).await {
-            // What a principal may send is counted only once it is known who that is.
-            Ok(()) => metered(limits, request, next).await,
-            Err(problem) => problem.into_response(),
+        if let Err(problem) = authenticate(authentication, &mut request).await {
+            return problem.into_response();
+        }
+        let wishes = Wishes::of(&request);
+        // What a principal may send is counted only once it is known who that is.
+        let response = metered(limits, request, next).await;
+        match wishes {
+            Some(wishes) => wishes.meet(response).await,
+            None => response,
         }
     })
     .await

@@ -3,7 +3,7 @@
 //! ```text
 //! flags, environment, file ─▶ config ─▶ telemetry
 //! socket ─▶ server ─▶ app (request id, time-out, panics, figures, foreign pages) ─▶ auth ─▶ json, params ─▶ the service's routes
-//!                                                            answer ◀─ problem (RFC 9457) ◀─┘
+//!                               answer ◀─ representation (304, coding) ◀─ problem (RFC 9457) ◀─┘
 //! ```
 //!
 //! Invariant: whatever goes wrong, the answer's body is a [`problem::Problem`] with a stable code.
@@ -15,13 +15,16 @@
 pub mod app;
 pub mod auth;
 pub mod config;
+pub mod entity_tags;
 pub mod health;
 pub mod json;
 pub mod limits;
 pub mod metrics;
 mod observe;
+pub mod openapi;
 pub mod params;
 pub mod problem;
+mod representation;
 mod same_machine;
 pub mod server;
 pub mod shutdown;

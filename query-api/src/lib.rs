@@ -21,6 +21,7 @@ pub mod envelope;
 mod export;
 mod freshness;
 mod live;
+mod openapi;
 mod pages;
 mod parameters;
 mod problems;
@@ -65,7 +66,7 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
         "Live streams woken because a commit concerned them.",
         move || gauge(live.live().wakes()),
     );
-    app.frame(routes::router().with_state(service))
+    app.frame(routes::router(service))
 }
 
 /// A figure as Prometheus has them: whole up to 2⁵³.

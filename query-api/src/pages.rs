@@ -7,10 +7,12 @@
 //! Everything here touches mapped pages, which may have to come from the disk: call it on blocking threads.
 
 use crate::audience::Audience;
-use crate::envelope::write_event;
+use crate::envelope::{Event, write_event};
 use eventstore::{
     Direction, EventType, EventView, Log, Position, ReadError, RecordedEvent, StreamId, Tag, Version,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::io::Write;
 
 /// A page is closed once it has this many bytes.
@@ -41,6 +43,54 @@ impl Filter {
 pub(crate) struct Page {
     pub(crate) body: Vec<u8>,
     pub(crate) position: Position,
+}
+
+/// What [`events`] writes.
+pub(crate) struct EventPage;
+
+impl JsonSchema for EventPage {
+    fn schema_name() -> Cow<'static, str> {
+        "EventPage".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "required": ["events", "next", "end"],
+            "properties": {
+                "events": {"type": "array", "items": generator.subschema_for::<Event>()},
+                "next": {"type": "integer", "minimum": 0, "description": "The position to go on from."},
+                "end": {"type": "boolean", "description": "Whether the log ends there, for now."},
+            },
+        })
+    }
+}
+
+/// What [`stream`] writes.
+pub(crate) struct StreamPage;
+
+impl JsonSchema for StreamPage {
+    fn schema_name() -> Cow<'static, str> {
+        "StreamPage".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "required": ["streamId", "version", "events", "next", "end"],
+            "properties": {
+                "streamId": {"type": "string"},
+                "version": {"type": "integer", "minimum": 0, "description": "The newest one of the stream."},
+                "events": {"type": "array", "items": generator.subschema_for::<Event>()},
+                "next": {
+                    "type": ["integer", "null"],
+                    "minimum": 0,
+                    "description": "The version to go on from; nothing below version 0.",
+                },
+                "end": {"type": "boolean", "description": "Whether the stream ends there, for now."},
+            },
+        })
+    }
 }
 
 /// `{"events":[…],"next":<position>,"end":<whether the log ends here>}`.

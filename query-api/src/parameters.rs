@@ -7,6 +7,7 @@ use crate::freshness::Freshness;
 use crate::problems::{bad_parameter, unknown_parameter};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
+use eventstore::limits::{NAME_BYTES_MAX, STREAM_ID_BYTES_MAX};
 use eventstore::{EventType, NameError, Position, StreamId, Tag};
 use http_kit::problem::Problem;
 use std::fmt::Display;
@@ -15,9 +16,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// How long a request waits for its `minPosition` unless it says otherwise, milliseconds.
-const TIMEOUT_MS_DEFAULT: u64 = 5_000;
+pub(crate) const TIMEOUT_MS_DEFAULT: u64 = 5_000;
 /// How long it waits at most, milliseconds.
-const TIMEOUT_MS_MAX: u64 = 30_000;
+pub(crate) const TIMEOUT_MS_MAX: u64 = 30_000;
 
 /// An id in the path.
 pub(crate) fn path_id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
@@ -26,22 +27,31 @@ pub(crate) fn path_id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem
 
 /// The names of the log, which are checked when they are made.
 pub(crate) trait LogName: Sized {
+    /// Bytes of such a name at most.
+    const BYTES_MAX: usize;
+
     fn checked(text: &str) -> Result<Self, NameError>;
 }
 
 impl LogName for StreamId {
+    const BYTES_MAX: usize = STREAM_ID_BYTES_MAX;
+
     fn checked(text: &str) -> Result<Self, NameError> {
         Self::new(text)
     }
 }
 
 impl LogName for EventType {
+    const BYTES_MAX: usize = NAME_BYTES_MAX;
+
     fn checked(text: &str) -> Result<Self, NameError> {
         Self::new(text)
     }
 }
 
 impl LogName for Tag {
+    const BYTES_MAX: usize = NAME_BYTES_MAX;
+
     fn checked(text: &str) -> Result<Self, NameError> {
         Self::new(text)
     }

@@ -19,7 +19,9 @@ pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Problem {
     // What was sent comes back shortened: an error is no mirror.
     let name: String = name.chars().take(100).collect();
     let detail = format!("parameter {name}: there is none of this name here, only {}", known.join(", "));
-    Problem::new(StatusCode::BAD_REQUEST, "unknown_parameter", detail).with("field", name)
+    Problem::new(StatusCode::BAD_REQUEST, "unknown_parameter", detail)
+        .with("field", name)
+        .with("known", known)
 }
 
 /// 404: there is no such thing, as far as the model has come.

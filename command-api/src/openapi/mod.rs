@@ -5,69 +5,54 @@
 //!   bodies (schemars) ─▶ schemas ┘ └─ problems (codes by status)
 //! ```
 //!
-//! Invariant: what an operation takes and answers is said in the table, by types and limits that decide too; only what
-//! all operations share (headers, security, problems of the frame) is said here.
+//! Invariant: what an operation takes and answers is said in the table, by types and limits that decide too; what all
+//! operations share (headers, problems of commands) is said here, and what both APIs share in [`http_kit::openapi`].
 
 mod parts;
 mod paths;
 mod problems;
 mod schemas;
-mod serve;
-
-pub(crate) use schemas::{AnyProblem, NAME};
-pub(crate) use serve::route;
 
 use crate::routes::ROOT;
 use crate::routes::operation::Operation;
-use problems::Shared;
-use schemas::Schemas;
+use crate::routes::table::OPERATIONS;
+use axum::Router;
+use http_kit::openapi::parts::of_the_process;
+use http_kit::openapi::{About, Components, Schemas, Served, Shared, assemble};
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
+
+/// The document's route.
+pub(crate) fn route() -> Router {
+    static SERVED: LazyLock<Served> = LazyLock::new(|| Served::new(&document(&OPERATIONS)));
+    http_kit::openapi::route(&SERVED)
+}
 
 /// The whole document.
 pub(crate) fn document(operations: &[Operation]) -> Value {
-    let mut schemas = Schemas::new();
-    let shared = Shared::of(operations);
+    let mut schemas = Schemas::of_what_is_read(parts::problem());
+    let shared = Shared::of(operations.iter().map(problems::of), problems::meaning);
     let mut paths = Map::new();
     for operation in operations {
         let path = paths.entry(format!("{ROOT}{}", operation.path)).or_insert_with(|| json!({}));
         path[operation.method.name()] = paths::of(operation, &mut schemas, &shared);
     }
-    paths.extend(parts::of_the_process(&shared));
-    let mut document = json!({
-        "openapi": "3.1.0",
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-        "info": {
-            "title": "Sunday command API",
-            "version": env!("CARGO_PKG_VERSION"),
-            "summary": "The write side: commands, decided by the domain, appended to the log.",
-            "description": parts::DESCRIPTION,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": "/", "description": "where this document comes from"}],
-        "tags": parts::tags(),
-        "paths": paths,
-        "components": {
-            "schemas": schemas.into_components(),
-            "parameters": parts::parameters(),
-            "headers": parts::headers(),
-            "responses": shared.into_components(),
-            "securitySchemes": parts::security(),
-        },
-    });
-    sort(&mut document);
-    document
-}
-
-/// One order of members, whatever map a build of `serde_json` has.
-fn sort(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.sort_keys();
-            members.values_mut().for_each(sort);
-        }
-        Value::Array(list) => list.iter_mut().for_each(sort),
-        _ => {}
-    }
+    paths.extend(of_the_process(&shared));
+    let about = About {
+        title: "Sunday command API",
+        version: env!("CARGO_PKG_VERSION"),
+        summary: "The write side: commands, decided by the domain, appended to the log.",
+        description: parts::DESCRIPTION,
+        tags: parts::tags(),
+    };
+    let components = Components {
+        schemas: schemas.into_components(),
+        parameters: parts::parameters(),
+        headers: parts::headers(),
+        responses: shared.into_components(),
+        security: parts::security(),
+    };
+    assemble(&about, paths, components)
 }
 
 #[cfg(test)]

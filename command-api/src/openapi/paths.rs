@@ -1,13 +1,15 @@
 //! One operation of the table as an operation of the document.
 
-use super::problems::{self, Shared};
-use super::schemas::{Body, Schemas, parameter};
+use super::problems;
+use super::schemas::{Body, body_of, parameter};
 use crate::routes::examples;
 use crate::routes::operation::{Operation, Verb};
+use http_kit::openapi::parts::{header_references, parameter_reference};
+use http_kit::openapi::{Schemas, Shared};
 use serde_json::{Map, Value, json};
 
 pub(super) fn of(operation: &Operation, schemas: &mut Schemas, shared: &Shared) -> Value {
-    let body = schemas.body(operation);
+    let body = body_of(operation, schemas);
     let example = examples::of(operation.id);
     let success = &operation.success;
     let answer = schemas.component(success.name, success.schema);
@@ -28,9 +30,7 @@ pub(super) fn of(operation: &Operation, schemas: &mut Schemas, shared: &Shared) 
         }
         responses.insert("200".to_owned(), unchanged);
     }
-    for (status, codes) in problems::of(operation) {
-        responses.insert(status.to_string(), shared.response(status, &codes));
-    }
+    shared.respond(&mut responses, &problems::of(operation));
     let mut entry = json!({
         "operationId": operation.id,
         "summary": operation.summary,
@@ -65,10 +65,7 @@ fn headers(operation: &Operation) -> Value {
         names.extend(["Deprecation", "Link"]);
         names.extend(deprecation.sunset.map(|_| "Sunset"));
     }
-    let headers = names
-        .into_iter()
-        .map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})));
-    Value::Object(headers.collect())
+    header_references(names)
 }
 
 fn parameters(
@@ -98,12 +95,11 @@ fn parameters(
         parameters.push(entry);
     }
     parameters.extend(operation.query.map(|query| in_query(&schemas.plain(query))).into_iter().flatten());
-    let refer = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
-    parameters.extend(operation.headers.iter().map(|name| refer(name)));
+    parameters.extend(operation.headers.iter().map(|name| parameter_reference(name)));
     if operation.method != Verb::Get {
-        parameters.push(refer("Traceparent"));
+        parameters.push(parameter_reference("Traceparent"));
     }
-    parameters.push(refer("RequestId"));
+    parameters.push(parameter_reference("RequestId"));
     parameters
 }
 

@@ -8,9 +8,9 @@
 //! Invariant: it borrows from the request's bytes, and holds no more of a list than a commit takes, however long the
 //! list is: the rest is only counted.
 
-use crate::openapi::NAME;
 use domain::whole;
 use eventstore::limits::{COMMIT_EVENTS_MAX, TAGS_MAX};
+use http_kit::openapi::NAME;
 use schemars::JsonSchema;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -8,13 +8,15 @@ use domain::{BoardId, ColumnId, ProjectId, Role, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
 use projector::models::{BoardModel, ColumnModel, Models, Name};
 use projector::texts;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Items in one view at most, over all columns: a view is copied under the models' lock.
 const VIEW_ITEMS_MAX: usize = 10_000;
 
 /// A board.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Board")]
 pub(crate) struct BoardAnswer {
     #[serde(flatten)]
     summary: BoardSummary,
@@ -24,7 +26,7 @@ pub(crate) struct BoardAnswer {
 }
 
 /// A board without its description, as lists have it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BoardSummary {
     id: BoardId,
@@ -42,8 +44,9 @@ pub(crate) struct BoardSummary {
 }
 
 /// A column without its items.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Column")]
 struct ColumnAnswer {
     id: ColumnId,
     name: Name,
@@ -112,8 +115,9 @@ pub(crate) struct Window {
 }
 
 /// A board with its items in order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "BoardView")]
 pub(crate) struct ViewAnswer {
     id: BoardId,
     workspace_id: WorkspaceId,
@@ -125,7 +129,7 @@ pub(crate) struct ViewAnswer {
 }
 
 /// A column with its items in order of (rank, id).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ColumnView {
     id: ColumnId,

@@ -5,11 +5,13 @@ use domain::{CommentId, ItemId};
 use eventstore::{Log, Position, ReadError};
 use projector::models::{CommentModel, Name};
 use projector::texts;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A comment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Comment")]
 pub(crate) struct CommentAnswer {
     id: CommentId,
     item_id: ItemId,

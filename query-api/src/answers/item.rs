@@ -6,12 +6,14 @@ use domain::{AttachmentId, BoardId, ColumnId, Date, ItemId, ProjectId, Workspace
 use eventstore::{Log, Position, ReadError};
 use projector::models::{FieldValue, ItemModel, Models, Name};
 use projector::texts;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// An item with everything that is known of it, its comments apart.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Item")]
 pub(crate) struct ItemAnswer {
     #[serde(flatten)]
     card: Card,
@@ -22,6 +24,7 @@ pub(crate) struct ItemAnswer {
     column: Named<ColumnId, Option<Name>>,
     completed_at: Option<Rfc3339>,
     resolution: Option<Name>,
+    #[schemars(with = "Members<Name, serde_json::Value>")]
     fields: Members<Name, Option<Box<RawValue>>>,
     attachments: Vec<AttachmentAnswer>,
     links: Vec<LinkAnswer>,
@@ -34,7 +37,7 @@ pub(crate) struct ItemAnswer {
 }
 
 /// What a board shows of an item.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Card {
     id: ItemId,
@@ -49,7 +52,8 @@ pub(crate) struct Card {
     updated_at: Rfc3339,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Attachment")]
 struct AttachmentAnswer {
     id: AttachmentId,
     name: Name,
@@ -57,8 +61,9 @@ struct AttachmentAnswer {
     mime: Option<Name>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Link")]
 struct LinkAnswer {
     kind: Name,
     item_id: ItemId,

@@ -9,11 +9,14 @@ pub(crate) mod item;
 pub(crate) mod project;
 pub(crate) mod workspace;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use std::borrow::Cow;
 
 /// A column by id and name, or anything else that is told that way.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub(crate) struct Named<I, N> {
     pub(crate) id: I,
     pub(crate) name: N,
@@ -30,5 +33,19 @@ impl<K: Serialize, V: Serialize> Serialize for Members<K, V> {
             map.serialize_entry(name, value)?;
         }
         map.end()
+    }
+}
+
+impl<K, V: JsonSchema> JsonSchema for Members<K, V> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("MembersOf{}", V::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "additionalProperties": generator.subschema_for::<V>()})
     }
 }

@@ -5,10 +5,12 @@ use domain::{BoardId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
 use projector::models::{Models, Name, ProjectModel};
 use projector::texts;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A project with its statistics.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Project")]
 pub(crate) struct ProjectAnswer {
     #[serde(flatten)]
     summary: ProjectSummary,
@@ -18,7 +20,7 @@ pub(crate) struct ProjectAnswer {
 }
 
 /// A project without its description, as lists have it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProjectSummary {
     id: ProjectId,
@@ -34,8 +36,9 @@ pub(crate) struct ProjectSummary {
 }
 
 /// What goes on in a project.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Statistics")]
 pub(crate) struct StatisticsAnswer {
     project_id: ProjectId,
     total: u64,

@@ -4,11 +4,13 @@ use super::Members;
 use crate::rfc3339::Rfc3339;
 use domain::{ProjectId, Role, WorkspaceId};
 use projector::models::{Name, WorkspaceModel};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A workspace with its members and projects.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Workspace")]
 pub(crate) struct WorkspaceAnswer {
     id: WorkspaceId,
     name: Name,

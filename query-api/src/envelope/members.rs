@@ -54,6 +54,13 @@ impl Members {
         Ok(members)
     }
 
+    /// What [`Self::parse`] takes, as a regular expression.
+    #[must_use]
+    pub fn pattern() -> String {
+        let names = NAMES.join("|");
+        format!("^({names})(,({names}))*$")
+    }
+
     pub(super) const fn contain(self, member: Self) -> bool {
         self.0 & member.0 != 0
     }

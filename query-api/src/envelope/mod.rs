@@ -10,8 +10,10 @@
 use crate::rfc3339::Rfc3339;
 use domain::Extras;
 use eventstore::{ContentType, EventView, MetadataView, TraceParent};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 
 mod members;
@@ -104,6 +106,48 @@ fn write_tags(out: &mut Vec<u8>, event: &EventView<'_>) {
     out.push(b']');
 }
 
+/// What [`write_event`] writes.
+#[derive(Debug)]
+pub struct Event;
+
+impl JsonSchema for Event {
+    fn schema_name() -> Cow<'static, str> {
+        "Event".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let number = || json_schema!({"type": "integer", "minimum": 0});
+        json_schema!({
+            "type": "object",
+            "description": "Something that happened, as it was recorded.",
+            "required": [
+                "eventId", "type", "streamId", "aggregateType", "aggregateId", "version", "position", "time",
+                "schemaVersion", "tags", "metadata",
+            ],
+            "properties": {
+                "eventId": {"type": "string", "format": "uuid"},
+                "type": {"type": "string", "description": "Past tense, dotted."},
+                "streamId": {"type": "string"},
+                "aggregateType": {"type": "string", "description": "What stands before the first `-` of `streamId`."},
+                "aggregateId": {"type": "string", "description": "What stands behind it."},
+                "version": {"$ref": "#/components/schemas/Version"},
+                "position": number(),
+                "time": generator.subschema_for::<Rfc3339>(),
+                "schemaVersion": number(),
+                "tags": {"type": "array", "items": {"type": "string"}},
+                "data": {"description": "The payload, byte for byte as it is stored."},
+                "dataBase64": {
+                    "type": "string",
+                    "contentEncoding": "base64",
+                    "description": "The payload, where it is no JSON.",
+                },
+                "metadata": generator.subschema_for::<Metadata<'_>>(),
+            },
+            "oneOf": [{"required": ["data"]}, {"required": ["dataBase64"]}],
+        })
+    }
+}
+
 fn write_payload(out: &mut Vec<u8>, event: &EventView<'_>) {
     let payload = event.payload();
     // An encrypted payload is not JSON any more, whatever it was; and the log never looked inside a plain one.
@@ -121,29 +165,9 @@ fn write_payload(out: &mut Vec<u8>, event: &EventView<'_>) {
 }
 
 fn write_metadata(out: &mut Vec<u8>, metadata: &MetadataView<'_>) {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Members<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        actor: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        on_behalf_of: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        correlation_id: Option<uuid::Uuid>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        causation_id: Option<uuid::Uuid>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        command_id: Option<Text<eventstore::CommandId>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        source: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        traceparent: Option<Text<W3cTrace>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        occurred_at: Option<Rfc3339>,
-    }
     // The extras of raw streams are their producer's own and may be anything; then nobody is named.
     let extras = Extras::decode(metadata.extras()).ok();
-    let members = Members {
+    let members = Metadata {
         actor: extras.as_ref().map(Extras::actor),
         on_behalf_of: extras.as_ref().and_then(Extras::on_behalf_of),
         correlation_id: metadata.correlation_id(),
@@ -154,6 +178,31 @@ fn write_metadata(out: &mut Vec<u8>, metadata: &MetadataView<'_>) {
         occurred_at: metadata.occurred_at().map(Rfc3339),
     };
     value(out, &members);
+}
+
+/// Who did it, why and when.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "EventMetadata")]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<uuid::Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causation_id: Option<uuid::Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    command_id: Option<Text<eventstore::CommandId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    traceparent: Option<Text<W3cTrace>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<Rfc3339>,
 }
 
 /// Anything that is shown as text, as a JSON string.

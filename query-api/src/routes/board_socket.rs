@@ -9,12 +9,10 @@ use crate::parameters::{Parameters, path_id};
 use crate::problems::{no_websocket, too_many_subscribers};
 use crate::selection::Selection;
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
-use axum::routing::get;
 use domain::BoardId;
 use eventstore::{Position, Tag};
 use http_kit::auth::Principal;
@@ -24,11 +22,7 @@ use http_kit::problem::Problem;
 /// What is buffered of one socket, bytes each way.
 const BUFFER_BYTES: usize = 4 << 10;
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/boards/{id}/ws", get(follow))
-}
-
-async fn follow(
+pub(super) async fn follow(
     State(service): State<QueryService>,
     principal: Principal,
     Path(id): Path<String>,

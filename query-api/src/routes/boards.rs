@@ -1,34 +1,25 @@
 //! `/boards`: a board, and its view with the items in their columns.
 
-use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged, weakly_tagged};
+use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
 use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer, Window};
 use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{gone, not_found, unreadable};
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use domain::{BoardId, ColumnId, ProjectId, WorkspaceId};
 use eventstore::Log;
 use http_kit::params::Path;
 use http_kit::problem::Problem;
 use projector::models::{BoardModel, Models};
 
-const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 100;
 /// Items per column of a view unless the request says otherwise.
 pub(super) const COLUMN_ITEMS_DEFAULT: usize = 50;
 /// Items per column of a view at most.
 pub(super) const COLUMN_ITEMS_MAX: usize = 500;
-
-pub(super) fn router() -> Router<QueryService> {
-    Router::new()
-        .route("/boards", get(list))
-        .route("/boards/{id}", get(by_id))
-        .route("/boards/{id}/view", get(view))
-}
 
 pub(super) fn present<'m>(
     models: &'m Models,
@@ -40,7 +31,7 @@ pub(super) fn present<'m>(
     if board.deleted { Err(gone("board")) } else { Ok(board) }
 }
 
-async fn by_id(
+pub(super) async fn by_id(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -56,7 +47,7 @@ async fn by_id(
     service.read(freshness, copy, finish).await
 }
 
-async fn view(
+pub(super) async fn view(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -72,14 +63,12 @@ async fn view(
         if column.is_some_and(|column| board.column(column).is_none()) {
             return Err(not_found("column"));
         }
-        let view = ViewAnswer::of(models, board, Window { column, offset, limit });
-        Ok((view, models.checkpoint().next))
+        Ok(ViewAnswer::of(models, board, Window { column, offset, limit }))
     };
-    let finish = |(view, position), _: &Log| Ok(weakly_tagged(position, &view));
-    service.read(freshness, copy, finish).await
+    service.read(freshness, copy, |view, _: &Log| Ok(json(&view))).await
 }
 
-async fn list(
+pub(super) async fn list(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,

@@ -7,22 +7,16 @@ use crate::pages::{self, Filter};
 use crate::parameters::Parameters;
 use crate::problems::unreadable;
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use eventstore::Position;
 
 /// Events of a page unless the request says otherwise.
-const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 100;
 /// Events of a page at most.
 pub(super) const LIMIT_MAX: usize = 1_000;
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/events", get(list))
-}
-
-async fn list(
+pub(super) async fn list(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,

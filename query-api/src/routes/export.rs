@@ -12,19 +12,13 @@ use crate::problems::{bad_parameter, too_many_exports};
 use crate::pulled::Pulled;
 use crate::selection::Selection;
 use crate::service::QueryService;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::routing::get;
 use eventstore::Position;
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/events/export", get(export))
-}
-
-async fn export(
+pub(super) async fn export(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,

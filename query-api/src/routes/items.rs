@@ -9,25 +9,15 @@ use crate::pages::PAGE_BYTES_MAX;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{bad_parameter, gone, not_found, unreadable};
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use domain::{CommentId, ItemId, WorkspaceId};
 use eventstore::Log;
 use http_kit::params::Path;
 use http_kit::problem::Problem;
 use projector::models::{ItemModel, Models};
 
-const LIMIT_DEFAULT: usize = 100;
-
-pub(super) fn router() -> Router<QueryService> {
-    Router::new()
-        .route("/items", get(by_key))
-        .route("/items/{id}", get(by_id))
-        .route("/items/{id}/comments", get(comments))
-        .route("/comments/{id}", get(comment))
-}
+pub(super) const LIMIT_DEFAULT: usize = 100;
 
 fn present<'m>(models: &'m Models, audience: &Audience, id: ItemId) -> Result<&'m ItemModel, Problem> {
     let item = models.item(id).filter(|item| audience.sees(item.workspace_id));
@@ -35,7 +25,7 @@ fn present<'m>(models: &'m Models, audience: &Audience, id: ItemId) -> Result<&'
     if models.is_gone(item) { Err(gone("item")) } else { Ok(item) }
 }
 
-async fn by_id(
+pub(super) async fn by_id(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -51,7 +41,7 @@ async fn by_id(
     service.read(freshness, copy, finish).await
 }
 
-async fn by_key(
+pub(super) async fn by_key(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,
@@ -77,7 +67,7 @@ async fn by_key(
     service.read(freshness, copy, finish).await
 }
 
-async fn comments(
+pub(super) async fn comments(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -99,7 +89,7 @@ async fn comments(
     service.read(freshness, copy, finish).await
 }
 
-async fn comment(
+pub(super) async fn comment(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,

@@ -3,6 +3,7 @@
 //! Invariant: `next` is there exactly when something is left, and who follows it gets everything once (as long as
 //! the list does not change in between).
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -76,6 +77,27 @@ impl<T: Serialize> Serialize for NamedList<T> {
         map.serialize_entry("next", &(end < *total).then_some(end))?;
         map.end()
     }
+}
+
+/// The schema of a list whose entries stand under `name`.
+pub(crate) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator, name: &str) -> Schema {
+    let mut schema = json_schema!({
+        "type": "object",
+        "required": ["total", name, "next"],
+        "properties": {
+            "total": {"type": "integer", "minimum": 0, "description": "How many there are in all."},
+            "next": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "description": "The `offset` to go on from, where something is left.",
+            },
+        },
+    });
+    let entries = json_schema!({"type": "array", "items": generator.subschema_for::<T>()});
+    if let Some(members) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+        members.insert(name.to_owned(), entries.to_value());
+    }
+    schema
 }
 
 #[cfg(test)]

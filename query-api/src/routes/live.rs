@@ -11,12 +11,10 @@ use crate::problems::too_many_subscribers;
 use crate::pulled::Pulled;
 use crate::selection::Selection;
 use crate::service::QueryService;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
-use axum::routing::get;
 use eventstore::Position;
 use http_kit::problem::Problem;
 
@@ -27,11 +25,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// Tenants of a token that are told apart; whoever has more looks at everything himself.
 const TENANTS_MAX: usize = 64;
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/events/live", get(live))
-}
-
-async fn live(
+pub(super) async fn live(
     State(service): State<QueryService>,
     audience: Audience,
     headers: HeaderMap,

@@ -10,15 +10,14 @@ use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::{bad_parameter, unreadable};
 use crate::service::QueryService;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::get;
 use eventstore::{Digest, Kinship, Lineage, Log, LogOffset, PieceError, Position, ReadError, SegmentPiece};
 use http_kit::params::Path;
 use http_kit::problem::Problem;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;
@@ -26,36 +25,35 @@ use uuid::Uuid;
 /// Bytes of a piece at most, unless a single frame is longer.
 const PIECE_BYTES_MAX: usize = 4 << 20;
 /// How long a request may wait for something new, milliseconds: less than a server takes to drain its requests.
-const WAIT_MS_MAX: u64 = 5_000;
+pub(super) const WAIT_MS_MAX: u64 = 5_000;
 /// Offsets above this have no place in 64 bits.
-const OFFSET_MAX: u64 = (u32::MAX as u64) << 3;
+pub(super) const OFFSET_MAX: u64 = (u32::MAX as u64) << 3;
 
 const SUNDAY_STORE: HeaderName = HeaderName::from_static("sunday-store");
 const SUNDAY_SEGMENT_ENDED: HeaderName = HeaderName::from_static("sunday-segment-ended");
 const SUNDAY_SEGMENT_TAIL: HeaderName = HeaderName::from_static("sunday-segment-tail");
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/log", get(place)).route("/log/segments/{segment}", get(segment))
-}
-
 /// `{"store", "position", "chain", "durableEnd": {"segment", "offset"}}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Place {
+#[schemars(rename = "LogPlace")]
+pub(super) struct Place {
     store: Uuid,
+    #[schemars(with = "u64")]
     position: Position,
     chain: String,
     durable_end: End,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LogEnd")]
 struct End {
     segment: u32,
     offset: u64,
 }
 
 /// Where the log is. Asked with `store`, `position` and `chain` it answers only if that is a place of its own.
-async fn place(
+pub(super) async fn place(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,
@@ -115,7 +113,7 @@ fn stranger(kinship: Kinship, asked: &Lineage, own: &Lineage) -> Option<Problem>
 }
 
 /// A piece of a segment from `offset` on; waits up to `waitMs` when there is nothing new there yet.
-async fn segment(
+pub(super) async fn segment(
     State(service): State<QueryService>,
     audience: Audience,
     Path(segment): Path<u32>,

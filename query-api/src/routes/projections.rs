@@ -4,29 +4,26 @@ use super::json;
 use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use eventstore::Position;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/projections", get(list))
-}
-
 /// `{"watermark", "projections": [{"name", "position", "lag", …}]}`.
-#[derive(Debug, Serialize)]
-struct Projections {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Projections {
+    #[schemars(with = "u64")]
     watermark: Position,
     projections: [Projection; 2],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Projection {
     name: &'static str,
     /// Exclusive: how many events it covers.
+    #[schemars(with = "u64")]
     position: Position,
     /// How many events it does not cover yet.
     lag: u64,
@@ -34,14 +31,18 @@ struct Projection {
     figures: Figures,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum Figures {
     Models { entities: usize, unknown_events: u64, unreadable_events: u64, failure: Option<String> },
     Search { documents: Option<u64> },
 }
 
-async fn list(State(service): State<QueryService>, parameters: Parameters) -> Result<Response, Refusal> {
+pub(super) async fn list(
+    State(service): State<QueryService>,
+    parameters: Parameters,
+) -> Result<Response, Refusal> {
     let freshness = parameters.finish()?;
     service.both_reach(&freshness).await?;
     let reading = service.clone();

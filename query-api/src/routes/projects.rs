@@ -1,37 +1,28 @@
 //! `/projects`: a project and the statistics of the work in it.
 
-use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged, weakly_tagged};
+use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
 use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
 use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{not_found, unreadable};
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use domain::{ProjectId, WorkspaceId};
 use eventstore::Log;
 use http_kit::params::Path;
 use http_kit::problem::Problem;
 use projector::models::{Models, ProjectModel};
 
-const LIMIT_DEFAULT: usize = 100;
-
-pub(super) fn router() -> Router<QueryService> {
-    Router::new()
-        .route("/projects", get(list))
-        .route("/projects/{id}", get(by_id))
-        .route("/projects/{id}/statistics", get(statistics))
-}
+pub(super) const LIMIT_DEFAULT: usize = 100;
 
 fn present<'m>(models: &'m Models, audience: &Audience, id: ProjectId) -> Result<&'m ProjectModel, Problem> {
     let project = models.project(id).filter(|project| audience.sees(project.workspace_id));
     project.ok_or_else(|| not_found("project"))
 }
 
-async fn by_id(
+pub(super) async fn by_id(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -47,7 +38,7 @@ async fn by_id(
     service.read(freshness, copy, finish).await
 }
 
-async fn statistics(
+pub(super) async fn statistics(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -55,14 +46,11 @@ async fn statistics(
 ) -> Result<Response, Refusal> {
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
-    let copy = move |models: &Models| {
-        Ok((StatisticsAnswer::of(present(models, &audience, id)?), models.checkpoint().next))
-    };
-    let finish = |(statistics, position), _: &Log| Ok(weakly_tagged(position, &statistics));
-    service.read(freshness, copy, finish).await
+    let copy = move |models: &Models| Ok(StatisticsAnswer::of(present(models, &audience, id)?));
+    service.read(freshness, copy, |statistics, _: &Log| Ok(json(&statistics))).await
 }
 
-async fn list(
+pub(super) async fn list(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,

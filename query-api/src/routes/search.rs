@@ -7,10 +7,8 @@ use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::{bad_parameter, unsearchable};
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use domain::{BoardId, ColumnId, ItemId, ProjectId};
 use http_kit::problem::Problem;
 use projector::Models;
@@ -19,25 +17,29 @@ use projector::search::{
     DocumentKind, Expression, Facet, FacetCounts, FacetValue, ItemState, SearchError, SearchHit, SearchPage,
     SearchQuery, Sort,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Hits of a page unless the request says otherwise.
-const LIMIT_DEFAULT: usize = 20;
+pub(super) const LIMIT_DEFAULT: usize = 20;
 /// Hits of a page at most.
-const LIMIT_MAX: usize = 100;
-/// How far offsets reach.
-const OFFSET_MAX: usize = 10_000;
+pub(super) const LIMIT_MAX: usize = 100;
+/// How far paging by offset reaches.
+const REACH: usize = 10_000;
+/// Where the last page begins at the latest.
+pub(super) const OFFSET_MAX: usize = REACH - 1;
 
-const KINDS: [(&str, DocumentKind); 4] = [
+pub(super) const KINDS: [(&str, DocumentKind); 4] = [
     ("item", DocumentKind::Item),
     ("comment", DocumentKind::Comment),
     ("board", DocumentKind::Board),
     ("project", DocumentKind::Project),
 ];
-const STATES: [(&str, ItemState); 2] = [("open", ItemState::Open), ("completed", ItemState::Completed)];
-const SORTS: [(&str, Sort); 7] = [
+pub(super) const STATES: [(&str, ItemState); 2] =
+    [("open", ItemState::Open), ("completed", ItemState::Completed)];
+pub(super) const SORTS: [(&str, Sort); 7] = [
     ("relevance", Sort::Relevance),
     ("updated", Sort::Updated),
     ("-updated", Sort::UpdatedLatest),
@@ -46,15 +48,11 @@ const SORTS: [(&str, Sort); 7] = [
     ("due", Sort::Due),
     ("-due", Sort::DueLatest),
 ];
-const STEMS: [(&str, bool); 2] = [("en", true), ("none", false)];
-
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/search", get(search))
-}
+pub(super) const STEMS: [(&str, bool); 2] = [("en", true), ("none", false)];
 
 /// `{"total", "hits": […], "next": <cursor or null>, "facets": {…}}`; the last only when facets were asked for.
-#[derive(Debug, Serialize)]
-struct Found {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Found {
     total: u64,
     hits: Vec<Hit>,
     next: Option<String>,
@@ -62,9 +60,10 @@ struct Found {
     facets: Option<Members<String, Vec<Counted>>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Hit {
+    #[schemars(extend("enum" = KINDS.map(|(word, _)| word)))]
     kind: &'static str,
     id: Uuid,
     item_id: Option<ItemId>,
@@ -76,7 +75,7 @@ struct Hit {
 }
 
 /// A value of a facet; boards, columns and projects are values by their ids, and have names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Counted {
     value: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +91,7 @@ impl Hit {
     }
 }
 
-async fn search(
+pub(super) async fn search(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,
@@ -118,10 +117,8 @@ async fn search(
         offset: parameters.offset(OFFSET_MAX)?,
     };
     let freshness = parameters.finish()?;
-    if query.offset < OFFSET_MAX {
-        // The last page by offset is shorter, so that it is reached with any limit.
-        query.limit = query.limit.min(OFFSET_MAX - query.offset);
-    }
+    // The last page by offset is shorter, so that it is reached with any limit.
+    query.limit = query.limit.min(REACH - query.offset);
     service.both_reach(&freshness).await?;
     let reading = service.clone();
     let answer = service.blocking(move || {

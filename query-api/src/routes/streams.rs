@@ -8,20 +8,16 @@ use crate::pages;
 use crate::parameters::Parameters;
 use crate::problems::{bad_parameter, not_found, unreadable};
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use eventstore::{Direction, StreamId, Version};
 use http_kit::params::Path;
 
-const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 100;
+pub(super) const DIRECTIONS: [(&str, Direction); 2] =
+    [("forward", Direction::Forward), ("backward", Direction::Backward)];
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/streams/{id}/events", get(list))
-}
-
-async fn list(
+pub(super) async fn list(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -29,8 +25,7 @@ async fn list(
 ) -> Result<Response, Refusal> {
     let stream = StreamId::new(&id).map_err(|error| bad_parameter("id", error))?;
     let from = parameters.number("from", 0..=u64::MAX)?.map(Version::new);
-    let directions = [("forward", Direction::Forward), ("backward", Direction::Backward)];
-    let direction = parameters.choice("direction", &directions)?.unwrap_or(Direction::Forward);
+    let direction = parameters.choice("direction", &DIRECTIONS)?.unwrap_or(Direction::Forward);
     let limit = parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
     let freshness = parameters.finish()?;
     service.log_reaches(&freshness).await?;

@@ -6,32 +6,27 @@ use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::{bad_parameter, unsearchable};
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use domain::ItemId;
 use projector::models::Name;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Suggestions unless the request says otherwise.
-const LIMIT_DEFAULT: usize = 8;
+pub(super) const LIMIT_DEFAULT: usize = 8;
 /// Suggestions at most.
-const LIMIT_MAX: usize = 50;
+pub(super) const LIMIT_MAX: usize = 50;
 /// Bytes that can have been typed.
 const TYPED_BYTES_MAX: usize = 500;
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/search/suggest", get(suggest))
-}
-
 /// `{"suggestions": […]}`, the best first.
-#[derive(Debug, Serialize)]
-struct Suggestions {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Suggestions {
     suggestions: Vec<Suggested>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Suggested {
     item_id: ItemId,
@@ -41,7 +36,7 @@ struct Suggested {
     highlight: String,
 }
 
-async fn suggest(
+pub(super) async fn suggest(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,

@@ -7,22 +7,16 @@ use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::not_found;
 use crate::service::QueryService;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use domain::WorkspaceId;
 use eventstore::Log;
 use http_kit::params::Path;
 use projector::models::Models;
 
-const LIMIT_DEFAULT: usize = 100;
+pub(super) const LIMIT_DEFAULT: usize = 100;
 
-pub(super) fn router() -> Router<QueryService> {
-    Router::new().route("/workspaces", get(list)).route("/workspaces/{id}", get(by_id))
-}
-
-async fn by_id(
+pub(super) async fn by_id(
     State(service): State<QueryService>,
     audience: Audience,
     Path(id): Path<String>,
@@ -38,7 +32,7 @@ async fn by_id(
     service.read(freshness, copy, finish).await
 }
 
-async fn list(
+pub(super) async fn list(
     State(service): State<QueryService>,
     audience: Audience,
     mut parameters: Parameters,

@@ -1,12 +1,14 @@
 //! A store, a projector and a query service over one temporary data directory, and requests to its router.
 
+use crate::document;
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::Response;
 use eventstore::{Store, StoreOptions};
 use http_body_util::BodyExt;
 use http_kit::auth::Authentication;
+use http_kit::entity_tags::EntityTags;
 use http_kit::limits::Limits;
 use projector::Projector;
 use query_api::QueryService;
@@ -30,6 +32,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// As they came, which may be coded.
+    pub(crate) bytes: Bytes,
 }
 
 impl Fixture {
@@ -99,18 +103,29 @@ pub(crate) fn router(service: QueryService) -> Router {
     query_api::router(service, Authentication::SameMachineOnly, Limits::default())
 }
 
-/// Asks a router, whatever comes.
+/// Asks a router, whatever comes; the document has to say that it may.
 pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().to_string());
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    document::judge(&method, &path, &parts, &bytes);
     // Segments are no text; nobody looks at those here.
-    let body = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
-    Answer { status: parts.status, headers: parts.headers, body }
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    Answer { status: parts.status, headers: parts.headers, body, bytes }
 }
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
+    }
+
+    /// The version that its strong tag demands as an `If-Match`.
+    pub(crate) fn version_in_tag(&self) -> u64 {
+        match EntityTags::read(&self.headers, &header::ETAG) {
+            Ok(Some(EntityTags::These(tags))) if !tags[0].is_weak => tags[0].version().unwrap(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// What `Sunday-Position` says.

@@ -5,6 +5,7 @@
 
 mod board_socket;
 mod boards;
+mod document;
 mod events;
 mod export;
 mod fixture;
@@ -15,6 +16,7 @@ mod items;
 mod live;
 mod process;
 mod replication;
+mod representation;
 mod search;
 mod streams;
 mod tenants;

@@ -1,0 +1,158 @@
+//! One operation of the API: its route, its name, what its path and its query say, what it answers. `table` says all of them.
+
+use super::list;
+use super::parameter::Parameter;
+use crate::service::QueryService;
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, get as get_by};
+use http_kit::auth::Scope;
+use http_kit::openapi::{Schemas, type_name};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::Value;
+
+/// One entry of the table. All of them are GET.
+pub(crate) struct Operation {
+    /// Below `/api/v1`.
+    pub(crate) path: &'static str,
+    /// Its one name.
+    pub(crate) id: &'static str,
+    /// What it does, in a line.
+    pub(crate) summary: &'static str,
+    /// What its token has to permit; nothing for what every token may.
+    pub(crate) scope: Option<Scope>,
+    /// Schemas and examples of parameters of its path that are not ids of ours.
+    pub(crate) in_path: Vec<(&'static str, Value, Value)>,
+    /// The parameters of its query, but for those that all operations have.
+    pub(crate) query: Vec<Parameter>,
+    /// The request's headers that mean something to it, as components of the document.
+    pub(crate) takes: &'static [&'static str],
+    pub(crate) success: Success,
+    /// Problems that not all operations give: codes by status.
+    pub(crate) problems: Vec<(u16, &'static [&'static str])>,
+    route: MethodRouter<QueryService>,
+}
+
+/// What is answered when all is well.
+pub(crate) struct Success {
+    pub(crate) status: u16,
+    pub(crate) what: &'static str,
+    pub(crate) media_type: &'static str,
+    pub(crate) schema: Box<dyn Fn(&mut Schemas) -> Value + Send + Sync>,
+    /// Headers, beside those that every answer has.
+    pub(crate) headers: Vec<&'static str>,
+}
+
+/// An operation that does not yet say what it answers.
+pub(crate) struct Named {
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    route: MethodRouter<QueryService>,
+}
+
+/// An operation and what answers it.
+pub(crate) fn get<H: Handler<T, QueryService>, T: 'static>(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    handler: H,
+) -> Named {
+    Named { path, id, summary, route: get_by(handler) }
+}
+
+impl Named {
+    /// It answers one `T`, as JSON.
+    pub(crate) fn answers<T: JsonSchema + 'static>(self, what: &'static str) -> Operation {
+        self.gives(what, "application/json", |schemas| schemas.plain(SchemaGenerator::subschema_for::<T>))
+    }
+
+    /// It answers a part of a list of `T`, which stand under `name`.
+    pub(crate) fn lists<T: JsonSchema + 'static>(self, name: &'static str) -> Operation {
+        let component = type_name(self.id);
+        self.gives("A part of them, in order.", "application/json", move |schemas| {
+            schemas.component(&component, |generator| list::schema::<T>(generator, name))
+        })
+    }
+
+    /// It answers something else.
+    pub(crate) fn gives(
+        self,
+        what: &'static str,
+        media_type: &'static str,
+        schema: impl Fn(&mut Schemas) -> Value + Send + Sync + 'static,
+    ) -> Operation {
+        let Self { path, id, summary, route } = self;
+        let headers = if media_type == "application/json" { vec!["ETag"] } else { Vec::new() };
+        Operation {
+            path,
+            id,
+            summary,
+            scope: None,
+            in_path: Vec::new(),
+            query: Vec::new(),
+            takes: &[],
+            success: Success { status: 200, what, media_type, schema: Box::new(schema), headers },
+            problems: Vec::new(),
+            route,
+        }
+    }
+}
+
+impl Operation {
+    /// It is gone on with in another protocol.
+    pub(crate) fn switches(mut self) -> Self {
+        self.success.status = 101;
+        self
+    }
+
+    /// What its query may say.
+    pub(crate) fn asks(mut self, parameters: impl IntoIterator<Item = Parameter>) -> Self {
+        self.query.extend(parameters);
+        self
+    }
+
+    /// A parameter of its path that is no id of ours, with an example.
+    pub(crate) fn in_path(mut self, name: &'static str, schema: Value, example: impl Into<Value>) -> Self {
+        self.in_path.push((name, schema, example.into()));
+        self
+    }
+
+    /// Gives problems of its own with this status.
+    pub(crate) fn refuses(mut self, status: u16, codes: &'static [&'static str]) -> Self {
+        self.problems.push((status, codes));
+        self
+    }
+
+    /// Needs a token with this scope, of every tenant.
+    pub(crate) fn needs(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self.refuses(403, &["insufficient_scope", "tenant_mismatch"])
+    }
+
+    /// A header of the request that means something to it.
+    pub(crate) fn heeds(mut self, headers: &'static [&'static str]) -> Self {
+        self.takes = headers;
+        self
+    }
+
+    /// Headers of its answer.
+    pub(crate) fn tells(mut self, headers: &[&'static str]) -> Self {
+        self.success.headers.extend(headers);
+        self
+    }
+
+    /// Whether its answer is told by its tag whether it is the same.
+    pub(crate) fn is_tagged(&self) -> bool {
+        self.success.headers.contains(&"ETag")
+    }
+
+    /// The names of the path's parameters.
+    pub(crate) fn parameters_in_path(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split(['{', '}']).skip(1).step_by(2)
+    }
+
+    /// Its route.
+    pub(crate) fn route(&self) -> MethodRouter<QueryService> {
+        self.route.clone()
+    }
+}

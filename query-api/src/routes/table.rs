@@ -1,0 +1,297 @@
+//! The whole query API: every operation once. Routes and the served document come from here.
+//!
+//! An entry says path, name and summary, what answers it, what is answered, what its query may say (beside `minPosition` and
+//! `timeoutMs`, which all take), and which problems it has of its own.
+
+use super::operation::{Operation, get};
+use super::parameter::{choice, formed, id, limit, log_name, number, offset, schema_of, text};
+use super::projections::Projections;
+use super::search::Found;
+use super::suggest::Suggestions;
+use super::{LISTED_MAX, OFFSET_MAX};
+use super::{
+    board_socket, boards, events, export, items, live, log, projections, projects, search, streams, suggest,
+    workspaces,
+};
+use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer};
+use crate::answers::comment::CommentAnswer;
+use crate::answers::item::ItemAnswer;
+use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
+use crate::answers::workspace::WorkspaceAnswer;
+use crate::envelope::Members;
+use crate::pages::{EventPage, StreamPage};
+use eventstore::{EventType, StreamId, Tag};
+use http_kit::auth::Scope;
+use serde_json::json;
+use std::sync::LazyLock;
+
+/// The table.
+pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let parts = [workspaces(), projects(), boards(), items(), search(), events(), log(), projections()];
+    parts.into_iter().flatten().collect()
+});
+
+const ABSENT: &[&str] = &["not_found"];
+const DELETED: &[&str] = &["gone"];
+
+fn workspaces() -> Vec<Operation> {
+    vec![
+        get("/workspaces", "workspace.list", "Lists the workspaces.", workspaces::list)
+            .lists::<WorkspaceAnswer>("workspaces")
+            .asks([limit(workspaces::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)]),
+        get("/workspaces/{id}", "workspace.get", "Gives a workspace.", workspaces::by_id)
+            .answers::<WorkspaceAnswer>("The workspace.")
+            .refuses(404, ABSENT),
+    ]
+}
+
+fn projects() -> Vec<Operation> {
+    vec![
+        get("/projects", "project.list", "Lists the projects.", projects::list)
+            .lists::<ProjectSummary>("projects")
+            .asks([id("workspaceId", "Only those of this workspace.")])
+            .asks([limit(projects::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)]),
+        get("/projects/{id}", "project.get", "Gives a project.", projects::by_id)
+            .answers::<ProjectAnswer>("The project.")
+            .refuses(404, ABSENT),
+        get(
+            "/projects/{id}/statistics",
+            "project.statistics",
+            "Says what goes on in a project.",
+            projects::statistics,
+        )
+        .answers::<StatisticsAnswer>("Its figures.")
+        .refuses(404, ABSENT),
+    ]
+}
+
+fn boards() -> Vec<Operation> {
+    vec![
+        get("/boards", "board.list", "Lists the boards.", boards::list).lists::<BoardSummary>("boards").asks(
+            [
+                id("projectId", "Only those of this project."),
+                id("workspaceId", "Only those of this workspace."),
+                limit(boards::LIMIT_DEFAULT, LISTED_MAX),
+                offset(OFFSET_MAX),
+            ],
+        ),
+        get("/boards/{id}", "board.get", "Gives a board.", boards::by_id)
+            .answers::<BoardAnswer>("The board, without its items.")
+            .refuses(404, ABSENT)
+            .refuses(410, DELETED),
+        get("/boards/{id}/view", "board.view", "Shows a board: its items in their columns.", boards::view)
+            .answers::<ViewAnswer>("The columns, each with a part of its items, in order.")
+            .asks([
+                id("column", "Only this column."),
+                limit(boards::COLUMN_ITEMS_DEFAULT, boards::COLUMN_ITEMS_MAX),
+                offset(OFFSET_MAX),
+            ])
+            .refuses(404, ABSENT)
+            .refuses(410, DELETED),
+        get(
+            "/boards/{id}/ws",
+            "board.follow",
+            "Follows a board over a WebSocket: its state, every event of it, and who else looks at it.",
+            board_socket::follow,
+        )
+        .gives(
+            "The subprotocol `sunday.board.v1`: messages are JSON with a `type`.",
+            "application/octet-stream",
+            |_| json!({}),
+        )
+        .switches()
+        .asks([
+            number("from", 0..=u64::MAX, None, "The position to go on from, without the state."),
+            limit(boards::COLUMN_ITEMS_DEFAULT, boards::COLUMN_ITEMS_MAX),
+        ])
+        .refuses(404, ABSENT)
+        .refuses(410, DELETED)
+        .refuses(426, &["no_websocket"])
+        .refuses(503, &["overloaded"]),
+    ]
+}
+
+fn items() -> Vec<Operation> {
+    vec![
+        get("/items", "item.list", "Finds items by their name elsewhere.", items::by_key)
+            .lists::<ItemAnswer>("items")
+            .asks([
+                text("externalKey", "The name that an item has where it comes from.")
+                    .required()
+                    .such_as("KEY-1"),
+                id("workspaceId", "Only those of this workspace."),
+                limit(items::LIMIT_DEFAULT, LISTED_MAX),
+                offset(OFFSET_MAX),
+            ]),
+        get("/items/{id}", "item.get", "Gives an item.", items::by_id)
+            .answers::<ItemAnswer>("The item, its comments apart.")
+            .refuses(404, ABSENT)
+            .refuses(410, DELETED),
+        get("/items/{id}/comments", "comment.list", "Lists what was said about an item.", items::comments)
+            .lists::<CommentAnswer>("comments")
+            .asks([limit(items::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)])
+            .refuses(404, ABSENT)
+            .refuses(410, DELETED),
+        get("/comments/{id}", "comment.get", "Gives a comment.", items::comment)
+            .answers::<CommentAnswer>("The comment.")
+            .refuses(404, ABSENT)
+            .refuses(410, DELETED),
+    ]
+}
+
+fn search() -> Vec<Operation> {
+    vec![
+        get("/search", "search", "Finds things by their words.", search::search)
+            .answers::<Found>("A page of what was found, best first.")
+            .asks([
+                text("q", "What is looked for, in the query language of the README; a mistake says where it is.")
+                    .such_as("candle"),
+                choice("kind", &search::KINDS, None, "Only things of this kind."),
+                id("workspace", "Only within this workspace."),
+                id("project", "Only within this project."),
+                id("board", "Only on this board."),
+                id("column", "Only items in this column."),
+                id("item", "Only this item and its comments."),
+                text("assignee", "Only items that are assigned to this person."),
+                choice("state", &search::STATES, None, "Only items in this state."),
+                choice("sort", &search::SORTS, Some("relevance"), "The order; `-` is the latest first."),
+                choice("stem", &search::STEMS, Some("none"), "Finds other forms of words in this language, too."),
+                text("facets", "Counts hits by these, separated by commas: assignee, board, column, project, state, field.<name>."),
+                text("after", "Goes on behind a page: its `next`."),
+                limit(search::LIMIT_DEFAULT, search::LIMIT_MAX),
+                offset(search::OFFSET_MAX),
+            ])
+            .refuses(400, &["invalid_query"])
+            .refuses(503, &["no_search_index"]),
+        get("/search/suggest", "search.suggest", "Completes what is being typed.", suggest::suggest)
+            .answers::<Suggestions>("Items, the best first.")
+            .asks([
+                text("q", "What has been typed so far, 500 bytes at most.").such_as("cand"),
+                limit(suggest::LIMIT_DEFAULT, suggest::LIMIT_MAX),
+            ])
+            .refuses(503, &["no_search_index"]),
+    ]
+}
+
+fn events() -> Vec<Operation> {
+    let named = || {
+        [
+            log_name::<EventType>("type", "Only events of this type.").such_as("item.created"),
+            log_name::<StreamId>("stream", "Only events of this stream."),
+            log_name::<Tag>("tag", "Only events with this tag."),
+        ]
+    };
+    let selected = || {
+        [
+            id("board", "Only events on this board."),
+            id("item", "Only events of this item and its comments."),
+            text("person", "Only what this person did, or was done on this person's behalf."),
+        ]
+    };
+    vec![
+        get("/events", "event.list", "Gives the log's events by position.", events::list)
+            .answers::<EventPage>("A page of them.")
+            .asks([
+                number("from", 0..=u64::MAX, Some(0), "The position to begin at."),
+                limit(events::LIMIT_DEFAULT, events::LIMIT_MAX),
+            ])
+            .asks(named()),
+        get("/events/export", "event.export", "Gives the log's events as lines of JSON.", export::export)
+            .gives(
+                "A line for each event. What was cut off is gone on with from the position after its last line.",
+                "application/x-ndjson",
+                |_| json!({"type": "string"}),
+            )
+            .asks([
+                number("from", 0..=u64::MAX, Some(0), "The position to begin at."),
+                number("to", 0..=u64::MAX, None, "The position to end before; else where the log ends now."),
+                number("limit", 1..=u64::MAX, None, "How many lines there are at most."),
+                formed("fields", &Members::pattern(), "The members of each line; `data` is `dataBase64`, too."),
+            ])
+            .asks(named())
+            .asks(selected()),
+        get("/events/live", "event.live", "Sends events as they happen.", live::live)
+            .gives(
+                "A stream that ends with the connection: `id` is an event's position, `data` the event.",
+                "text/event-stream",
+                |_| json!({"type": "string"}),
+            )
+            .asks([number(
+                "from",
+                0..=u64::MAX,
+                None,
+                "The position to begin at, unless `Last-Event-ID` says it; else only what happens from now on.",
+            )])
+            .asks(named())
+            .asks(selected())
+            .heeds(&["LastEventId"])
+            .refuses(400, &["invalid_header"]),
+        get("/streams/{id}/events", "stream.events", "Gives a stream's events by version.", streams::list)
+            .answers::<StreamPage>("A page of them.")
+            .in_path("id", schema_of::<StreamId>(), "item-01920000-0000-7000-8000-000000000006")
+            .asks([
+                number(
+                    "from",
+                    0..=u64::MAX,
+                    None,
+                    "The version to begin at; else the end that the direction comes from.",
+                ),
+                choice("direction", &streams::DIRECTIONS, Some("forward"), "Which way to read."),
+                limit(streams::LIMIT_DEFAULT, events::LIMIT_MAX),
+            ])
+            .refuses(404, ABSENT),
+    ]
+}
+
+fn log() -> Vec<Operation> {
+    vec![
+        get("/log", "log.place", "Says where the log is; for standbys.", log::place)
+            .answers::<log::Place>("Where it ends, as far as it is durable.")
+            .needs(Scope::Audit)
+            .asks([
+                id("store", "With `position` and `chain`: answer only if that is a place of this log."),
+                number("position", 0..=u64::MAX, None, "The next position there."),
+                text("chain", "The head of the chain there: 64 hexadecimal digits."),
+            ])
+            .refuses(409, &["diverged", "other_store"])
+            .refuses(416, &["beyond_end"]),
+        get(
+            "/log/segments/{segment}",
+            "log.segment",
+            "Gives a piece of a segment, byte by byte; for standbys.",
+            log::segment,
+        )
+        .gives(
+            "Whole frames, or nothing where there is nothing new.",
+            "application/octet-stream",
+            |_| json!({"type": "string", "contentEncoding": "binary"}),
+        )
+        .needs(Scope::Audit)
+        .in_path("segment", json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}), 0)
+        .asks([
+            number("offset", 0..=log::OFFSET_MAX, Some(0), "Where it begins: the end of the piece before."),
+            number(
+                "waitMs",
+                0..=log::WAIT_MS_MAX,
+                Some(0),
+                "How long to wait for something new, milliseconds.",
+            ),
+        ])
+        .tells(&["Sunday-Store", "Sunday-Segment-Ended", "Sunday-Segment-Tail"])
+        .refuses(400, &["not_a_frame"])
+        .refuses(404, &["no_such_segment"])
+        .refuses(416, &["beyond_end"]),
+    ]
+}
+
+fn projections() -> Vec<Operation> {
+    vec![
+        get(
+            "/projections",
+            "projection.list",
+            "Says how far the read models and the index have come.",
+            projections::list,
+        )
+        .answers::<Projections>("How far each of them is."),
+    ]
+}
