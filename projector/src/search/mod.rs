@@ -24,6 +24,7 @@ mod writer;
 pub(crate) use document::DocumentKey;
 pub use document::DocumentKind;
 pub use query::{ItemState, SearchHit, SearchPage, SearchQuery};
+pub use schema::SEARCH_VERSION;
 pub use searcher::{SearchError, Searcher};
 pub(crate) use store::{Effort, INDEX_DIR, IndexStore};
 pub(crate) use writer::{SearchProjection, SearchStatus};

@@ -14,7 +14,7 @@ use tantivy::schema::{
 use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 
 /// Version of the fields and of how they are filled: part of every commit's payload. Raise it with any change.
-pub(crate) const SEARCH_VERSION: u32 = 2;
+pub const SEARCH_VERSION: u32 = 2;
 
 /// Nanoseconds since 1970; what is found without words is ordered by it.
 pub(crate) const UPDATED_AT: &str = "updated_at";

@@ -30,7 +30,11 @@ pub(super) fn router() -> Router<QueryService> {
         .route("/boards/{id}/view", get(view))
 }
 
-fn present<'m>(models: &'m Models, audience: &Audience, id: BoardId) -> Result<&'m BoardModel, Problem> {
+pub(super) fn present<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: BoardId,
+) -> Result<&'m BoardModel, Problem> {
     let board = models.board(id).filter(|board| audience.sees(board.workspace_id));
     let board = board.ok_or_else(|| not_found("board"))?;
     if board.deleted { Err(gone("board")) } else { Ok(board) }

@@ -3,12 +3,16 @@
 //! Invariant: a handler first takes its parameters (and refuses what it does not know), then waits until its model
 //! is as fresh as was asked, then reads, then stamps the answer with the position that it covers.
 
+mod activity;
+mod analytics;
 mod boards;
 mod events;
+mod history;
 mod items;
 mod list;
 mod live;
 mod log;
+mod people;
 mod projections;
 mod projects;
 mod search;
@@ -42,7 +46,11 @@ pub(crate) fn router() -> Router<QueryService> {
         .merge(live::router())
         .merge(log::router())
         .merge(streams::router())
-        .merge(projections::router());
+        .merge(projections::router())
+        .merge(people::router())
+        .merge(activity::router())
+        .merge(history::router())
+        .merge(analytics::router());
     Router::new().nest("/api/v1", resources)
 }
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod activity;
+mod analytics;
 mod boards;
 mod events;
 mod fixture;
@@ -11,8 +13,11 @@ mod history;
 mod hostile;
 mod items;
 mod live;
+mod people;
 mod process;
+mod projections;
 mod replication;
 mod search;
 mod streams;
 mod tenants;
+mod trail;
