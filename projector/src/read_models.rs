@@ -14,6 +14,7 @@ use eventstore::{Log, Position};
 use std::io;
 use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Everything that is kept in memory and answered from. Cheap to clone.
@@ -57,6 +58,16 @@ impl ReadModels {
     #[must_use]
     pub fn checkpoint(&self) -> Position {
         self.models.checkpoint().min(self.activity.checkpoint()).min(self.analytics.checkpoint())
+    }
+
+    /// Waits until everything before `position` is in all of them; false when `timeout` passes first.
+    pub async fn wait_for(&self, position: Position, timeout: Duration) -> bool {
+        let all = async {
+            self.models.wait_for(position, timeout).await
+                && self.activity.wait_for(position, timeout).await
+                && self.analytics.wait_for(position, timeout).await
+        };
+        tokio::time::timeout(timeout, all).await.unwrap_or(false)
     }
 
     /// Why they do not move, when something is wrong.

@@ -248,7 +248,7 @@ impl ReadModel for Analytics {
     }
 
     fn count(&self) -> usize {
-        self.len()
+        self.boards.len() + self.items.len() + self.rows.len()
     }
 
     fn to_rows(&self) -> Result<Vec<u8>, CodecError> {

@@ -103,7 +103,7 @@ async fn models_start_from_the_newest_image_or_are_shared() {
     }
     let end = Position::new(40_000);
     let projector = Projector::start(dir.path(), store.log()).unwrap();
-    assert!(projector.models().wait_for(end, Duration::from_secs(30)).await);
+    assert!(projector.read_models().wait_for(end, Duration::from_secs(30)).await);
     let shared = QueryService::over(dir.path(), store.log(), projector.read_models().clone(), || None);
     assert_eq!(shared.models().checkpoint(), end);
     assert!(shared.readiness().is_ok());
