@@ -1,5 +1,8 @@
 //! Promise: whatever happened, it can be told field by field, from what to what; and no event type is left out.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a golden file that cannot be read is a failed test")]
+#![allow(clippy::needless_pass_by_value, reason = "values are written where they are used")]
+
 mod given;
 
 use domain::{Decoded, DomainEvent, codec, field_changes};

@@ -12,6 +12,7 @@ use domain::WorkspaceId;
 use eventstore::{EventView, Log, ReadError, StreamId, Version};
 use http_kit::auth::{Principal, Scope, Tenants};
 use http_kit::problem::Problem;
+use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 /// The tag that says whose an event is.
@@ -25,11 +26,16 @@ const SYSTEM_PREFIX: &str = "sys-";
 pub(crate) struct Audience {
     tenants: Tenants,
     is_auditor: bool,
+    good_until: Option<SystemTime>,
 }
 
 impl Audience {
     pub(crate) fn of(principal: &Principal) -> Self {
-        Self { tenants: principal.tenants().clone(), is_auditor: principal.may(Scope::Audit) }
+        Self {
+            tenants: principal.tenants().clone(),
+            is_auditor: principal.may(Scope::Audit),
+            good_until: principal.good_until(),
+        }
     }
 
     /// Whether everything of a workspace may be read.
@@ -43,6 +49,11 @@ impl Audience {
             Tenants::All => None,
             Tenants::These(tenants) => Some(tenants.iter().copied().map(WorkspaceId::new).collect()),
         }
+    }
+
+    /// How long it may go on without being asked again who it is; for ever where nothing is said.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        self.good_until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     /// Whether every event may be read.

@@ -18,13 +18,16 @@
 mod answers;
 mod audience;
 pub mod envelope;
+mod export;
 mod freshness;
 mod live;
 mod pages;
 mod parameters;
 mod problems;
+mod pulled;
 pub mod rfc3339;
 mod routes;
+mod selection;
 mod service;
 
 pub use service::QueryService;

@@ -1,7 +1,7 @@
 //! What the query side answers when it has no answer: one place for every status and code it uses.
 //!
 //! Invariant: nothing that a client can send leads to a 5xx; those are for a log that cannot be read (500), a model
-//! that did not catch up in time (504), an index that is not there yet and live streams that are too many (503).
+//! that did not catch up in time (504), an index that is not there yet, live streams and exports that are too many (503).
 
 use axum::http::StatusCode;
 use eventstore::{Position, ReadError};
@@ -43,6 +43,12 @@ pub(crate) fn not_caught_up(wanted: Position, reached: Position) -> Problem {
 /// 503: no more live streams for now.
 pub(crate) fn too_many_subscribers() -> Problem {
     let detail = "there are as many live streams as this process serves";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(5)
+}
+
+/// 503: no more exports for now.
+pub(crate) fn too_many_exports() -> Problem {
+    let detail = "there are as many exports as this process serves at a time";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(5)
 }
 

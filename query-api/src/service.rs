@@ -3,6 +3,7 @@
 //! Invariant: a read that was asked for a position happens after its source has reached it, and tells a position
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
+use crate::export::EXPORTS_MAX;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, SUBSCRIBERS_MAX};
 use crate::problems::{interrupted, not_caught_up};
@@ -14,14 +15,14 @@ use projector::activity::Activity;
 use projector::analytics::Analytics;
 use projector::models::Models;
 use projector::search::Searcher;
-use projector::{Following, ReadModel, ReadModels, Shared, SharedModels};
+use projector::{Following, ReadModel, ReadModels, SharedModels};
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Reads that run at one time; the next ones wait. It bounds threads, and the memory of answers that are being made.
@@ -32,11 +33,11 @@ const INDEX_LOOK: Duration = Duration::from_millis(5);
 /// The query side of one data directory. Cheap to clone; all clones share one set of models.
 #[derive(Debug, Clone)]
 pub struct QueryService {
-    shared: Arc<Parts>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Parts {
+struct Shared {
     log: Log,
     models: ReadModels,
     searcher: Searcher,
@@ -48,6 +49,7 @@ struct Parts {
     /// A place belongs to a read on its thread, not to the request that waits for it: requests are given up, reads
     /// are not.
     reads: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     live: Hub,
 }
 
@@ -91,8 +93,10 @@ impl QueryService {
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
+        let exports = Arc::new(Semaphore::new(EXPORTS_MAX));
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
-        Self { shared: Arc::new(Parts { log, models, searcher, source, began_at, caught_up, reads, live }) }
+        let shared = Shared { log, models, searcher, source, began_at, caught_up, reads, exports, live };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The log that answers come from.
@@ -109,13 +113,13 @@ impl QueryService {
 
     /// Which events concern what.
     #[must_use]
-    pub fn activity(&self) -> &Shared<Activity> {
+    pub fn activity(&self) -> &projector::Shared<Activity> {
         &self.shared.models.activity
     }
 
     /// What happened on each board, day by day.
     #[must_use]
-    pub fn analytics(&self) -> &Shared<Analytics> {
+    pub fn analytics(&self) -> &projector::Shared<Analytics> {
         &self.shared.models.analytics
     }
 
@@ -134,6 +138,11 @@ impl QueryService {
     /// Those who get events as they happen.
     pub(crate) fn live(&self) -> &Hub {
         &self.shared.live
+    }
+
+    /// A place among the exports, if there is one left.
+    pub(crate) fn export_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.exports).try_acquire_owned().ok()
     }
 
     /// Ends all live streams, those to come included: they would keep a server from stopping.
@@ -205,7 +214,7 @@ impl QueryService {
     /// Waits until a read model is as far as was asked.
     pub(crate) async fn reaches<M: ReadModel>(
         &self,
-        model: &Shared<M>,
+        model: &projector::Shared<M>,
         freshness: &Freshness,
     ) -> Result<(), Refusal> {
         let wanted = freshness.min_position;
@@ -220,7 +229,7 @@ impl QueryService {
     /// Waits until the models and another read model are as far as was asked.
     pub(crate) async fn models_and<M: ReadModel>(
         &self,
-        model: &Shared<M>,
+        model: &projector::Shared<M>,
         freshness: &Freshness,
     ) -> Result<(), Refusal> {
         let deadline = Instant::now() + freshness.timeout;

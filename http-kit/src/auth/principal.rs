@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// Something that a token permits. On the wire they stand in the claim `scope`, separated by spaces (RFC 8693, 4.2).
@@ -145,6 +146,8 @@ pub struct Principal {
     subject: Arc<str>,
     tenants: Tenants,
     scopes: Scopes,
+    /// Unix time, seconds.
+    good_until_s: Option<u64>,
 }
 
 /// The subject of everything that is done with the development token.
@@ -154,7 +157,13 @@ impl Principal {
     /// A principal as a verified token says it.
     #[must_use]
     pub fn new(subject: impl Into<Arc<str>>, tenants: Tenants, scopes: Scopes) -> Self {
-        Self { subject: subject.into(), tenants, scopes }
+        Self { subject: subject.into(), tenants, scopes, good_until_s: None }
+    }
+
+    /// Says when its token has to be looked at again, Unix time in seconds.
+    #[must_use]
+    pub fn until(self, good_until_s: u64) -> Self {
+        Self { good_until_s: Some(good_until_s), ..self }
     }
 
     /// Whoever holds the development token: [`LOCAL_SUBJECT`], every tenant, every scope.
@@ -185,6 +194,13 @@ impl Principal {
     #[must_use]
     pub fn scopes(&self) -> Scopes {
         self.scopes
+    }
+
+    /// When its token has to be looked at again: it may have expired by then, or lost its key. Whatever goes on for longer
+    /// than a request ends then. Nothing for the development token, which lasts as long as the process.
+    #[must_use]
+    pub fn good_until(&self) -> Option<SystemTime> {
+        self.good_until_s.and_then(|until_s| UNIX_EPOCH.checked_add(Duration::from_secs(until_s)))
     }
 
     /// What its idempotency keys are scoped to besides the subject: its tenants, in an order of their own.

@@ -160,6 +160,7 @@ impl Inner {
         let (principal, expires_s) = self.accept(claims, now_s)?;
         self.verified.fetch_add(1, Ordering::Relaxed);
         let until_s = expires_s.saturating_add(self.leeway_s).min(now_s + REMEMBERED_MAX_S);
+        let principal = principal.until(until_s);
         self.cache.put(digest, edition, until_s, principal.clone());
         Ok(principal)
     }

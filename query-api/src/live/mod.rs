@@ -18,8 +18,7 @@ mod stream;
 mod topics;
 
 pub(crate) use hub::Hub;
-pub(crate) use reading::Wanted;
-pub(crate) use stream::{LiveBody, Subscriber};
+pub(crate) use stream::Subscriber;
 pub(crate) use topics::Topic;
 
 /// Subscribers of one process at most. One that waits takes a few kilobytes, its connection included.

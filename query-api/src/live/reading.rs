@@ -5,10 +5,9 @@
 //!
 //! Reading touches mapped pages, which may have to come from the disk: call it on blocking threads.
 
-use crate::audience::Audience;
-use crate::envelope::write_event;
-use domain::Extras;
-use eventstore::{Delivery, EventView, Filter, Log, Position, ReadError, Subscription};
+use crate::envelope::{in_one_line, write_event};
+use crate::selection::Wanted;
+use eventstore::{Delivery, EventView, Log, Position, ReadError, Subscription};
 use std::io::Write;
 use std::time::Duration;
 
@@ -19,30 +18,6 @@ pub(super) const CHUNK_BYTES_MAX: usize = 64 << 10;
 const LOOKS_MAX: u32 = 256;
 const LOOK_COMMIT: u32 = 1;
 const LOOK_UNWANTED: u32 = 16;
-
-/// Which events a subscriber gets.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    /// What the log can tell by itself, and mostly find in its index.
-    pub(crate) filter: Filter,
-    /// Who has done it, or in whose name it was done.
-    pub(crate) person: Option<String>,
-    /// What may be read.
-    pub(crate) audience: Audience,
-}
-
-impl Wanted {
-    /// Whether an event that has passed the filter is wanted and may be seen.
-    fn takes(&self, event: &EventView<'_>) -> bool {
-        let is_of_person = |person: &String| {
-            let metadata = event.metadata();
-            Extras::decode(metadata.extras()).is_ok_and(|extras| {
-                extras.actor() == person || extras.on_behalf_of() == Some(person.as_str())
-            })
-        };
-        self.person.as_ref().is_none_or(is_of_person) && self.audience.sees_event(event)
-    }
-}
 
 /// A place in the log, while there is something to read.
 #[derive(Debug)]
@@ -121,11 +96,7 @@ fn write_message(out: &mut Vec<u8>, event: &EventView<'_>) {
     let _ = write!(out, "id: {}\nevent: {}\ndata: ", event.position(), event.event_type());
     let start = out.len();
     write_event(out, event);
-    // A line end would end the data. In JSON it stands between tokens only, where a space is as good.
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
+    // A line end would end the data.
+    in_one_line(&mut out[start..]);
     out.extend_from_slice(b"\n\n");
 }

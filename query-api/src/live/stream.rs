@@ -9,19 +9,15 @@
 //! want: going on right after the last one gives what it lacks, and nothing twice.
 
 use super::hub::Seat;
-use super::reading::{Chunk, Reading, Wanted};
+use super::reading::{Chunk, Reading};
 use crate::problems::unreadable;
+use crate::pulled::{Part, Source};
+use crate::selection::Wanted;
 use crate::service::QueryService;
-use axum::body::Bytes;
 use eventstore::Position;
-use hyper::body::{Body, Frame};
 use std::convert::Infallible;
-use std::future::Future;
 use std::io::Write;
-use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,6 +41,8 @@ pub(crate) struct Subscriber {
     /// The client has been told to go on here.
     told: Position,
     spoke: Instant,
+    /// When the client's token has to be looked at again; he comes again for that.
+    ends: Option<Instant>,
     silence_max: Duration,
     stage: Stage,
 }
@@ -59,7 +57,9 @@ enum Stage {
 impl Subscriber {
     /// One that gets what is wanted from a position on.
     pub(crate) fn new(service: QueryService, seat: Seat, wanted: Wanted, from: Position) -> Self {
+        let ends = wanted.audience.time_left().and_then(|left| Instant::now().checked_add(left));
         Self {
+            ends,
             service,
             until: seat.seam,
             seat,
@@ -74,7 +74,7 @@ impl Subscriber {
     }
 
     /// What comes next; nothing when it is over.
-    async fn next(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
+    async fn next_bytes(&mut self) -> Option<Vec<u8>> {
         let bytes = match self.stage {
             Stage::Begins => {
                 self.stage = Stage::Goes;
@@ -87,13 +87,14 @@ impl Subscriber {
             Stage::Over => return None,
         };
         self.spoke = Instant::now();
-        Some((bytes.into(), self))
+        Some(bytes)
     }
 
     async fn go_on(&mut self) -> Option<Vec<u8>> {
         loop {
             let is_due = self.is_due();
-            if self.seat.is_closed() {
+            let now = Instant::now();
+            if self.seat.is_closed() || self.ends.is_some_and(|ends| now >= ends) {
                 self.stage = Stage::Over;
                 let mut bye = Vec::new();
                 progress(&mut bye, self.at, self.at > self.told);
@@ -108,8 +109,9 @@ impl Subscriber {
                     return Some(chunk.bytes);
                 }
             } else {
-                // Either is a reason to look again.
-                let _ = tokio::time::timeout_at(heartbeat, self.seat.rung()).await;
+                // Any of them is a reason to look again.
+                let until = self.ends.map_or(heartbeat, |ends| ends.min(heartbeat));
+                let _ = tokio::time::timeout_at(until, self.seat.rung()).await;
             }
             if Instant::now() >= heartbeat {
                 let mut news = Vec::new();
@@ -162,6 +164,15 @@ impl Subscriber {
     }
 }
 
+impl Source for Subscriber {
+    /// A stream that breaks off says so by ending: its client comes again by its last id.
+    type Error = Infallible;
+
+    async fn next(mut self: Box<Self>) -> Part<Self> {
+        Ok(self.next_bytes().await.map(|bytes| (bytes.into(), self)))
+    }
+}
+
 /// Says where the stream is; with the id, a client that comes again goes on there. A message without data is none to it.
 fn progress(out: &mut Vec<u8>, at: Position, with_id: bool) {
     // A vector takes all bytes.
@@ -170,48 +181,6 @@ fn progress(out: &mut Vec<u8>, at: Position, with_id: bool) {
         let _ = writeln!(out, "id: {last}");
     }
     out.push(b'\n');
-}
-
-/// The body of an answer that does not end by itself. It reads only when it is polled.
-pub(crate) struct LiveBody(State);
-
-type Work = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Subscriber>)>> + Send>>;
-
-enum State {
-    Rests(Box<Subscriber>),
-    Works(Work),
-    Over,
-}
-
-impl LiveBody {
-    /// The body of a subscriber's answer.
-    pub(crate) fn new(subscriber: Subscriber) -> Self {
-        Self(State::Rests(Box::new(subscriber)))
-    }
-}
-
-impl Body for LiveBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let mut work = match mem::replace(&mut self.0, State::Over) {
-            State::Rests(subscriber) => Box::pin(subscriber.next()) as Work,
-            State::Works(work) => work,
-            State::Over => return Poll::Ready(None),
-        };
-        let Poll::Ready(done) = work.as_mut().poll(context) else {
-            self.0 = State::Works(work);
-            return Poll::Pending;
-        };
-        Poll::Ready(done.map(|(bytes, subscriber)| {
-            self.0 = State::Rests(subscriber);
-            Ok(Frame::data(bytes))
-        }))
-    }
 }
 
 #[cfg(test)]
@@ -242,7 +211,8 @@ mod tests {
 
     async fn next(subscriber: Box<Subscriber>) -> (String, Box<Subscriber>) {
         let next = tokio::time::timeout(Duration::from_secs(60), subscriber.next());
-        let (bytes, subscriber) = next.await.expect("something comes").expect("it goes on");
+        let Ok(next) = next.await.expect("something comes");
+        let (bytes, subscriber) = next.expect("it goes on");
         (String::from_utf8(bytes.to_vec()).unwrap(), subscriber)
     }
 

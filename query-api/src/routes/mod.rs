@@ -7,6 +7,7 @@ mod activity;
 mod analytics;
 mod boards;
 mod events;
+mod export;
 mod history;
 mod items;
 mod list;
@@ -43,6 +44,7 @@ pub(crate) fn router() -> Router<QueryService> {
         .merge(workspaces::router())
         .merge(search::router())
         .merge(events::router())
+        .merge(export::router())
         .merge(live::router())
         .merge(log::router())
         .merge(streams::router())

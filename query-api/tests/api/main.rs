@@ -7,6 +7,7 @@ mod activity;
 mod analytics;
 mod boards;
 mod events;
+mod export;
 mod fixture;
 mod freshness;
 mod history;

@@ -108,6 +108,11 @@ impl Belongings {
             "/users/bob/items".to_owned(),
             format!("/users/bob/items?boardId={board}"),
             format!("/users/bob/items?workspaceId={workspace}"),
+            "/events/export".to_owned(),
+            format!("/events/export?tag=workspace:{workspace}"),
+            format!("/events/export?item={item}&fields=streamId,tags"),
+            format!("/events/export?board={board}&type=item.created"),
+            format!("/events/export?stream=item-{item}"),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! An event as the API gives it out: one JSON object, written straight from the log's bytes.
 //!
-//! Invariant: `data` is the payload byte for byte as stored, never parsed and printed again. A payload that is not
+//! Invariant: `data` is the payload byte for byte as stored, never parsed and printed again (but for line ends between its
+//! tokens, where an envelope has to be one line). A payload that is not
 //! JSON (bytes of a raw stream, or ones that only claim to be JSON) is given as `dataBase64` instead, so that the
 //! envelope is valid JSON whatever stands in the log.
 //!
@@ -12,23 +13,87 @@ use eventstore::{ContentType, EventView, MetadataView, TraceParent};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::fmt;
-use std::io::Write;
+
+mod members;
+
+pub use members::Members;
 
 /// Appends the event's envelope to `out`, without a line end.
 pub fn write_event(out: &mut Vec<u8>, event: &EventView<'_>) {
+    write_members(out, event, Members::ALL);
+}
+
+/// Appends the members of the event's envelope to `out` as one line, its end included.
+pub fn write_line(out: &mut Vec<u8>, event: &EventView<'_>, members: Members) {
+    let start = out.len();
+    write_members(out, event, members);
+    in_one_line(&mut out[start..]);
+    out.push(b'\n');
+}
+
+/// In JSON a line end stands between tokens only, where a space is as good.
+pub(crate) fn in_one_line(json: &mut [u8]) {
+    let mut rest = json;
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        rest[at] = b' ';
+        rest = &mut rest[at + 1..];
+    }
+}
+
+fn write_members(out: &mut Vec<u8>, event: &EventView<'_>, members: Members) {
     out.reserve(512 + event.payload().len());
     let stream = event.stream();
-    let (category, id) = stream.split_once('-').unwrap_or((stream, ""));
-    out.push(b'{');
-    first_member(out, "eventId", &event.id());
-    member(out, "type", event.event_type());
-    member(out, "streamId", stream);
-    member(out, "aggregateType", category);
-    member(out, "aggregateId", id);
-    member(out, "version", &event.version());
-    member(out, "position", &event.position());
-    member(out, "time", &Rfc3339(event.recorded_at()));
-    member(out, "schemaVersion", &event.schema_version());
+    // Every member begins with a comma; the first one's becomes the brace.
+    let start = out.len();
+    let wants = |member| members.contain(member);
+    if wants(Members::EVENT_ID) {
+        member(out, b",\"eventId\":", &event.id());
+    }
+    if wants(Members::TYPE) {
+        member(out, b",\"type\":", event.event_type());
+    }
+    if wants(Members::STREAM_ID) {
+        member(out, b",\"streamId\":", stream);
+    }
+    if wants(Members::AGGREGATE_TYPE) || wants(Members::AGGREGATE_ID) {
+        let (category, id) = stream.split_once('-').unwrap_or((stream, ""));
+        if wants(Members::AGGREGATE_TYPE) {
+            member(out, b",\"aggregateType\":", category);
+        }
+        if wants(Members::AGGREGATE_ID) {
+            member(out, b",\"aggregateId\":", id);
+        }
+    }
+    if wants(Members::VERSION) {
+        member(out, b",\"version\":", &event.version());
+    }
+    if wants(Members::POSITION) {
+        member(out, b",\"position\":", &event.position());
+    }
+    if wants(Members::TIME) {
+        member(out, b",\"time\":", &Rfc3339(event.recorded_at()));
+    }
+    if wants(Members::SCHEMA_VERSION) {
+        member(out, b",\"schemaVersion\":", &event.schema_version());
+    }
+    if wants(Members::TAGS) {
+        write_tags(out, event);
+    }
+    if wants(Members::DATA) {
+        write_payload(out, event);
+    }
+    if wants(Members::METADATA) {
+        out.extend_from_slice(b",\"metadata\":");
+        write_metadata(out, &event.metadata());
+    }
+    match out.get_mut(start) {
+        Some(first) => *first = b'{',
+        None => out.push(b'{'),
+    }
+    out.push(b'}');
+}
+
+fn write_tags(out: &mut Vec<u8>, event: &EventView<'_>) {
     out.extend_from_slice(b",\"tags\":[");
     for (index, tag) in event.tags().enumerate() {
         if index > 0 {
@@ -37,10 +102,6 @@ pub fn write_event(out: &mut Vec<u8>, event: &EventView<'_>) {
         value(out, tag);
     }
     out.push(b']');
-    write_payload(out, event);
-    out.extend_from_slice(b",\"metadata\":");
-    write_metadata(out, &event.metadata());
-    out.push(b'}');
 }
 
 fn write_payload(out: &mut Vec<u8>, event: &EventView<'_>) {
@@ -120,15 +181,10 @@ impl fmt::Display for W3cTrace {
     }
 }
 
-fn first_member<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &str, content: &T) {
-    // Names are ours: plain letters, nothing to escape.
-    let _ = write!(out, "\"{name}\":");
+/// `name` with the comma before it, in quotation marks, and with its colon: names are ours, plain letters.
+fn member<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &[u8], content: &T) {
+    out.extend_from_slice(name);
     value(out, content);
-}
-
-fn member<T: Serialize + ?Sized>(out: &mut Vec<u8>, name: &str, content: &T) {
-    out.push(b',');
-    first_member(out, name, content);
 }
 
 fn value<T: Serialize + ?Sized>(out: &mut Vec<u8>, content: &T) {
