@@ -203,7 +203,7 @@ impl<'a> Lives<'a> {
                 let items_to = self.column_of(&state);
                 C::RemoveColumn(column, boards::RemoveColumn { items_to })
             }
-            12 if self.random.below(6) == 0 => C::Delete,
+            12 if self.random.below(3) == 0 => C::Delete,
             _ => C::Update(project::Update { name: Some(self.person()), description: None }),
         };
         self.ask(id, &id.stream_id(), &mut state, command);

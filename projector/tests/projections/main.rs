@@ -52,8 +52,9 @@ fn wandered<M: ReadModel>(log: &Log, random: &mut Random) -> M {
         if next == log.watermark() {
             return model;
         }
-        // From somewhere before: what was taken in is passed over.
-        from = Position::new(next.get().saturating_sub(random.below(5) as u64));
+        // Now and then from somewhere before: what was taken in is passed over.
+        let back = if random.below(4) == 0 { random.below(80) } else { 0 };
+        from = Position::new(next.get().saturating_sub(back as u64));
     }
 }
 
@@ -61,7 +62,8 @@ fn both_ways<M: ReadModel>(log: &Log, random: &mut Random) -> M {
     let (mut replayed, mut wandered) = (replayed::<M>(log), wandered::<M>(log, random));
     assert_eq!(wandered.digest(), replayed.digest(), "{}", M::NAME);
     assert_eq!(wandered.count(), replayed.count(), "{}", M::NAME);
-    assert_eq!(wandered.checkpoint(), replayed.checkpoint(), "{}", M::NAME);
+    // Commits without events have no position, so the last of them may not have been asked for.
+    assert_eq!(wandered.checkpoint().next, replayed.checkpoint().next, "{}", M::NAME);
     wandered
 }
 
@@ -114,7 +116,8 @@ fn compare_image<M: ReadModel>(world: &World) {
     let log = world.log();
     let mut imaged: M = image::load(world.data_dir(), &log).unwrap();
     let mut replayed = replayed::<M>(&log);
-    assert_eq!(imaged.checkpoint(), replayed.checkpoint(), "{}", M::NAME);
+    // Commits without events may have come after the last one that was waited for: they have no position.
+    assert_eq!(imaged.checkpoint().next, replayed.checkpoint().next, "{}", M::NAME);
     assert_eq!(imaged.digest(), replayed.digest(), "{}", M::NAME);
 }
 
