@@ -12,16 +12,17 @@ use crate::auth::Protection;
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use registry::{Connection, Registry, Ticket};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use wire::{Answers, Pace, Wire};
 
 /// How long a stop waits for the requests that were accepted.
@@ -80,7 +81,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
 /// What a connection may be and take is said by the limits; an oversized or unreadable head is answered by hyper
 /// (431, 400) with no body, everything else by the router.
 pub async fn serve_within(listener: TcpListener, router: Router, shutdown: Shutdown, limits: &Limits) {
-    let graceful = GracefulShutdown::new();
+    // Every connection's task holds a receiver: it hears of the stop, and its end is heard.
+    let drain = watch::Sender::new(false);
     let settings = limits.settings();
     let mut http = http1::Builder::new();
     // The registry keeps the times of heads and idle connections; hyper's one time would be both at once.
@@ -113,24 +115,41 @@ pub async fn serve_within(listener: TcpListener, router: Router, shutdown: Shutd
             tracing::debug!(%error, "a connection without TCP_NODELAY or keep-alive");
         }
         let answers = Answers::new(router.clone(), Arc::clone(&connection), pace);
-        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&connection)));
-        let served = graceful.watch(http.serve_connection(wire, answers));
-        let task = tokio::spawn(async move {
-            if let Err(error) = served.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            drop(ticket);
-        });
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&connection), ticket));
+        let served = http.serve_connection(wire, answers).with_upgrades();
+        let task = tokio::spawn(run(served, drain.subscribe()));
         connection.is_run_by(task.abort_handle());
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
+    drain.send_replace(true);
+    if tokio::time::timeout(DRAIN_TIME_MAX, drain.closed()).await.is_err() {
         tracing::warn!(
             seconds = DRAIN_TIME_MAX.as_secs(),
             "some requests did not end in time and were cut off"
         );
     }
     watchman.abort();
+}
+
+/// Serves one connection; from the stop on only the request that it is at.
+async fn run(served: UpgradeableConnection<TokioIo<Wire>, Answers>, mut drain: watch::Receiver<bool>) {
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        biased;
+        ended = served.as_mut() => Some(ended),
+        // It changes once.
+        _ = drain.changed() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
 }
 
 async fn accept(

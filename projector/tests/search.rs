@@ -5,12 +5,12 @@ mod support;
 
 use eventstore::Position;
 use projector::Projector;
-use projector::search::{DocumentKind, ItemState, SearchError, SearchHit, SearchQuery, Searcher};
+use projector::search::{DocumentKind, Expression, ItemState, SearchError, SearchHit, SearchQuery, Searcher};
 use serde_json::json;
 use support::*;
 
 fn query(text: &str) -> SearchQuery {
-    SearchQuery { text: text.to_owned(), limit: 10, ..SearchQuery::default() }
+    SearchQuery { expression: Expression::parse(text).unwrap(), limit: 10, ..SearchQuery::default() }
 }
 
 fn hits(searcher: &Searcher, query: &SearchQuery) -> Vec<SearchHit> {
@@ -118,7 +118,118 @@ fn filters_narrow_and_an_empty_text_lists_the_latest_first() {
     assert_eq!(searcher.search(&of_item).unwrap().total, 2);
     let far = SearchQuery { offset: 9_999, limit: 2, ..query("thing") };
     assert!(matches!(searcher.search(&far), Err(SearchError::TooFar { end: 10_001, .. })));
-    assert!(matches!(searcher.search(&query("\"open")), Err(SearchError::UnclosedQuote { at: 0 })));
+}
+
+#[test]
+fn what_is_exact_stands_above_what_has_the_same_stem() {
+    let world = World::with_board();
+    world.create_item("1", "deploying deploying deploys", "1");
+    let mut payload = created("2", "something else", "2", "Open");
+    payload["description"] = json!(format!("{} deployed", "long text about nothing ".repeat(40)));
+    world.append(&item("2").stream_id(), "item.created", payload);
+    world.create_item("3", "deployed", "3");
+    let running = Running::start(world);
+    let ids = |stem| -> Vec<_> {
+        let found = hits(&running.searcher, &SearchQuery { stem, ..query("deployed") });
+        found.into_iter().map(|hit| hit.id).collect()
+    };
+    let id = |key: &str| item(key).uuid();
+    assert_eq!(ids(false), [id("3"), id("2")]);
+    assert_eq!(ids(true), [id("3"), id("2"), id("1")]);
+    // Quotes mean what they enclose, stems or not.
+    let quoted = SearchQuery { stem: true, ..query("\"deployed\"") };
+    assert_eq!(running.searcher.search(&quoted).unwrap().total, 2);
+}
+
+#[test]
+fn an_item_says_what_it_has_as_soon_as_it_has_it() {
+    let world = World::with_board();
+    world.create_item("1", "banana", "1");
+    let running = Running::start(world);
+    let (world, searcher) = (&running.world, &running.searcher);
+    assert_eq!((total(searcher, "has:comments"), total(searcher, "is:unassigned")), (0, 1));
+    world.comment("1", "c", "cherry");
+    world.append(&item("1").stream_id(), "item.assigned", json!({"assignees": ["ann"]}));
+    running.settle();
+    assert_eq!((total(searcher, "has:comments"), total(searcher, "is:unassigned")), (1, 0));
+    world.append(&comment("1", "c").stream_id(), "comment.deleted", json!({"itemId": item("1")}));
+    running.settle();
+    assert_eq!(total(searcher, "has:comments"), 0);
+}
+
+#[test]
+fn places_are_found_by_the_names_that_they_have_now() {
+    let world = World::with_board();
+    world.create_item("1", "banana", "1");
+    let running = Running::start(world);
+    let found = |text: &str| {
+        let mut query = query(text);
+        query.expression.resolve(&running.projector.models().read(), None);
+        running.searcher.search(&SearchQuery { kind: Some(DocumentKind::Item), ..query }).unwrap().total
+    };
+    assert_eq!(
+        (found("board:main column:\"open\""), found("board:haupt"), found("project:ROCKET")),
+        (1, 0, 1)
+    );
+    let renamed = json!({"changes": {"name": {"to": "Hauptbrett"}}});
+    running.world.append(&board().stream_id(), "board.updated", renamed);
+    let renamed = json!({"columnId": column("Open"), "changes": {"name": {"to": "Ünfertig"}}});
+    running.world.append(&board().stream_id(), "board.column_changed", renamed);
+    running.settle();
+    assert_eq!(
+        (found("board:main"), found("board:hauptbrett column:unfertig"), found("column:open")),
+        (0, 1, 0)
+    );
+}
+
+#[test]
+fn suggestions_complete_keys_and_titles() {
+    let world = World::with_board();
+    world.create_item("tidev/MOD-2426", "Clustering of <map> markers", "1");
+    world.create_item("tidev/MOD-24", "A ListView that is clustered", "2");
+    world.create_item("tidev/MOD-3", "Map of MOD-24", "3");
+    world.append(
+        &item("tidev/MOD-3").stream_id(),
+        "item.updated",
+        json!({"changes": {"dueDate": {"to": "2024-01-01"}}}),
+    );
+    let running = Running::start(world);
+    let suggested = |typed: &str| -> Vec<String> {
+        let (found, _) = running.searcher.suggest(typed, None, 10).unwrap();
+        found.into_iter().map(|suggestion| suggestion.highlight).collect()
+    };
+    let (clustering, clustered, map) =
+        ("Clustering of &lt;map&gt; markers", "A ListView that is clustered", "Map of MOD-24");
+    assert_eq!(suggested("MOD-242"), [clustering]);
+    let of_key = suggested("mod-24");
+    assert!(of_key.contains(&clustering.to_owned()) && of_key.contains(&clustered.to_owned()), "{of_key:?}");
+    assert_eq!(suggested("cluster").len(), 2);
+    assert_eq!(suggested("map clu"), ["<b>Clustering</b> of &lt;<b>map</b>&gt; markers"]);
+    assert_eq!(suggested("view"), ["A List<b>View</b> that is clustered"]);
+    assert!(suggested("ma").contains(&map.replace("Map", "<b>Map</b>")));
+    assert!(suggested("").is_empty() && suggested("!!").is_empty() && suggested("nothing").is_empty());
+    let others = [domain::WorkspaceId::derive("other")];
+    assert!(running.searcher.suggest("map", Some(&others), 10).unwrap().0.is_empty());
+    assert_eq!(running.searcher.suggest("m", Some(&[workspace()]), 1).unwrap().0.len(), 1);
+}
+
+#[test]
+fn an_index_of_another_version_is_built_anew() {
+    let world = World::with_board();
+    world.create_item("1", "banana", "1");
+    let running = Running::start(world);
+    let Running { world, projector, searcher } = running;
+    projector.stop().unwrap();
+    let generation = std::fs::read_to_string(world.data_dir().join("search/CURRENT")).unwrap();
+    let meta = world.data_dir().join("search").join(generation.trim()).join("meta.json");
+    let text = std::fs::read_to_string(&meta).unwrap();
+    let other = text.replace("\\\"version\\\":3", "\\\"version\\\":2");
+    assert_ne!(text, other);
+    std::fs::write(&meta, other).unwrap();
+    assert!(matches!(searcher.search(&query("banana")), Err(SearchError::NoIndex)));
+    let projector = Projector::start(world.data_dir(), world.log()).unwrap();
+    settle(&world, &projector, &searcher);
+    assert_eq!(total(&searcher, "banana"), 1);
 }
 
 #[test]

@@ -40,6 +40,12 @@ pub(crate) fn not_caught_up(wanted: Position, reached: Position) -> Problem {
         .with("position", reached.get())
 }
 
+/// 426: this is spoken to in another protocol.
+pub(crate) fn no_websocket() -> Problem {
+    let detail = "this is a WebSocket: the request has to ask for the upgrade (RFC 6455)";
+    Problem::new(StatusCode::UPGRADE_REQUIRED, "no_websocket", detail)
+}
+
 /// 503: no more live streams for now.
 pub(crate) fn too_many_subscribers() -> Problem {
     let detail = "there are as many live streams as this process serves";
@@ -58,15 +64,21 @@ pub(crate) fn unreadable(error: &ReadError) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_unreadable", "the log cannot be read there")
 }
 
-/// What a search is refused with: 400 for its words and pages, 503 while there is no index, 500 for a broken one.
+/// What a search is refused with: 400 for its query and pages, 503 while there is no index, 500 for a broken one.
 pub(crate) fn unsearchable(error: &SearchError) -> Problem {
     match error {
-        SearchError::UnclosedQuote { at } => bad_parameter("q", error).with("at", *at),
-        SearchError::NoWords | SearchError::TooLong { .. } | SearchError::TooManyWords { .. } => {
-            bad_parameter("q", error)
+        SearchError::Mistake(mistake) => {
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_query", format!("parameter q: {mistake}"))
+                .with("field", "q")
+                .with("at", mistake.at)
+                .with("expected", mistake.expected.as_str())
+        }
+        SearchError::TooManyFacets { .. } => bad_parameter("facets", error),
+        SearchError::CursorUnreadable | SearchError::CursorForeign | SearchError::CursorAndOffset => {
+            bad_parameter("after", error)
         }
         SearchError::TooFar { .. } => bad_parameter("offset", error),
-        SearchError::NoIndex => {
+        SearchError::NoIndex | SearchError::OtherBuild => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_search_index", error.to_string()).retry_after(1)
         }
         _ => {

@@ -33,6 +33,11 @@ impl Selection {
         Ok(Self { event_type, stream, tags: [item, tag, board].into_iter().flatten().collect(), person })
     }
 
+    /// Everything with a tag.
+    pub(crate) fn with_tag(tag: Tag) -> Self {
+        Self { event_type: None, stream: None, tags: vec![tag], person: None }
+    }
+
     pub(crate) fn stream(&self) -> Option<&StreamId> {
         self.stream.as_ref()
     }

@@ -5,7 +5,7 @@
 
 use crate::export::EXPORTS_MAX;
 use crate::freshness::{Freshness, Refusal, stamp};
-use crate::live::{Hub, SUBSCRIBERS_MAX};
+use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
 use crate::problems::{interrupted, not_caught_up};
 use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position};
@@ -51,6 +51,7 @@ struct Shared {
     reads: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     live: Hub,
+    rooms: Rooms,
 }
 
 /// Tells why the projections do not move; owns the thread that moves them, where it is ours.
@@ -95,7 +96,9 @@ impl QueryService {
         let reads = Arc::new(Semaphore::new(READS_MAX));
         let exports = Arc::new(Semaphore::new(EXPORTS_MAX));
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
-        let shared = Shared { log, models, searcher, source, began_at, caught_up, reads, exports, live };
+        let rooms = Rooms::default();
+        let shared =
+            Shared { log, models, searcher, source, began_at, caught_up, reads, exports, live, rooms };
         Self { shared: Arc::new(shared) }
     }
 
@@ -138,6 +141,11 @@ impl QueryService {
     /// Those who get events as they happen.
     pub(crate) fn live(&self) -> &Hub {
         &self.shared.live
+    }
+
+    /// Who looks at which board.
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.shared.rooms
     }
 
     /// A place among the exports, if there is one left.

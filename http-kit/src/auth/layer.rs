@@ -10,13 +10,16 @@ use super::{Authentication, Authenticator};
 use crate::problem::Problem;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 /// What anybody may ask: whether the process lives, whether it is ready, and what it can do.
 pub const OPEN: [&str; 3] = ["/livez", "/readyz", "/openapi.json"];
 
 /// The process's figures: [`Scope::Metrics`] where tokens are configured, open to the machine otherwise.
 const METRICS: &str = "/metrics";
+
+/// Begins the subprotocol that is a WebSocket's token.
+const BEARER_PROTOCOL: &str = "bearer.";
 
 /// Finds out who asks and says so in the request's extensions.
 ///
@@ -45,6 +48,7 @@ pub(crate) async fn authenticate(
             }
             // So that nothing behind this can write it into a log.
             request.headers_mut().remove(header::AUTHORIZATION);
+            hide_bearer_of_socket(request.headers_mut());
         }
     }
     Ok(())
@@ -63,10 +67,11 @@ async fn identify(authenticator: &Authenticator, headers: &HeaderMap) -> Result<
     })
 }
 
-/// The token of `Authorization: Bearer <token>`; `None` where the header is absent or has another scheme.
+/// The token of `Authorization: Bearer <token>`; `None` where the header is absent or has another scheme. Where it is absent,
+/// a WebSocket may carry the token as `Sec-WebSocket-Protocol: bearer.<token>`: a browser lets a page say nothing else.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else { return bearer_of_socket(headers) };
     if values.next().is_some() {
         return Err(Refused::SeveralHeaders);
     }
@@ -76,11 +81,43 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
         return Ok(None);
     }
     let token = token.trim_matches(' ');
+    checked(token).map(Some)
+}
+
+/// The same, of the offered subprotocols of a WebSocket.
+fn bearer_of_socket(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut tokens = offered.filter_map(|protocol| protocol.trim_matches(' ').strip_prefix(BEARER_PROTOCOL));
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Ok(None),
+        (Some(token), None) => checked(token).map(Some),
+        (Some(_), Some(_)) => Err(Refused::SeveralHeaders),
+    }
+}
+
+/// Takes the token out of the offered subprotocols; what is left is for the handler to choose from.
+fn hide_bearer_of_socket(headers: &mut HeaderMap) {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered: Vec<&str> = offered.filter_map(|value| value.to_str().ok()).collect();
+    if !offered.iter().any(|value| value.contains(BEARER_PROTOCOL)) {
+        return;
+    }
+    let offered =
+        offered.iter().flat_map(|value| value.split(',')).map(|protocol| protocol.trim_matches(' '));
+    let left: Vec<&str> = offered.filter(|protocol| !protocol.starts_with(BEARER_PROTOCOL)).collect();
+    match HeaderValue::from_str(&left.join(", ")) {
+        Ok(left) if !left.is_empty() => drop(headers.insert(header::SEC_WEBSOCKET_PROTOCOL, left)),
+        _ => drop(headers.remove(header::SEC_WEBSOCKET_PROTOCOL)),
+    }
+}
+
+fn checked(token: &str) -> Result<&str, Refused> {
     // `b64token` of RFC 6750, 2.1.
     let body = token.trim_end_matches('=');
     let is_token = !body.is_empty()
         && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
-    if is_token { Ok(Some(token)) } else { Err(Refused::NotAToken) }
+    if is_token { Ok(token) } else { Err(Refused::NotAToken) }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Principal {

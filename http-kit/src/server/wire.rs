@@ -2,10 +2,11 @@
 //!
 //! Invariant: nothing here has a timer of its own, save a body that its client has made somebody wait for.
 
-use super::registry::Connection;
+use super::registry::{Connection, Ticket};
 use crate::limits::{LimitSettings, Peer};
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
 use hyper::Request;
@@ -30,11 +31,13 @@ pub(super) struct Wire {
     stream: TcpStream,
     connection: Arc<Connection>,
     is_stuck: bool,
+    /// Kept where the bytes are, which outlive HTTP where a connection goes on as a WebSocket.
+    _ticket: Ticket,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, is_stuck: false }
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, ticket: Ticket) -> Self {
+        Self { stream, connection, is_stuck: false, _ticket: ticket }
     }
 
     fn wrote<T>(&mut self, written: Poll<T>) -> Poll<T> {
@@ -146,6 +149,8 @@ impl Future for Answering {
             Err(never) => match never {},
         };
         let connection = self.connection.take();
+        // What follows is no HTTP any more: such a connection never becomes idle, and ends by itself.
+        let connection = connection.filter(|_| response.status() != StatusCode::SWITCHING_PROTOCOLS);
         Poll::Ready(Ok(response.map(|body| Answer { body, connection })))
     }
 }

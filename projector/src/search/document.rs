@@ -5,10 +5,14 @@
 
 use crate::decode::Subject;
 use crate::models::{Models, Name};
+use crate::search::expression::Has;
+use crate::search::parser::dates::day_number;
 use crate::search::query::ItemState;
 use crate::search::schema::Fields;
+use crate::search::traits::{custom_term, described, has, key_tails, short_values};
+use crate::search::words::fold;
 use crate::texts;
-use domain::{BoardId, ColumnId, CommentId, ItemId, ProjectId, WorkspaceId};
+use domain::{BoardId, ColumnId, CommentId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError, Timestamp, codec};
 use serde::{Deserialize, Serialize};
 use tantivy::TantivyDocument;
@@ -39,6 +43,16 @@ impl DocumentKind {
             Self::Comment => "comment",
             Self::Board => "board",
             Self::Project => "project",
+        }
+    }
+
+    /// Its number in the index; kinds of one id are ordered by it.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Item => 0,
+            Self::Comment => 1,
+            Self::Board => 2,
+            Self::Project => 3,
         }
     }
 
@@ -126,7 +140,13 @@ pub(crate) struct Outline {
     assignees: Vec<Name>,
     state: Option<ItemState>,
     external_key: Option<Name>,
+    created_at: Timestamp,
     updated_at: Timestamp,
+    completed_at: Option<Timestamp>,
+    due: Option<Date>,
+    has: Vec<Has>,
+    /// Names and values of custom fields, as they are written.
+    values: Vec<(Name, String)>,
 }
 
 impl Outline {
@@ -145,7 +165,12 @@ impl Outline {
                     assignees: item.assignees.clone(),
                     state: Some(state),
                     external_key: item.external_key.clone(),
+                    created_at: item.created_at,
                     updated_at: item.updated_at,
+                    completed_at: item.completion.as_ref().map(|completion| completion.at),
+                    due: item.due_date,
+                    has: has(item),
+                    values: short_values(item),
                 })
             }
             DocumentKind::Comment => {
@@ -155,7 +180,12 @@ impl Outline {
                     hit: key.hit(Some(item.id), None, Some(comment.body_at)),
                     project: Some(item.project_id),
                     board: Some(item.board_id),
-                    ..Self::bare(key, item.workspace_id, comment.edited_at.unwrap_or(comment.created_at))
+                    ..Self::bare(
+                        key,
+                        item.workspace_id,
+                        comment.created_at,
+                        comment.edited_at.unwrap_or(comment.created_at),
+                    )
                 })
             }
             DocumentKind::Board => {
@@ -164,7 +194,8 @@ impl Outline {
                     hit: key.hit(None, Some(&board.name), board.description_at),
                     project: Some(board.project_id),
                     board: Some(board.id),
-                    ..Self::bare(key, board.workspace_id, board.updated_at)
+                    has: described(board.description_at),
+                    ..Self::bare(key, board.workspace_id, board.created_at, board.updated_at)
                 })
             }
             DocumentKind::Project => {
@@ -172,13 +203,14 @@ impl Outline {
                 Some(Self {
                     hit: key.hit(None, Some(&project.name), project.description_at),
                     project: Some(project.id),
-                    ..Self::bare(key, project.workspace_id, project.updated_at)
+                    has: described(project.description_at),
+                    ..Self::bare(key, project.workspace_id, project.created_at, project.updated_at)
                 })
             }
         }
     }
 
-    fn bare(key: DocumentKey, workspace: WorkspaceId, updated_at: Timestamp) -> Self {
+    fn bare(key: DocumentKey, workspace: WorkspaceId, created_at: Timestamp, updated_at: Timestamp) -> Self {
         Self {
             hit: key.hit(None, None, None),
             workspace,
@@ -188,7 +220,12 @@ impl Outline {
             assignees: Vec::new(),
             state: None,
             external_key: None,
+            created_at,
             updated_at,
+            completed_at: None,
+            due: None,
+            has: Vec::new(),
+            values: Vec::new(),
         }
     }
 
@@ -199,6 +236,10 @@ impl Outline {
         // Plain data always has an encoding.
         document.add_bytes(fields.hit, &codec::encode(&self.hit).unwrap_or_default());
         document.add_text(fields.kind, self.hit.kind.as_str());
+        document.add_u64(fields.kind_number, self.hit.kind.number().into());
+        let (high, low) = self.hit.id.as_u64_pair();
+        document.add_u64(fields.id_high, high);
+        document.add_u64(fields.id_low, low);
         let ids = [
             (fields.workspace, Some(self.workspace.uuid())),
             (fields.project, self.project.map(Uuid::from)),
@@ -217,16 +258,35 @@ impl Outline {
         if let Some(state) = self.state {
             document.add_text(fields.state, state.as_str());
         }
+        for has in &self.has {
+            document.add_text(fields.has, has.as_str());
+        }
+        for (name, value) in &self.values {
+            document.add_text(fields.custom, custom_term(&fold(name), &fold(value)));
+            document.add_text(fields.field_value, custom_term(name, value));
+        }
         if let Some(key) = &self.external_key {
             document.add_text(fields.external_key, key.as_str());
+            for tail in key_tails(key) {
+                document.add_text(fields.whole_key, tail);
+            }
         }
         if let Some(title) = &self.hit.title {
             document.add_text(fields.title, title);
+            document.add_text(fields.title_stems, title);
         }
         if let Some(text) = self.hit.text(log)? {
+            document.add_text(fields.text_stems, &text);
             document.add_text(fields.text, text);
         }
+        document.add_i64(fields.created_at, self.created_at.get());
         document.add_i64(fields.updated_at, self.updated_at.get());
+        if let Some(at) = self.completed_at {
+            document.add_i64(fields.completed_at, at.get());
+        }
+        if let Some(due) = self.due {
+            document.add_i64(fields.due, day_number(due));
+        }
         Ok(document)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! dirty ids ──outline (models, under lock)──▶ text (log) ──▶ document ──▶ tantivy commit + lineage in its payload
-//! query ──▶ terms, filters ──▶ searcher (read-only) ──▶ hits ──text (log)──▶ snippets
+//! text ──parser──▶ expression ──compile──▶ searcher (read-only) ──walk──▶ total, facets, a page ──text (log)──▶ snippets
 //! ```
 //!
 //! Invariant: the payload of tantivy's own commit names the lineage that the index has taken in, so that index and
@@ -10,21 +10,39 @@
 //!
 //! Invariant: the index stores no long texts: snippets are made of the log, by reference.
 //!
-//! Column, assignee and state are those of items; a comment is found by words, workspace, project, board and item.
+//! Invariant: a document holds ids, and names that are its own; what it belongs to may be renamed without touching it.
+//!
+//! Column, assignee, state, custom fields and the like are those of items; a comment is found by words, days, workspace,
+//! project, board and item.
 
 mod census;
+mod compile;
 mod document;
+mod expression;
+mod facets;
+mod negation;
+mod order;
+mod parser;
 mod query;
 mod schema;
+mod score;
 mod searcher;
 mod snippet;
 mod store;
+mod suggest;
+mod traits;
+mod walk;
+mod words;
 mod writer;
 
 pub(crate) use document::DocumentKey;
 pub use document::DocumentKind;
+pub use expression::{Expression, Mistake};
+pub use facets::{Facet, FacetCounts, FacetValue};
+pub use order::Sort;
 pub use query::{ItemState, SearchHit, SearchPage, SearchQuery};
 pub use schema::SEARCH_VERSION;
 pub use searcher::{SearchError, Searcher};
 pub(crate) use store::{Effort, INDEX_DIR, IndexStore};
+pub use suggest::Suggestion;
 pub(crate) use writer::{SearchProjection, SearchStatus};

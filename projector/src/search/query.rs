@@ -1,35 +1,28 @@
-//! What can be searched for, and how the words become a query.
-//!
-//! Words are ANDed; `"words in quotes"` must follow each other; a word that the tokenizer splits (`foo-bar`) is a
-//! phrase too. There is no other syntax: any other character is only a separator, so nothing a person types is wrong
-//! except a quote that is never closed.
+//! What can be searched for, beside the query language itself, and what is answered.
 
+use crate::search::compile::{Compiler, all, exactly};
 use crate::search::document::{DocumentKind, key_of};
+use crate::search::expression::Expression;
+use crate::search::facets::{Facet, FacetCounts};
+use crate::search::order::Sort;
+use crate::search::parser::dates::day_number;
 use crate::search::schema::Fields;
-use crate::search::searcher::SearchError;
-use domain::{BoardId, ColumnId, ItemId, ProjectId, WorkspaceId};
+use domain::{BoardId, ColumnId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::Position;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tantivy::Term;
-use tantivy::query::{
-    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, Occur, PhraseQuery, Query, TermQuery, TermSetQuery,
-};
-use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::tokenizer::TextAnalyzer;
+use tantivy::query::{AllQuery, Query, TermQuery, TermSetQuery};
+use tantivy::schema::IndexRecordOption;
 use uuid::Uuid;
 
-/// Bytes of a query's text.
-pub(crate) const QUERY_BYTES_MAX: usize = 1_000;
-/// Words and phrases in a query.
-const CLAUSES_MAX: usize = 32;
-/// Hits that paging reaches: beyond it, filters find more than pages.
+/// Hits that offsets reach: beyond it, cursors lead on.
 pub(crate) const REACH_MAX: usize = 10_000;
 
 /// What is looked for. Everything that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SearchQuery {
-    /// Words and `"phrases"`, at most 1,000 bytes. Without any, everything that passes the filters is found, the
-    /// latest change first.
-    pub text: String,
+    /// The query, understood. An empty one holds for everything that passes the filters.
+    pub expression: Expression,
     /// Only documents of this kind.
     pub kind: Option<DocumentKind>,
     /// Only within this workspace.
@@ -48,7 +41,17 @@ pub struct SearchQuery {
     pub assignee: Option<String>,
     /// Only items in this state.
     pub state: Option<ItemState>,
-    /// Hits to pass over.
+    /// By what the hits are ordered.
+    pub sort: Sort,
+    /// Whether words of titles and texts are found by their English stems as well.
+    pub stem: bool,
+    /// What hits are counted by; at most 10.
+    pub facets: Vec<Facet>,
+    /// The day that `is:overdue` goes by; today in UTC when nothing is said.
+    pub today: Option<Date>,
+    /// Where the page before ended, as it said itself.
+    pub after: Option<String>,
+    /// Hits to pass over. Not together with `after`.
     pub offset: usize,
     /// Hits to return; with the offset at most 10,000.
     pub limit: usize,
@@ -80,13 +83,26 @@ impl ItemState {
     }
 }
 
+impl SearchQuery {
+    /// Days since 1970 until the day that counts as today.
+    pub(crate) fn today_number(&self) -> i64 {
+        let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let today = || i64::try_from(seconds() / 86_400).unwrap_or_default();
+        self.today.map_or_else(today, day_number)
+    }
+}
+
 /// A page of what was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchPage {
     /// Documents found in all.
     pub total: u64,
-    /// Those of this page, best first.
+    /// Those of this page, in order.
     pub hits: Vec<SearchHit>,
+    /// Leads to the next page; nothing when this is the last.
+    pub next: Option<String>,
+    /// What was asked to be counted, in that order.
+    pub facets: Vec<FacetCounts>,
     /// The next position that the index will take in.
     pub checkpoint: Position,
 }
@@ -102,135 +118,42 @@ pub struct SearchHit {
     pub item_id: Option<ItemId>,
     /// What it is called; comments have no title.
     pub title: Option<String>,
-    /// How well it fits: higher is better; 1 for everything when there were no words.
+    /// How well it fits: higher is better; 1 for everything where fitting does not decide the order.
     pub score: f32,
     /// HTML: a piece of its text, escaped, with what was looked for in `<b>`; empty when its text has none of it.
     pub snippet: String,
 }
 
-/// A word or a phrase of the query, as tokens.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Clause(pub(crate) Vec<String>);
-
-/// Splits a query's text into clauses.
-pub(crate) fn clauses(text: &str, analyzer: &mut TextAnalyzer) -> Result<Vec<Clause>, SearchError> {
-    if text.len() > QUERY_BYTES_MAX {
-        return Err(SearchError::TooLong { bytes: text.len(), max: QUERY_BYTES_MAX });
-    }
-    let mut clauses = Vec::new();
-    let mut add = |part: &str| {
-        let mut tokens = Vec::new();
-        analyzer.token_stream(part).process(&mut |token| tokens.push(token.text.clone()));
-        if !tokens.is_empty() {
-            clauses.push(Clause(tokens));
-        }
+/// Words and filters together.
+pub(crate) fn full_query(query: &SearchQuery, compiler: &Compiler<'_>) -> Box<dyn Query> {
+    let fields = compiler.fields;
+    let mut must: Vec<Box<dyn Query>> = Vec::new();
+    must.extend(compiler.query(&query.expression));
+    let mut filter = |filter: Option<Box<dyn Query>>| must.extend(filter);
+    let id = |field, id: Option<Uuid>| -> Option<Box<dyn Query>> {
+        let term = Term::from_field_bytes(field, id?.as_bytes());
+        Some(Box::new(TermQuery::new(term, IndexRecordOption::Basic)))
     };
-    let mut rest = text;
-    while let Some(quote) = rest.find('"') {
-        rest[..quote].split_whitespace().for_each(&mut add);
-        let at = text.len() - rest.len() + quote;
-        let inside = &rest[quote + 1..];
-        let end = inside.find('"').ok_or(SearchError::UnclosedQuote { at })?;
-        add(&inside[..end]);
-        rest = &inside[end + 1..];
-    }
-    rest.split_whitespace().for_each(&mut add);
-    if clauses.is_empty() && !text.trim().is_empty() {
-        return Err(SearchError::NoWords);
-    }
-    if clauses.len() > CLAUSES_MAX {
-        return Err(SearchError::TooManyWords { count: clauses.len(), max: CLAUSES_MAX });
-    }
-    Ok(clauses)
-}
-
-/// The words of a query: what decides the score and the snippets. `None` without any.
-pub(crate) fn words_query(clauses: &[Clause], fields: &Fields) -> Option<BooleanQuery> {
-    let all = clauses.iter().map(|clause| {
-        let anywhere =
-            [(fields.title, 2.0), (fields.text, 1.0), (fields.external_key, 4.0)].map(|(field, boost)| {
-                let query: Box<dyn Query> = Box::new(BoostQuery::new(clause_query(clause, field), boost));
-                (Occur::Should, query)
-            });
-        let query: Box<dyn Query> = Box::new(BooleanQuery::new(anywhere.into()));
-        (Occur::Must, query)
-    });
-    (!clauses.is_empty()).then(|| BooleanQuery::new(all.collect()))
-}
-
-fn clause_query(clause: &Clause, field: Field) -> Box<dyn Query> {
-    let mut terms: Vec<_> = clause.0.iter().map(|token| Term::from_field_text(field, token)).collect();
-    match terms.pop() {
-        Some(only) if terms.is_empty() => Box::new(TermQuery::new(only, IndexRecordOption::WithFreqs)),
-        Some(last) => {
-            terms.push(last);
-            Box::new(PhraseQuery::new(terms))
-        }
-        None => Box::new(AllQuery),
-    }
-}
-
-/// Words and filters together. Filters take no part in the score.
-pub(crate) fn full_query(
-    words: Option<&BooleanQuery>,
-    query: &SearchQuery,
-    fields: &Fields,
-) -> Box<dyn Query> {
-    let mut must: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-    if let Some(words) = words {
-        must.push((Occur::Must, Box::new(words.clone())));
-    }
-    let mut filter = |term: Option<Term>| {
-        if let Some(term) = term {
-            let exactly = TermQuery::new(term, IndexRecordOption::Basic);
-            must.push((Occur::Must, Box::new(ConstScoreQuery::new(Box::new(exactly), 0.0))));
-        }
-    };
-    let id = |field, id: Option<Uuid>| id.map(|id| Term::from_field_bytes(field, id.as_bytes()));
-    filter(query.kind.map(|kind| Term::from_field_text(fields.kind, kind.as_str())));
+    filter(query.kind.map(|kind| exactly(fields.kind, kind.as_str())));
     filter(id(fields.workspace, query.workspace.map(Uuid::from)));
     filter(id(fields.project, query.project.map(Uuid::from)));
     filter(id(fields.board, query.board.map(Uuid::from)));
     filter(id(fields.column, query.column.map(Uuid::from)));
     filter(id(fields.item, query.item.map(Uuid::from)));
-    filter(query.assignee.as_deref().map(|person| Term::from_field_text(fields.assignee, person)));
-    filter(query.state.map(|state| Term::from_field_text(fields.state, state.as_str())));
-    if let Some(within) = &query.within {
-        let terms = within.iter().map(|id| Term::from_field_bytes(fields.workspace, id.uuid().as_bytes()));
-        let any = TermSetQuery::new(terms);
-        must.push((Occur::Must, Box::new(ConstScoreQuery::new(Box::new(any), 0.0))));
-    }
-    if must.is_empty() { Box::new(AllQuery) } else { Box::new(BooleanQuery::new(must)) }
+    filter(query.assignee.as_deref().map(|person| exactly(fields.assignee, person)));
+    filter(query.state.map(|state| exactly(fields.state, state.as_str())));
+    filter(query.within.as_deref().map(|within| in_workspaces(within, compiler)));
+    if must.is_empty() { Box::new(AllQuery) } else { all(must) }
+}
+
+/// Everything of these workspaces, and nothing else.
+pub(crate) fn in_workspaces(within: &[WorkspaceId], compiler: &Compiler<'_>) -> Box<dyn Query> {
+    let terms =
+        within.iter().map(|id| Term::from_field_bytes(compiler.fields.workspace, id.uuid().as_bytes()));
+    Box::new(TermSetQuery::new(terms))
 }
 
 /// The term that exactly one document has.
 pub(crate) fn key_term(fields: &Fields, kind: DocumentKind, id: Uuid) -> Term {
     Term::from_field_bytes(fields.key, &key_of(kind, id))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::search::schema;
-
-    fn split(text: &str) -> Result<Vec<Vec<String>>, SearchError> {
-        clauses(text, &mut schema::words())
-            .map(|clauses| clauses.into_iter().map(|clause| clause.0).collect())
-    }
-
-    #[test]
-    fn words_phrases_and_compounds() {
-        let found = split(r#"Ångström  "list view" foo-bar"#).unwrap();
-        assert_eq!(found, [vec!["angstrom"], vec!["list", "view"], vec!["foo", "bar"]]);
-        assert!(split("   ").unwrap().is_empty());
-        assert_eq!(split(r#"a"b c"d"#).unwrap(), [vec!["a"], vec!["b", "c"], vec!["d"]]);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_with_its_place() {
-        assert!(matches!(split(r#"one "two"#), Err(SearchError::UnclosedQuote { at: 4 })));
-        assert!(matches!(split(r#""" !!"#), Err(SearchError::NoWords)));
-        assert!(matches!(split(&"x".repeat(1_001)), Err(SearchError::TooLong { bytes: 1_001, .. })));
-        assert!(matches!(split(&"x ".repeat(40)), Err(SearchError::TooManyWords { count: 40, .. })));
-    }
 }

@@ -4,18 +4,25 @@
 //! least that much. The files tell when there is something newer: two `stat` calls per search.
 
 use crate::generation::{Generations, Identity};
+use crate::search::compile::Compiler;
 use crate::search::document::StoredHit;
+use crate::search::expression::Mistake;
+use crate::search::facets::FACETS_MAX;
+use crate::search::order::{Cursor, Sort};
 use crate::search::query::{self, REACH_MAX, SearchHit, SearchPage, SearchQuery};
 use crate::search::schema::{self, Fields};
+use crate::search::score;
 use crate::search::snippet::Snippets;
 use crate::search::store::{INDEX_DIR, lineage_of};
+use crate::search::suggest::{self, Suggestion};
+use crate::search::walk::{Ordering, Wanted, walk};
+use domain::WorkspaceId;
 use eventstore::{Lineage, Log, Position};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tantivy::collector::{Count, TopDocs};
-use tantivy::{DocAddress, Index, IndexReader, Order, ReloadPolicy, TantivyDocument, TantivyError};
+use tantivy::{DocAddress, Index, IndexReader, ReloadPolicy, TantivyDocument, TantivyError};
 
 /// How often a wait looks for a newer index.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -24,31 +31,26 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SearchError {
-    /// A quote is opened and never closed.
-    #[error("the quote at byte {at} is never closed")]
-    UnclosedQuote {
-        /// Where it is opened: bytes from the start of the text.
-        at: usize,
-    },
-    /// There is text, but no word in it.
-    #[error("there is no word to search for")]
-    NoWords,
-    /// The text is too long.
-    #[error("the text has {bytes} bytes, at most {max} are allowed")]
-    TooLong {
-        /// Its length.
-        bytes: usize,
-        /// The longest allowed.
-        max: usize,
-    },
-    /// Too many words and phrases.
-    #[error("the text has {count} words and phrases, at most {max} are allowed")]
-    TooManyWords {
+    /// The query is none: what is wrong with it, and where.
+    #[error(transparent)]
+    Mistake(#[from] Mistake),
+    /// Too much is to be counted.
+    #[error("{count} facets are asked for, at most {max} are allowed")]
+    TooManyFacets {
         /// How many there are.
         count: usize,
         /// How many are allowed.
         max: usize,
     },
+    /// This never was a cursor.
+    #[error("it is no cursor: the `next` of an answer is expected, as it stands there")]
+    CursorUnreadable,
+    /// The cursor leads through another search.
+    #[error("the cursor belongs to a search with another query, other filters or another order")]
+    CursorForeign,
+    /// Two ways to say where the page begins.
+    #[error("an offset and a cursor cannot both say where the page begins")]
+    CursorAndOffset,
     /// Paging does not reach that far.
     #[error("hit {end} is asked for, paging reaches {max}")]
     TooFar {
@@ -57,6 +59,9 @@ pub enum SearchError {
         /// How far paging reaches.
         max: usize,
     },
+    /// The index is of another build, whose projector has not been replaced yet.
+    #[error("the search index is of another build")]
+    OtherBuild,
     /// No projector has made an index of this log yet.
     #[error("there is no search index yet")]
     NoIndex,
@@ -168,42 +173,75 @@ impl Searcher {
         if end > REACH_MAX {
             return Err(SearchError::TooFar { end, max: REACH_MAX });
         }
-        let clauses = query::clauses(&query.text, &mut schema::words())?;
+        if query.facets.len() > FACETS_MAX {
+            return Err(SearchError::TooManyFacets { count: query.facets.len(), max: FACETS_MAX });
+        }
+        if query.after.is_some() && query.offset > 0 {
+            return Err(SearchError::CursorAndOffset);
+        }
+        let after = query.after.as_deref().map(|text| Cursor::read(text, query)).transpose()?;
         let opened = self.shared.newest()?;
-        let words = query::words_query(&clauses, &opened.fields);
-        let full = query::full_query(words.as_ref(), query, &opened.fields);
         let searcher = &opened.searcher;
-        // The collector wants room for at least one.
-        let top = TopDocs::with_limit(query.limit.max(1)).and_offset(query.offset);
-        let (total, mut best): (usize, Vec<(f32, DocAddress)>) = if words.is_some() {
-            let (total, best) = searcher.search(&full, &(Count, top.order_by_score()))?;
-            (total, best)
-        } else {
-            let latest = top.order_by_fast_field::<i64>(schema::UPDATED_AT, Order::Desc);
-            let (total, best) = searcher.search(&full, &(Count, latest))?;
-            (total, best.into_iter().map(|(_, address)| (1.0, address)).collect())
+        let compiler = Compiler { fields: &opened.fields, stemmed: query.stem, today: query.today_number() };
+        let words = score::scored_words(&query.expression, &opened.fields, query.stem);
+        let rarities = match &after {
+            Some(cursor) => cursor.rarities.clone(),
+            None if query.sort == Sort::Relevance => {
+                let within = query.within.as_deref().map(|within| query::in_workspaces(within, &compiler));
+                score::rarities(&words, searcher, within.as_deref())?
+            }
+            None => Vec::new(),
         };
-        best.truncate(query.limit);
+        let ordering = Ordering { sort: query.sort, words: &words, rarities: &rarities };
+        let wanted = Wanted { after: after.map(|cursor| cursor.standing), count: end, facets: &query.facets };
+        let walked = walk(searcher, query::full_query(query, &compiler).as_ref(), &ordering, &wanted)?;
 
-        let mut snippets = Snippets::new(searcher, words.as_ref(), &opened.fields, &self.shared.log)?;
-        let mut hits = Vec::with_capacity(best.len());
-        for (score, address) in best {
-            let stored =
-                StoredHit::of_document(&searcher.doc::<TantivyDocument>(address)?, &opened.fields)
-                    .ok_or_else(|| SearchError::Index("a document does not say what it is of".to_owned()))?;
-            let snippet = snippets.of(&stored);
+        let is_scored = query.sort == Sort::Relevance && !words.is_empty();
+        let page = walked.first.get(query.offset..).unwrap_or_default();
+        let mut snippets = Snippets::new(&query.expression, query.stem, &self.shared.log);
+        let mut hits = Vec::with_capacity(page.len());
+        for (standing, address) in page {
+            let stored = opened.stored(*address)?;
             hits.push(SearchHit {
                 kind: stored.kind,
                 id: stored.id,
                 item_id: stored.item,
+                score: if is_scored { told_score(standing.first) } else { 1.0 },
+                snippet: snippets.of(&stored),
                 title: stored.title,
-                score,
-                snippet,
             });
         }
-        let total = u64::try_from(total).unwrap_or(u64::MAX);
-        Ok(SearchPage { total, hits, checkpoint: opened.lineage.next })
+        let last = page.last().filter(|_| walked.is_more);
+        let next = last.map(|(standing, _)| Cursor { standing: *standing, rarities }.write(query));
+        Ok(SearchPage {
+            total: walked.total,
+            hits,
+            next,
+            facets: walked.facets,
+            checkpoint: opened.lineage.next,
+        })
     }
+
+    /// Items whose key or title goes on as was typed: the last word is the beginning of one. The best first.
+    ///
+    /// # Errors
+    /// When there is no index, or it cannot be read.
+    pub fn suggest(
+        &self,
+        typed: &str,
+        within: Option<&[WorkspaceId]>,
+        limit: usize,
+    ) -> Result<(Vec<Suggestion>, Position), SearchError> {
+        let opened = self.shared.newest()?;
+        let found = suggest::suggest(&opened.searcher, &opened.fields, typed, within, limit)?;
+        Ok((found, opened.lineage.next))
+    }
+}
+
+/// A score as a number of moderate size.
+#[expect(clippy::cast_precision_loss, reason = "it is for people; the order does not come from it")]
+fn told_score(standing: u64) -> f32 {
+    standing as f32 / 100_000.0
 }
 
 impl Shared {
@@ -249,6 +287,12 @@ impl Shared {
 const META: &str = "meta.json";
 
 impl Opened {
+    /// What a document says of itself.
+    fn stored(&self, address: DocAddress) -> Result<StoredHit, SearchError> {
+        StoredHit::of_document(&self.searcher.doc::<TantivyDocument>(address)?, &self.fields)
+            .ok_or_else(|| SearchError::Index("a document does not say what it is of".to_owned()))
+    }
+
     fn is_current(&self, generations: &Generations) -> bool {
         generations.current_identity().as_ref() == Some(&self.current)
     }

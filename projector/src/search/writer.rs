@@ -14,7 +14,7 @@ use crate::search::schema::SEARCH_VERSION;
 use crate::search::searcher::SearchError;
 use crate::search::store::{Effort, IndexStore, Writer};
 use crate::tail;
-use domain::{DomainEvent, board, item};
+use domain::{DomainEvent, board, comment, item};
 use eventstore::{Lineage, Log, Position};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustc_hash::FxHashSet;
@@ -126,6 +126,13 @@ impl SearchProjection {
                 dirty.extend(
                     items.into_iter().flatten().filter_map(|item| DocumentKey::of(Subject::Item(item.id))),
                 );
+            }
+            // An item says whether it has comments.
+            (Subject::Comment(_), DomainEvent::Comment(comment::Event::Added(event))) => {
+                dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
+            }
+            (Subject::Comment(_), DomainEvent::Comment(comment::Event::Deleted(event))) => {
+                dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
             }
             // The comments of a deleted item are gone with it.
             (Subject::Item(item), DomainEvent::Item(item::Event::Deleted(_))) => {

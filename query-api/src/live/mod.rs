@@ -1,9 +1,11 @@
-//! Events as they happen: what stands behind `/events/live`.
+//! Events as they happen: what stands behind `/events/live` and `/boards/{id}/ws`.
 //!
 //! ```text
 //! watermark ─▶ hub (one task: tags of each new commit, once) ─▶ bells of those whom it concerns
 //!                                                                 │ "something up to position p"
-//! client ◀─ stream (a body that is pulled) ◀─ reading (the log, from the subscriber's own position on) ◀─┘
+//! client ◀─ stream (a body that is pulled) ◀─┬─ follower ◀─ reading (the log, from his own position on) ◀─┘
+//! client ◀─ board (a WebSocket) ◀────────────┘
+//!             └─▶ presence (who else looks at the board, and where; in no log)
 //! ```
 //!
 //! Invariant: nothing is handed over but news that there is something. Events come from the log only, by the same code
@@ -12,12 +14,17 @@
 //! Invariant: a subscriber holds one chunk at most, and no thread while it waits. Whoever does not read falls behind in the
 //! log, which is there anyway, and nobody waits for him.
 
+mod board;
+mod follower;
 mod hub;
+mod presence;
 mod reading;
 mod stream;
 mod topics;
 
+pub(crate) use board::{BoardSession, MESSAGE_BYTES_MAX as BOARD_MESSAGE_BYTES_MAX, SUBPROTOCOL};
 pub(crate) use hub::Hub;
+pub(crate) use presence::Rooms;
 pub(crate) use stream::Subscriber;
 pub(crate) use topics::Topic;
 

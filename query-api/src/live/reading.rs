@@ -1,14 +1,12 @@
-//! The log as a subscriber reads it: the events that he wants and may see, as server-sent events, chunk by chunk.
+//! The log as a subscriber reads it: the events that he wants and may see, written as he takes them, chunk by chunk.
 //!
 //! Invariant: a chunk has at most [`CHUNK_BYTES_MAX`], or one event. It ends before an event or after one, and the position
 //! that comes with it lies behind all that was looked at: the next chunk begins there.
 //!
 //! Reading touches mapped pages, which may have to come from the disk: call it on blocking threads.
 
-use crate::envelope::{in_one_line, write_event};
 use crate::selection::Wanted;
 use eventstore::{Delivery, EventView, Log, Position, ReadError, Subscription};
-use std::io::Write;
 use std::time::Duration;
 
 /// A chunk is closed before it has more bytes than this, but never before its first event.
@@ -19,12 +17,16 @@ const LOOKS_MAX: u32 = 256;
 const LOOK_COMMIT: u32 = 1;
 const LOOK_UNWANTED: u32 = 16;
 
+/// How an event is written.
+pub(super) type Form = fn(&mut Vec<u8>, &EventView<'_>);
+
 /// A place in the log, while there is something to read.
 #[derive(Debug)]
 pub(super) struct Reading {
     subscription: Subscription,
     /// A commit that did not fit into the last chunk as a whole.
     rest: Option<Delivery>,
+    form: Form,
     at: Position,
 }
 
@@ -39,8 +41,8 @@ pub(super) struct Chunk {
 }
 
 impl Reading {
-    pub(super) fn new(log: &Log, wanted: &Wanted, at: Position) -> Self {
-        Self { subscription: log.subscribe(wanted.filter.clone(), at), rest: None, at }
+    pub(super) fn new(log: &Log, wanted: &Wanted, form: Form, at: Position) -> Self {
+        Self { subscription: log.subscribe(wanted.filter.clone(), at), rest: None, form, at }
     }
 
     /// Reads a chunk, up to `until` at least where it has room and time for that.
@@ -77,7 +79,7 @@ impl Reading {
         for event in delivery.events().skip_while(|event| event.position() < from) {
             if wanted.takes(&event) {
                 let before = chunk.bytes.len();
-                write_message(&mut chunk.bytes, &event);
+                (self.form)(&mut chunk.bytes, &event);
                 if before > 0 && chunk.bytes.len() > CHUNK_BYTES_MAX {
                     chunk.bytes.truncate(before);
                     return false;
@@ -88,15 +90,4 @@ impl Reading {
         }
         true
     }
-}
-
-/// One event as a server-sent event. Names of the log hold no control characters, so they cannot end a line.
-fn write_message(out: &mut Vec<u8>, event: &EventView<'_>) {
-    // A vector takes all bytes.
-    let _ = write!(out, "id: {}\nevent: {}\ndata: ", event.position(), event.event_type());
-    let start = out.len();
-    write_event(out, event);
-    // A line end would end the data.
-    in_one_line(&mut out[start..]);
-    out.extend_from_slice(b"\n\n");
 }

@@ -8,16 +8,15 @@
 //! Invariant: the ids that a client is told are those of events before `at`, everything before which it has got or does not
 //! want: going on right after the last one gives what it lacks, and nothing twice.
 
+use super::follower::Follower;
 use super::hub::Seat;
-use super::reading::{Chunk, Reading};
-use crate::problems::unreadable;
+use crate::envelope::{in_one_line, write_event};
 use crate::pulled::{Part, Source};
 use crate::selection::Wanted;
 use crate::service::QueryService;
-use eventstore::Position;
+use eventstore::{EventView, Position};
 use std::convert::Infallible;
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,20 +28,10 @@ const RETRY_MS: u32 = 1_000;
 /// What is known of one subscriber.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    service: QueryService,
-    seat: Seat,
-    wanted: Arc<Wanted>,
-    /// Only while there is something to read, so that nobody who waits keeps segments mapped.
-    reading: Option<Reading>,
-    /// Everything before this has been sent or is not wanted.
-    at: Position,
-    /// There may be something before this.
-    until: Position,
+    follower: Follower,
     /// The client has been told to go on here.
     told: Position,
     spoke: Instant,
-    /// When the client's token has to be looked at again; he comes again for that.
-    ends: Option<Instant>,
     silence_max: Duration,
     stage: Stage,
 }
@@ -57,15 +46,8 @@ enum Stage {
 impl Subscriber {
     /// One that gets what is wanted from a position on.
     pub(crate) fn new(service: QueryService, seat: Seat, wanted: Wanted, from: Position) -> Self {
-        let ends = wanted.audience.time_left().and_then(|left| Instant::now().checked_add(left));
         Self {
-            ends,
-            service,
-            until: seat.seam,
-            seat,
-            wanted: Arc::new(wanted),
-            reading: None,
-            at: from,
+            follower: Follower::new(service, seat, wanted, write_message, from),
             told: from,
             spoke: Instant::now(),
             silence_max: SILENCE_MAX,
@@ -80,7 +62,7 @@ impl Subscriber {
                 self.stage = Stage::Goes;
                 let mut head = format!("retry: {RETRY_MS}\n").into_bytes();
                 // The id, too: whoever is cut off before his first event has to go on here.
-                progress(&mut head, self.at, true);
+                progress(&mut head, self.follower.at(), true);
                 head
             }
             Stage::Goes => self.go_on().await?,
@@ -92,75 +74,36 @@ impl Subscriber {
 
     async fn go_on(&mut self) -> Option<Vec<u8>> {
         loop {
-            let is_due = self.is_due();
-            let now = Instant::now();
-            if self.seat.is_closed() || self.ends.is_some_and(|ends| now >= ends) {
+            let is_due = self.follower.is_due();
+            if self.follower.is_closed() || self.follower.is_expired() {
                 self.stage = Stage::Over;
-                let mut bye = Vec::new();
-                progress(&mut bye, self.at, self.at > self.told);
+                let mut bye = self.news();
                 bye.extend_from_slice(b": bye\n\n");
                 return Some(bye);
             }
             let heartbeat = self.spoke + self.silence_max;
             if is_due {
-                let chunk = self.read().await?;
+                let chunk = self.follower.read().await?;
                 if let Some(last) = chunk.last {
                     self.told = last.plus(1);
                     return Some(chunk.bytes);
                 }
             } else {
-                // Any of them is a reason to look again.
-                let until = self.ends.map_or(heartbeat, |ends| ends.min(heartbeat));
-                let _ = tokio::time::timeout_at(until, self.seat.rung()).await;
+                self.follower.wait(heartbeat).await;
             }
             if Instant::now() >= heartbeat {
-                let mut news = Vec::new();
-                progress(&mut news, self.at, self.at > self.told);
-                self.told = self.at;
-                return Some(news);
+                return Some(self.news());
             }
         }
     }
 
-    /// Whether there may be something to read. Where there is not, it has come as far as the hub has looked.
-    fn is_due(&mut self) -> bool {
-        while self.at >= self.until {
-            self.reading = None;
-            // Before the bell: what is rung for after this is not before it.
-            let looked = self.seat.looked();
-            match self.seat.take() {
-                Some(touched) => {
-                    self.until = touched.next;
-                    if touched.next > self.at {
-                        self.at = self.at.max(touched.first);
-                    }
-                }
-                None => {
-                    self.at = self.at.max(looked);
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    async fn read(&mut self) -> Option<Chunk> {
-        let turn = self.seat.turn().await;
-        let (log, wanted) = (self.service.log().clone(), Arc::clone(&self.wanted));
-        let (reading, at, until) = (self.reading.take(), self.at, self.until);
-        let read = self.service.blocking(move || {
-            // It belongs to the thread: a subscriber that is given up leaves the read running.
-            let _turn = turn;
-            let mut reading = reading.unwrap_or_else(|| Reading::new(&log, &wanted, at));
-            let chunk = reading.read(&wanted, until);
-            (reading, chunk)
-        });
-        // A stream has no other way to say that something is wrong than to end; who comes again may have more luck.
-        let (reading, chunk) = read.await.ok()?;
-        let chunk = chunk.inspect_err(|error| drop(unreadable(error))).ok()?;
-        self.reading = Some(reading);
-        self.at = self.at.max(chunk.at);
-        Some(chunk)
+    /// How far it has come; with an id, where that is news.
+    fn news(&mut self) -> Vec<u8> {
+        let mut news = Vec::new();
+        let at = self.follower.at();
+        progress(&mut news, at, at > self.told);
+        self.told = at;
+        news
     }
 }
 
@@ -171,6 +114,17 @@ impl Source for Subscriber {
     async fn next(mut self: Box<Self>) -> Part<Self> {
         Ok(self.next_bytes().await.map(|bytes| (bytes.into(), self)))
     }
+}
+
+/// One event as a server-sent event. Names of the log hold no control characters, so they cannot end a line.
+fn write_message(out: &mut Vec<u8>, event: &EventView<'_>) {
+    // A vector takes all bytes.
+    let _ = write!(out, "id: {}\nevent: {}\ndata: ", event.position(), event.event_type());
+    let start = out.len();
+    write_event(out, event);
+    // A line end would end the data.
+    in_one_line(&mut out[start..]);
+    out.extend_from_slice(b"\n\n");
 }
 
 /// Says where the stream is; with the id, a client that comes again goes on there. A message without data is none to it.

@@ -19,9 +19,9 @@ use projector::models::{BoardModel, Models};
 
 const LIMIT_DEFAULT: usize = 100;
 /// Items per column of a view unless the request says otherwise.
-const COLUMN_ITEMS_DEFAULT: usize = 50;
+pub(super) const COLUMN_ITEMS_DEFAULT: usize = 50;
 /// Items per column of a view at most.
-const COLUMN_ITEMS_MAX: usize = 500;
+pub(super) const COLUMN_ITEMS_MAX: usize = 500;
 
 pub(super) fn router() -> Router<QueryService> {
     Router::new()

@@ -5,6 +5,7 @@
 
 mod activity;
 mod analytics;
+mod board_socket;
 mod boards;
 mod events;
 mod export;
@@ -18,6 +19,7 @@ mod projections;
 mod projects;
 mod search;
 mod streams;
+mod suggest;
 mod workspaces;
 
 use crate::service::QueryService;
@@ -40,9 +42,11 @@ pub(crate) fn router() -> Router<QueryService> {
     let resources = Router::new()
         .merge(items::router())
         .merge(boards::router())
+        .merge(board_socket::router())
         .merge(projects::router())
         .merge(workspaces::router())
         .merge(search::router())
+        .merge(suggest::router())
         .merge(events::router())
         .merge(export::router())
         .merge(live::router())

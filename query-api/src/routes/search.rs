@@ -1,26 +1,33 @@
-//! `/search`: items, comments, boards and projects by their words, with filters.
+//! `/search`: items, comments, boards and projects by the query language, with filters, facets, orders and cursors.
 
 use super::json;
+use crate::answers::Members;
 use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
-use crate::problems::unsearchable;
+use crate::problems::{bad_parameter, unsearchable};
 use crate::service::QueryService;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use domain::ItemId;
+use domain::{BoardId, ColumnId, ItemId, ProjectId};
+use http_kit::problem::Problem;
+use projector::Models;
 use projector::models::Name;
-use projector::search::{DocumentKind, ItemState, SearchHit, SearchQuery};
+use projector::search::{
+    DocumentKind, Expression, Facet, FacetCounts, FacetValue, ItemState, SearchError, SearchHit, SearchPage,
+    SearchQuery, Sort,
+};
 use serde::Serialize;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Hits of a page unless the request says otherwise.
 const LIMIT_DEFAULT: usize = 20;
 /// Hits of a page at most.
 const LIMIT_MAX: usize = 100;
-/// How far paging reaches.
+/// How far offsets reach.
 const OFFSET_MAX: usize = 10_000;
 
 const KINDS: [(&str, DocumentKind); 4] = [
@@ -30,17 +37,29 @@ const KINDS: [(&str, DocumentKind); 4] = [
     ("project", DocumentKind::Project),
 ];
 const STATES: [(&str, ItemState); 2] = [("open", ItemState::Open), ("completed", ItemState::Completed)];
+const SORTS: [(&str, Sort); 7] = [
+    ("relevance", Sort::Relevance),
+    ("updated", Sort::Updated),
+    ("-updated", Sort::UpdatedLatest),
+    ("created", Sort::Created),
+    ("-created", Sort::CreatedLatest),
+    ("due", Sort::Due),
+    ("-due", Sort::DueLatest),
+];
+const STEMS: [(&str, bool); 2] = [("en", true), ("none", false)];
 
 pub(super) fn router() -> Router<QueryService> {
     Router::new().route("/search", get(search))
 }
 
-/// `{"total", "hits": […], "next": <offset or null>}`.
+/// `{"total", "hits": […], "next": <cursor or null>, "facets": {…}}`; the last only when facets were asked for.
 #[derive(Debug, Serialize)]
 struct Found {
     total: u64,
     hits: Vec<Hit>,
-    next: Option<usize>,
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facets: Option<Members<String, Vec<Counted>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,9 +75,19 @@ struct Hit {
     snippet: String,
 }
 
+/// A value of a facet; boards, columns and projects are values by their ids, and have names.
+#[derive(Debug, Serialize)]
+struct Counted {
+    value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<Name>,
+    count: u64,
+}
+
 impl Hit {
-    fn of(hit: SearchHit, external_key: Option<Name>) -> Self {
+    fn of(hit: SearchHit, models: &Models) -> Self {
         let SearchHit { kind, id, item_id, title, score, snippet } = hit;
+        let external_key = item_id.and_then(|id| models.item(id)).and_then(|item| item.external_key.clone());
         Self { kind: kind.as_str(), id, item_id, external_key, title, score, snippet }
     }
 }
@@ -68,8 +97,9 @@ async fn search(
     audience: Audience,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
+    let text = parameters.text("q")?.unwrap_or_default();
     let mut query = SearchQuery {
-        text: parameters.text("q")?.unwrap_or_default(),
+        expression: Expression::default(),
         kind: parameters.choice("kind", &KINDS)?,
         workspace: parameters.parsed("workspace")?,
         within: audience.workspaces(),
@@ -79,18 +109,27 @@ async fn search(
         item: parameters.parsed("item")?,
         assignee: parameters.text("assignee")?,
         state: parameters.choice("state", &STATES)?,
+        sort: parameters.choice("sort", &SORTS)?.unwrap_or_default(),
+        stem: parameters.choice("stem", &STEMS)?.unwrap_or_default(),
+        facets: facets(parameters.text("facets")?.as_deref())?,
+        today: None,
+        after: parameters.text("after")?,
         limit: parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?,
         offset: parameters.offset(OFFSET_MAX)?,
     };
     let freshness = parameters.finish()?;
     if query.offset < OFFSET_MAX {
-        // The last page is shorter, so that whoever follows `next` gets to the end of what can be reached.
+        // The last page by offset is shorter, so that it is reached with any limit.
         query.limit = query.limit.min(OFFSET_MAX - query.offset);
     }
     service.both_reach(&freshness).await?;
     let reading = service.clone();
     let answer = service.blocking(move || {
-        let page = match reading.searcher().search(&query) {
+        let page = match understand(&text, &mut query, &reading) {
+            Ok(()) => reading.searcher().search(&query),
+            Err(error) => Err(error),
+        };
+        let page = match page {
             Ok(page) => page,
             Err(error) => {
                 let position = reading.searcher().checkpoint().min(reading.models().checkpoint());
@@ -98,26 +137,81 @@ async fn search(
             }
         };
         let models = reading.models().read();
-        // Keys come from the models and the rest from the index: the answer covers what both do.
+        // Keys and names come from the models and the rest from the index: the answer covers what both do.
         let position = page.checkpoint.min(models.checkpoint().next);
-        let key_of = |id| models.item(id).and_then(|item| item.external_key.clone());
-        let end = query.offset.saturating_add(page.hits.len());
-        // Paging ends where it cannot reach any further, even when there is more.
-        let is_more = u64::try_from(end).is_ok_and(|end| end < page.total) && end < OFFSET_MAX;
-        let found = Found {
-            total: page.total,
-            next: (is_more && !page.hits.is_empty()).then_some(end),
-            hits: page
-                .hits
-                .into_iter()
-                .map(|hit| {
-                    let key = hit.item_id.and_then(key_of);
-                    Hit::of(hit, key)
-                })
-                .collect(),
-        };
+        let found = found(page, &models);
         drop(models);
         Ok(stamp(json(&found), position))
     });
     answer.await?
+}
+
+/// The text of a query as it is understood now, by the names that places have now.
+fn understand(text: &str, query: &mut SearchQuery, service: &QueryService) -> Result<(), SearchError> {
+    query.expression = Expression::parse(text)?;
+    if query.expression.has_names() {
+        query.expression.resolve(&service.models().read(), query.within.as_deref());
+    }
+    Ok(())
+}
+
+fn facets(names: Option<&str>) -> Result<Vec<Facet>, Problem> {
+    let mut facets = Vec::new();
+    for name in names.iter().flat_map(|names| names.split(',')) {
+        let facet = Facet::parse(name.trim()).ok_or_else(|| {
+            let expected =
+                "assignee, board, column, project, state and field.<name> are known, separated by commas";
+            bad_parameter("facets", expected)
+        })?;
+        if !facets.contains(&facet) {
+            facets.push(facet);
+        }
+    }
+    Ok(facets)
+}
+
+fn found(page: SearchPage, models: &Models) -> Found {
+    let SearchPage { total, hits, next, facets, .. } = page;
+    let columns = column_names(&facets, models);
+    let counted = |facet: FacetCounts| {
+        let FacetCounts { facet, values } = facet;
+        let values = values.into_iter().map(|(value, count)| match value {
+            FacetValue::Text(value) => Counted { value, name: None, count },
+            FacetValue::Id(id) => {
+                let name = match &facet {
+                    Facet::Board => models.board(BoardId::new(id)).map(|board| board.name.clone()),
+                    Facet::Project => models.project(ProjectId::new(id)).map(|project| project.name.clone()),
+                    _ => columns.get(&ColumnId::new(id)).cloned(),
+                };
+                Counted { value: id.to_string(), name, count }
+            }
+        });
+        (facet.name(), values.collect())
+    };
+    Found {
+        total,
+        hits: hits.into_iter().map(|hit| Hit::of(hit, models)).collect(),
+        next,
+        facets: (!facets.is_empty()).then(|| Members(facets.into_iter().map(counted).collect())),
+    }
+}
+
+/// The names of all columns, where these are to be told: a column is known by its board only.
+fn column_names(facets: &[FacetCounts], models: &Models) -> HashMap<ColumnId, Name> {
+    let wanted =
+        facets.iter().filter(|counts| counts.facet == Facet::Column).flat_map(|counts| &counts.values);
+    let mut names: HashMap<_, Option<Name>> = wanted
+        .filter_map(|(value, _)| match value {
+            FacetValue::Id(id) => Some((ColumnId::new(*id), None)),
+            FacetValue::Text(_) => None,
+        })
+        .collect();
+    if !names.is_empty() {
+        for column in models.boards(None).into_iter().flat_map(|board| &board.columns) {
+            if let Some(name) = names.get_mut(&column.id) {
+                *name = Some(column.name.clone());
+            }
+        }
+    }
+    names.into_iter().filter_map(|(id, name)| Some((id, name?))).collect()
 }

@@ -113,6 +113,7 @@ async fn random_parameters_never_break_anything() {
         "projects".to_owned(),
         "workspaces".to_owned(),
         "search".to_owned(),
+        "search/suggest".to_owned(),
         "events".to_owned(),
         "activity".to_owned(),
         format!("items/{item}/history"),
@@ -138,6 +139,10 @@ async fn random_parameters_never_break_anything() {
         "before",
         "completed",
         "to",
+        "sort",
+        "after",
+        "facets",
+        "stem",
     ];
     let id = world.board.to_string();
     let values = [
@@ -168,6 +173,11 @@ async fn random_parameters_never_break_anything() {
         &id,
         "item.created",
         "2026-02-28",
+        "-updated",
+        "en",
+        "state,field.x",
+        "-a+%28title%3Ab+OR+due%3A%3E2024-01-01%29",
+        "column%3Aopen~",
     ];
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
     eprintln!("seed {seed}");

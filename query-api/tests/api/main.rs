@@ -5,6 +5,7 @@
 
 mod activity;
 mod analytics;
+mod board_socket;
 mod boards;
 mod events;
 mod export;

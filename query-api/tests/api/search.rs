@@ -86,13 +86,13 @@ async fn pages_follow_each_other_without_overlap() {
     for number in 0..25 {
         world.item(&fixture.store, &format!("A-{number}"), "i", "gasket", NOW);
     }
-    let (mut seen, mut offset) = (Vec::new(), 0);
+    let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
-        let page = fixture.json(&format!("/api/v1/search?q=gasket&limit=10&offset={offset}")).await;
+        let page = fixture.json(&format!("/api/v1/search?q=gasket&limit=10{after}")).await;
         assert_eq!(page["total"], 25);
         seen.extend(ids(&page).into_iter().map(str::to_owned));
-        match page["next"].as_u64() {
-            Some(next) => offset = next,
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
             None => break,
         }
     }
@@ -103,20 +103,151 @@ async fn pages_follow_each_other_without_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_that_cannot_be_searched_for_are_400() {
+async fn offsets_lead_where_cursors_do() {
+    let fixture = Fixture::projected();
+    let world = World::create(&fixture.store, "acme");
+    for number in 0..9 {
+        world.item(&fixture.store, &format!("A-{number}"), "i", "gasket", NOW);
+    }
+    let ids = |page: Value| -> Vec<Value> {
+        page["hits"].as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect()
+    };
+    for sort in ["relevance", "updated", "-updated", "created", "-created", "due", "-due"] {
+        let path = format!("/api/v1/search?q=gasket&sort={sort}");
+        let all = fixture.json(&path).await;
+        assert_eq!(all["next"], Value::Null);
+        let all = ids(all);
+        let first = fixture.json(&format!("{path}&limit=4")).await;
+        let next = first["next"].as_str().unwrap().to_owned();
+        assert_eq!(ids(first), all[..4], "{sort}");
+        assert_eq!(ids(fixture.json(&format!("{path}&limit=100&after={next}")).await), all[4..], "{sort}");
+        assert_eq!(ids(fixture.json(&format!("{path}&limit=4&offset=4")).await), all[4..8], "{sort}");
+        let other = fixture.ask(&format!("/api/v1/search?q=valve&sort={sort}&after={next}")).await;
+        assert_eq!(
+            (other.problem(), &other.json()["field"]),
+            ((400, "invalid_parameter".into()), &json!("after"))
+        );
+        let both = fixture.ask(&format!("{path}&after={next}&offset=1")).await;
+        assert_eq!(both.json()["field"], "after");
+    }
+    for (parameter, field) in [
+        ("after=zz", "after"),
+        ("after=", "after"),
+        ("sort=rank", "sort"),
+        ("stem=xx", "stem"),
+        ("facets=rank", "facets"),
+    ] {
+        let refusal = fixture.ask(&format!("/api/v1/search?q=a&{parameter}")).await;
+        assert_eq!((refusal.problem().0, &refusal.json()["field"]), (400, &json!(field)), "{parameter}");
+    }
+    let many: Vec<_> = (0..11).map(|number| format!("field.f{number}")).collect();
+    let refusal = fixture.ask(&format!("/api/v1/search?facets={}", many.join(","))).await;
+    assert_eq!((refusal.problem().0, &refusal.json()["field"]), (400, &json!("facets")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_query_language_filters_and_facets_count_what_it_finds() {
+    let fixture = Fixture::projected();
+    let world = World::create(&fixture.store, "acme");
+    let other = World::create(&fixture.store, "other");
+    let fields = |priority: &str| BTreeMap::from([("priority".to_owned(), json!(priority))]);
+    let first =
+        world.item_with(&fixture.store, "A-1", "b", "Valve stuck", None, &["ada"], fields("High"), NOW);
+    let second =
+        world.item_with(&fixture.store, "A-2", "c", "valves", None, &["ada", "bob"], fields("low"), NOW);
+    let third = other.item_with(&fixture.store, "A-3", "d", "valve", None, &[], fields("High"), NOW);
+    world.move_to_done(&fixture.store, second, "c", "k");
+    world.happens(&fixture.store, second, item::Completed { resolution: None }.into(), NOW);
+    for (query, expected) in [
+        ("valv* -is:completed", vec![first, third]),
+        ("valve&stem=en", vec![first, second, third]),
+        ("valve&stem=none", vec![first, third]),
+        ("(stuck OR valves) assignee:ada", vec![first, second]),
+        ("vlave~", vec![first, third]),
+        ("field.priority:high AND NOT key:A-3", vec![first]),
+        ("column:\"done\"", vec![second]),
+        ("board:\"Main board\" kind", vec![]),
+        ("board:\"Main board\" is:unassigned", vec![third]),
+        ("workspace:other valve", vec![third]),
+        ("A-2*", vec![second]),
+    ] {
+        let query = query.replace(' ', "%20").replace('"', "%22");
+        let page = fixture.json(&format!("/api/v1/search?kind=item&q={query}")).await;
+        let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+        expected.sort_unstable();
+        assert_eq!(ids(&page), expected, "{query}");
+    }
+    let facets = "facets=assignee,state,column,board,project,field.priority,field.none";
+    let page =
+        fixture.json(&format!("/api/v1/search?q=valv*&limit=1&workspace={}&{facets}", world.workspace)).await;
+    assert_eq!(page["total"], 2);
+    let named =
+        |value: String, name: &str, count: u64| json!([{"value": value, "name": name, "count": count}]);
+    let mut columns = vec![(world.open.to_string(), "Open"), (world.done.to_string(), "Done")];
+    columns.sort_unstable();
+    let columns: Vec<_> =
+        columns.into_iter().map(|(id, name)| json!({"value": id, "name": name, "count": 1})).collect();
+    assert_eq!(
+        page["facets"],
+        json!({
+            "assignee": [{"value": "ada", "count": 2}, {"value": "bob", "count": 1}],
+            "state": [{"value": "completed", "count": 1}, {"value": "open", "count": 1}],
+            "column": columns,
+            "board": named(world.board.to_string(), "Main board", 2),
+            "project": named(world.project.to_string(), "Engine", 2),
+            "field.priority": [{"value": "High", "count": 1}, {"value": "low", "count": 1}],
+            "field.none": [],
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suggestions_come_with_keys() {
+    let fixture = Fixture::projected();
+    let world = World::create(&fixture.store, "acme");
+    let item = world.item(&fixture.store, "A-17", "b", "Valve <stuck>", NOW);
+    let expected = json!({"suggestions": [
+        {"itemId": item, "key": "A-17", "title": "Valve <stuck>", "highlight": "<b>Valve</b> &lt;stuck&gt;"},
+    ]});
+    assert_eq!(fixture.json("/api/v1/search/suggest?q=val").await, expected);
+    assert_eq!(fixture.json("/api/v1/search/suggest?q=a-1&limit=1").await["suggestions"][0]["key"], "A-17");
+    assert_eq!(fixture.json("/api/v1/search/suggest").await, json!({"suggestions": []}));
+    for (path, field) in [("limit=51", "limit"), (&format!("q={}", "x".repeat(501)), "q")] {
+        let refusal = fixture.ask(&format!("/api/v1/search/suggest?{path}")).await;
+        assert_eq!((refusal.problem().0, &refusal.json()["field"]), (400, &json!(field)));
+    }
+    assert_eq!(
+        Fixture::new().ask("/api/v1/search/suggest?q=a").await.problem(),
+        (503, "no_search_index".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_that_are_none_are_400_and_say_where_and_what_is_expected() {
     let fixture = Fixture::projected();
     World::create(&fixture.store, "acme");
     let long = "x".repeat(2_000);
     let many = "x+".repeat(50);
-    for q in ["%22open", "%21%21", &long, &many] {
+    for (q, at, expected) in [
+        ("%22open", 0, "\""),
+        ("a+%22open", 2, "\""),
+        ("%C3%A4+%22open", 2, "\""),
+        ("%21%21", 0, "letter"),
+        (&long, 0, "at most 1000"),
+        (&many, 64, "at most 32"),
+        ("a+OR", 4, "a word"),
+        ("colour:red", 0, "title, text"),
+        ("due:soon", 4, "2024-01-31"),
+    ] {
         let refusal = fixture.ask(&format!("/api/v1/search?q={q}")).await;
-        assert_eq!(refusal.problem(), (400, "invalid_parameter".into()), "{q}");
-        assert_eq!(refusal.json()["field"], "q");
+        assert_eq!(refusal.problem(), (400, "invalid_query".into()), "{q}");
+        let json = refusal.json();
+        assert_eq!((&json["field"], &json["at"]), (&json!("q"), &json!(at)), "{q}");
+        assert!(json["expected"].as_str().unwrap().contains(expected), "{json}");
     }
-    assert_eq!(fixture.ask("/api/v1/search?q=a+%22open").await.json()["at"], 2);
     let refusal = fixture.ask("/api/v1/search?q=%22open&minPosition=3").await;
     assert_eq!((refusal.status.as_u16(), refusal.position()), (400, 3), "refusals tell what they rest on");
-    // Where `next` may lead with any limit: the page is as short as what is left.
+    // Where offsets lead with any limit: the page is as short as what is left.
     assert_eq!(fixture.json("/api/v1/search?q=a&offset=9999&limit=100").await["hits"], json!([]));
     let refusal = fixture.ask("/api/v1/search?q=a&offset=10000&limit=1").await;
     assert_eq!((refusal.problem().0, &refusal.json()["field"]), (400, &json!("offset")));

@@ -33,8 +33,14 @@ fn router(authentication: Authentication) -> Router {
     let routes = Router::new()
         .route("/who", get(async |who: Principal| who.subject().to_string()))
         .route("/header", get(async |headers: HeaderMap| headers.contains_key("authorization").to_string()))
+        .route("/protocols", get(async |headers: HeaderMap| offered(&headers)))
         .route("/openapi.json", get(async || "{}"));
     App::new(authentication).frame(routes)
+}
+
+fn offered(headers: &HeaderMap) -> String {
+    let offered = headers.get_all("sec-websocket-protocol").iter();
+    offered.map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join("|")
 }
 
 async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -102,6 +108,31 @@ async fn the_header_stands_once_and_its_scheme_in_any_case() {
     // Another scheme is no token of ours; nor is one in the query.
     ask(&router, "/who", &[("authorization", "Basic YTpi")]).await.is(401, "unauthenticated");
     ask(&router, &format!("/who?access_token={token}"), &[]).await.is(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_socket_may_carry_its_token_as_a_subprotocol() {
+    const OFFERED: &str = "sec-websocket-protocol";
+    let (router, pair) = with_issuer().await;
+    let token = pair.sign(&claims());
+    for (lines, left) in [
+        (vec![format!("sunday.board.v1, bearer.{token}")], "sunday.board.v1"),
+        (vec![format!("bearer.{token},sunday.board.v1 ,other")], "sunday.board.v1, other"),
+        (vec!["sunday.board.v1".to_owned(), format!("bearer.{token}")], "sunday.board.v1"),
+        (vec![format!("bearer.{token}")], ""),
+    ] {
+        let headers: Vec<_> = lines.iter().map(|line| (OFFERED, line.as_str())).collect();
+        assert_eq!(ask(&router, "/who", &headers).await.text, "ann", "{lines:?}");
+        // Nothing behind the door sees it, as it sees no Authorization.
+        assert_eq!(ask(&router, "/protocols", &headers).await.text, left);
+    }
+    for offered in ["bearer.", "bearer.a b", &format!("bearer.{token}, bearer.{token}"), "bearer.nonsense"] {
+        ask(&router, "/who", &[(OFFERED, offered)]).await.is(401, "invalid_token");
+    }
+    ask(&router, "/who", &[(OFFERED, "sunday.board.v1")]).await.is(401, "unauthenticated");
+    // The header decides, where there is one.
+    let headers = [("authorization", "Bearer x"), (OFFERED, &*format!("bearer.{token}"))];
+    ask(&router, "/who", &headers).await.is(401, "invalid_token");
 }
 
 #[tokio::test]
