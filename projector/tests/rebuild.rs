@@ -5,7 +5,7 @@ mod support;
 
 use projector::image::{self, ImageError};
 use projector::rebuild::ProjectionName;
-use projector::search::{SearchQuery, Searcher};
+use projector::search::{Expression, SearchQuery, Searcher};
 use projector::{Models, Projector, SharedModels};
 use std::fs;
 use std::path::PathBuf;
@@ -130,8 +130,13 @@ fn a_rebuild_shows_that_the_old_one_was_wrong() {
     assert_eq!(report.projections.len(), 1);
     assert_eq!(report.projections[0].is_equal(), Some(false));
     let searcher = Searcher::open(world.data_dir(), world.log());
-    let page =
-        searcher.search(&SearchQuery { text: "one".into(), limit: 5, ..SearchQuery::default() }).unwrap();
+    let page = searcher
+        .search(&SearchQuery {
+            expression: Expression::parse("one").unwrap(),
+            limit: 5,
+            ..SearchQuery::default()
+        })
+        .unwrap();
     assert_eq!(page.total, 1);
 }
 
@@ -163,7 +168,14 @@ fn derived_data_of_a_foreign_log_is_made_anew() {
     assert_eq!(searcher.checkpoint(), eventstore::Position::ZERO);
     project_all(&here);
     let find = |text: &str| {
-        searcher.search(&SearchQuery { text: text.into(), limit: 5, ..SearchQuery::default() }).unwrap().total
+        searcher
+            .search(&SearchQuery {
+                expression: Expression::parse(text).unwrap(),
+                limit: 5,
+                ..SearchQuery::default()
+            })
+            .unwrap()
+            .total
     };
     assert_eq!((find("one"), find("another")), (1, 0));
     assert_eq!(image::load::<Models>(here.data_dir(), &here.log()).unwrap().digest(), here.models().digest());
