@@ -13,8 +13,8 @@
 //! Where to look: [`Aggregate`] is what the five aggregates ([`workspace`], [`project`], [`board`],
 //! [`item`], [`comment`]) have in common; [`DomainEvent`] is any event of theirs; [`codec`] turns
 //! events into stored bytes and back; [`tags`] names what each event is about; [`metadata`] is who did
-//! it; [`access`] is who may do what; [`conflict`] is whether a command is in the way of what happened meanwhile;
-//! [`ids`] and [`rank`] make the names and the order.
+//! it; [`history`] is what an event changed; [`access`] is who may do what; [`conflict`] is whether a command is in the
+//! way of what happened meanwhile; [`ids`] and [`rank`] make the names and the order.
 
 pub mod access;
 pub mod aggregate;
@@ -26,6 +26,7 @@ pub mod conflict;
 pub mod date;
 pub mod error;
 mod event;
+pub mod history;
 pub mod ids;
 pub mod item;
 pub mod limits;
@@ -44,6 +45,7 @@ pub use codec::{CodecError, Decoded, Encoded};
 pub use date::Date;
 pub use error::{DomainError, Kind, Thing};
 pub use event::DomainEvent;
+pub use history::{FieldChange, field_changes};
 pub use ids::{
     AttachmentId, BoardId, ColumnId, CommentId, IdError, ItemId, ProjectId, SUNDAY_NAMESPACE, WorkspaceId,
 };

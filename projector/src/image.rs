@@ -1,23 +1,26 @@
-//! Images of the models: one file that saves replaying the log from its beginning.
+//! Images of the read models: a file for each that saves replaying the log from its beginning.
 //!
 //! ```text
-//! 0   magic "SUNDYIMG"        8
-//! 8   models' version         4    little-endian, like all numbers
-//! 12  store                  16    ┐
-//! 28  next position           8    │ lineage
-//! 36  chain head             32    ┘
-//! 68  length of the rows      8
-//! 76  rows                    …    eventstore::codec
+//! 0   magic "SUNDYIM2"        8
+//! 8   the model's name       16    zeros behind it
+//! 24  the model's version     4    little-endian, like all numbers
+//! 28  store                  16    ┐
+//! 44  next position           8    │ lineage
+//! 52  chain head             32    ┘
+//! 84  length of the rows      8
+//! 92  rows                    …    of the model's own making
 //!     SHA-256 of all before  32
 //! ```
 //!
-//! Invariant: an image is a cache and never believed: whatever is wrong with it (a byte, its version, a lineage that
-//! the log does not confirm), the models are made of the log instead.
+//! Invariant: an image is a cache and never believed: whatever is wrong with it (a byte, its name or version, a
+//! lineage that the log does not confirm), that model is made of the log instead, and no other.
 
 use crate::generation::{Generations, replace};
-use crate::models::{MODELS_VERSION, Models, Rows};
-use eventstore::{Digest, Lineage, Log, Position, ReadError, codec};
+use crate::read_model::ReadModel;
+use eventstore::codec::CodecError;
+use eventstore::{Digest, Lineage, Log, Position, ReadError};
 use sha2::{Digest as _, Sha256};
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -25,9 +28,9 @@ use uuid::Uuid;
 
 /// Directory of the images in a data directory.
 pub(crate) const IMAGES_DIR: &str = "images";
-const IMAGE: &str = "models.img";
-const MAGIC: &[u8; 8] = b"SUNDYIMG";
-const HEADER_BYTES: usize = 76;
+const MAGIC: &[u8; 8] = b"SUNDYIM2";
+const NAME_BYTES: usize = 16;
+const HEADER_BYTES: usize = 92;
 const DIGEST_BYTES: usize = 32;
 
 /// Why an image is not used.
@@ -52,10 +55,12 @@ pub enum ImageError {
         reason: String,
     },
     /// It was made by another build.
-    #[error("the image is of version {found}, this build makes {MODELS_VERSION}")]
+    #[error("the image is of version {found}, this build makes {own}")]
     OtherVersion {
         /// Its version.
         found: u32,
+        /// The version that this build makes.
+        own: u32,
     },
     /// It is not of this log.
     #[error("the log does not confirm the image's lineage at position {next} of store {store}", next = .0.next, store = .0.store)]
@@ -65,14 +70,19 @@ pub enum ImageError {
     Read(#[from] ReadError),
 }
 
+/// The file of a model's image in a generation.
+pub(crate) fn path<M: ReadModel>(generation: &Path) -> PathBuf {
+    generation.join(M::NAME).with_extension("img")
+}
+
 /// The bytes of an image.
-pub(crate) fn encode(models: &Models) -> Result<Vec<u8>, ImageError> {
-    let damaged = |error: codec::CodecError| ImageError::Damaged { reason: error.to_string() };
-    let rows = codec::encode(&Rows::of(models)).map_err(damaged)?;
-    let lineage = models.checkpoint();
+pub(crate) fn encode<M: ReadModel>(model: &M) -> Result<Vec<u8>, ImageError> {
+    let rows = model.to_rows().map_err(|error| damaged(&error))?;
+    let lineage = model.checkpoint();
     let mut image = Vec::with_capacity(HEADER_BYTES + rows.len() + DIGEST_BYTES);
     image.extend_from_slice(MAGIC);
-    image.extend_from_slice(&MODELS_VERSION.to_le_bytes());
+    image.extend_from_slice(&name_of::<M>());
+    image.extend_from_slice(&M::VERSION.to_le_bytes());
     image.extend_from_slice(lineage.store.as_bytes());
     image.extend_from_slice(&lineage.next.get().to_le_bytes());
     image.extend_from_slice(&lineage.chain.0);
@@ -83,33 +93,45 @@ pub(crate) fn encode(models: &Models) -> Result<Vec<u8>, ImageError> {
     Ok(image)
 }
 
-/// The models of an image's bytes.
-pub(crate) fn decode(image: &[u8]) -> Result<Models, ImageError> {
-    let damaged = |reason: &str| ImageError::Damaged { reason: reason.to_owned() };
-    let at = image.len().checked_sub(DIGEST_BYTES).ok_or_else(|| damaged("it ends early"))?;
+/// The model of an image's bytes.
+pub(crate) fn decode<M: ReadModel>(image: &[u8]) -> Result<M, ImageError> {
+    let at = image.len().checked_sub(DIGEST_BYTES).ok_or_else(|| damaged(&"it ends early"))?;
     let (covered, digest) = image.split_at(at);
     if Sha256::digest(covered).as_slice() != digest {
-        return Err(damaged("its digest is another"));
+        return Err(damaged(&"its digest is another"));
     }
-    let header: &[u8; HEADER_BYTES] = covered.first_chunk().ok_or_else(|| damaged("it ends early"))?;
+    let header: &[u8; HEADER_BYTES] = covered.first_chunk().ok_or_else(|| damaged(&"it ends early"))?;
     if &field::<8>(header, 0) != MAGIC {
-        return Err(damaged("it is no image"));
+        return Err(damaged(&"it is no image, or one of an older build"));
     }
-    let found = u32::from_le_bytes(field(header, 8));
-    if found != MODELS_VERSION {
-        return Err(ImageError::OtherVersion { found });
+    if field::<NAME_BYTES>(header, 8) != name_of::<M>() {
+        return Err(damaged(&"it is of another model"));
+    }
+    let found = u32::from_le_bytes(field(header, 24));
+    if found != M::VERSION {
+        return Err(ImageError::OtherVersion { found, own: M::VERSION });
     }
     let lineage = Lineage {
-        store: Uuid::from_bytes(field(header, 12)),
-        next: Position::new(u64::from_le_bytes(field(header, 28))),
-        chain: Digest(field(header, 36)),
+        store: Uuid::from_bytes(field(header, 28)),
+        next: Position::new(u64::from_le_bytes(field(header, 44))),
+        chain: Digest(field(header, 52)),
     };
     let rows = &covered[HEADER_BYTES..];
-    if u64::from_le_bytes(field(header, 68)) != rows.len() as u64 {
-        return Err(damaged("its length is another"));
+    if u64::from_le_bytes(field(header, 84)) != rows.len() as u64 {
+        return Err(damaged(&"its length is another"));
     }
-    let rows: Rows<'static> = codec::decode(rows).map_err(|error| damaged(&error.to_string()))?;
-    Ok(Models::restore(rows, lineage))
+    M::from_rows(rows, lineage).map_err(|error: CodecError| damaged(&error))
+}
+
+fn damaged(reason: &dyn Display) -> ImageError {
+    ImageError::Damaged { reason: reason.to_string() }
+}
+
+fn name_of<M: ReadModel>() -> [u8; NAME_BYTES] {
+    const { assert!(M::NAME.len() <= NAME_BYTES, "an image has no room for the name") }
+    let mut name = [0; NAME_BYTES];
+    name[..M::NAME.len()].copy_from_slice(M::NAME.as_bytes());
+    name
 }
 
 fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
@@ -119,38 +141,52 @@ fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
 }
 
 /// Writes an image into a generation.
-pub(crate) fn write(generation: &Path, models: &Models) -> Result<(), ImageError> {
-    write_bytes(generation, &encode(models)?)
+pub(crate) fn write<M: ReadModel>(generation: &Path, model: &M) -> Result<(), ImageError> {
+    write_bytes::<M>(generation, &encode(model)?)
 }
 
-pub(crate) fn write_bytes(generation: &Path, image: &[u8]) -> Result<(), ImageError> {
-    let path = generation.join(IMAGE);
+pub(crate) fn write_bytes<M: ReadModel>(generation: &Path, image: &[u8]) -> Result<(), ImageError> {
+    let path = path::<M>(generation);
     replace(&path, |file| file.write_all(image)).map_err(|source| ImageError::Io { path, source })
 }
 
-/// The models of the image that is in use.
+/// Takes a model's image over into another generation as it is, if there is one.
+pub(crate) fn keep<M: ReadModel>(from: &Path, to: &Path) -> Result<(), ImageError> {
+    match read::<M>(from) {
+        Ok(image) => write_bytes::<M>(to, &image),
+        Err(ImageError::None) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn read<M: ReadModel>(generation: &Path) -> Result<Vec<u8>, ImageError> {
+    let path = path::<M>(generation);
+    fs::read(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ImageError::None,
+        _ => ImageError::Io { path, source },
+    })
+}
+
+/// The model of the image that is in use.
 ///
 /// # Errors
 /// When there is none, or anything is wrong with it, or the log does not confirm it.
-pub fn load(data_dir: &Path, log: &Log) -> Result<Models, ImageError> {
-    let path = Generations::new(data_dir, IMAGES_DIR).current().ok_or(ImageError::None)?.join(IMAGE);
-    let image = match fs::read(&path) {
-        Ok(image) => image,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ImageError::None),
-        Err(source) => return Err(ImageError::Io { path, source }),
-    };
-    let models = decode(&image)?;
-    let lineage = models.checkpoint();
-    if log.confirms(&lineage)? { Ok(models) } else { Err(ImageError::Foreign(lineage)) }
+pub fn load<M: ReadModel>(data_dir: &Path, log: &Log) -> Result<M, ImageError> {
+    let generation = Generations::new(data_dir, IMAGES_DIR).current().ok_or(ImageError::None)?;
+    let model: M = decode(&read::<M>(&generation)?)?;
+    let lineage = model.checkpoint();
+    if log.confirms(&lineage)? { Ok(model) } else { Err(ImageError::Foreign(lineage)) }
 }
 
-/// The models of the image that is in use, or else models that have everything to come.
+/// The model of the image that is in use, or else one that has everything to come.
 #[must_use]
-pub fn load_or_new(data_dir: &Path, log: &Log) -> Models {
+pub fn load_or_new<M: ReadModel>(data_dir: &Path, log: &Log) -> M {
     match load(data_dir, log) {
-        Ok(models) => return models,
+        Ok(model) => return model,
         Err(ImageError::None) => {}
-        Err(error) => tracing::warn!(%error, "the image of the models is not used; the log is replayed"),
+        Err(error) => {
+            tracing::warn!(model = M::NAME, %error, "the image of a read model is not used; the log is replayed");
+        }
     }
-    Models::new(log.store_id())
+    M::begin(log.store_id())
 }

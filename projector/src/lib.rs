@@ -1,8 +1,10 @@
 //! The read side's builder: tails the log into read models and the search index.
 //!
 //! ```text
-//!            ┌─▶ models (in memory) ──now and then──▶ images/<generation>/models.img
-//! log ─tail──┤        │ documents are made of these
+//!            ┌─▶ models    ┐
+//!            ├─▶ activity  ├ in memory ──now and then──▶ images/<generation>/<name>.img
+//!            ├─▶ analytics ┘
+//! log ─tail──┤     (documents are made of the models)
 //!  (decoded  └─▶ dirty entities ──▶ tantivy commit { documents, checkpoint } ─▶ search/<generation>/
 //!   once)
 //! ```
@@ -12,7 +14,7 @@
 //!
 //! Invariant: one process at a time writes images and index (`control/projector.lock`); any number read them.
 //!
-//! The read side of the query API lives here too: [`SharedModels`] tails the log into the same models in any process,
+//! The read side of the query API lives here too: [`ReadModels`] tails the log into the same models in any process,
 //! and [`search::Searcher`] opens the index read-only.
 
 #![cfg_attr(
@@ -20,19 +22,29 @@
     allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+pub mod activity;
+pub mod analytics;
 pub mod decode;
 mod generation;
 pub mod image;
+mod imaged;
 mod lock;
 pub mod models;
+mod pace;
 pub mod projection;
+mod read_model;
+mod read_models;
 pub mod rebuild;
 mod run;
 pub mod search;
+mod shared;
 mod tail;
 pub mod texts;
 
 pub use lock::LockError;
-pub use models::{Following, Models, SharedModels};
+pub use models::Models;
+pub use read_model::ReadModel;
+pub use read_models::{Following, ReadModels};
 pub use rebuild::rebuild;
 pub use run::{Health, Projector, StartError, StopError};
+pub use shared::{Shared, SharedModels};

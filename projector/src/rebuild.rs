@@ -1,14 +1,18 @@
-//! Rebuilding: models and search index made of the log anew, beside the live ones, then put into use.
+//! Rebuilding: read models and search index made of the log anew, beside the live ones, then put into use.
 //!
 //! The old ones are brought to the same position first, so that their digests can be compared: equal digests say that
 //! what was kept up to date event by event is what the log says as a whole.
 
+use crate::activity::Activity;
+use crate::analytics::Analytics;
 use crate::generation::Generations;
 use crate::image::{self, IMAGES_DIR, ImageError};
 use crate::lock::{LockError, ProjectorLock};
-use crate::models::{Models, SharedModels};
+use crate::models::Models;
 use crate::projection::{Projection, ProjectionError};
+use crate::read_model::ReadModel;
 use crate::search::{DocumentKey, Effort, INDEX_DIR, IndexStore, SearchError, SearchProjection};
+use crate::shared::{Shared, SharedModels};
 use crate::tail;
 use eventstore::{Damage, Digest, Log, OpenError, Position};
 use std::io;
@@ -18,22 +22,28 @@ use std::time::{Duration, Instant};
 /// What can be rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProjectionName {
-    /// The read models and their image.
+    /// The items, boards, projects, workspaces and comments.
     Models,
     /// The search index.
     Search,
+    /// Which events concern what.
+    Activity,
+    /// What happened on each board, day by day.
+    Analytics,
 }
 
 impl ProjectionName {
     /// Everything that can be rebuilt.
-    pub const ALL: [Self; 2] = [Self::Models, Self::Search];
+    pub const ALL: [Self; 4] = [Self::Models, Self::Search, Self::Activity, Self::Analytics];
 
     /// Its name in commands.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Models => "models",
+            Self::Models => Models::NAME,
             Self::Search => "search",
+            Self::Activity => Activity::NAME,
+            Self::Analytics => Analytics::NAME,
         }
     }
 
@@ -49,7 +59,7 @@ impl ProjectionName {
 pub struct Progress {
     /// What is being made.
     pub projection: ProjectionName,
-    /// Events of the models, documents of the search index.
+    /// Events of a read model, documents of the search index.
     pub done: u64,
     /// How many there will be.
     pub total: u64,
@@ -62,7 +72,7 @@ pub struct Built {
     pub position: Position,
     /// Digest of everything in it.
     pub digest: Digest,
-    /// Entities of the models, documents of the search index.
+    /// Entities of a read model, documents of the search index.
     pub count: u64,
 }
 
@@ -75,7 +85,7 @@ pub struct Rebuilt {
     pub old: Option<Built>,
     /// What there is now.
     pub new: Built,
-    /// How long making the new one took.
+    /// How long making the new one took; the read models are made by one replay.
     pub took: Duration,
 }
 
@@ -138,55 +148,127 @@ pub fn rebuild(
     if let Some(damage) = log.damage() {
         return Err(damage.clone().into());
     }
-    let wanted = |name| names.is_empty() || names.contains(&name);
+    let is_wanted = |name| names.is_empty() || names.contains(&name);
+    let wanted: Vec<_> = ProjectionName::ALL.into_iter().filter(|name| is_wanted(*name)).collect();
 
-    // Documents are made of the models, so these are replayed in any case.
-    let began = Instant::now();
-    let total = log.watermark().get();
-    let mut models = SharedModels::new(Models::new(log.store_id()));
-    tail::catch_up(&log, &mut [&mut models], |position| {
-        progress(Progress { projection: ProjectionName::Models, done: position.get(), total });
-    })?;
-    let took = began.elapsed();
-
-    let mut projections = Vec::new();
-    if wanted(ProjectionName::Models) {
-        projections.push(rebuild_models(data_dir, &log, &models, took)?);
+    let replay = Replay::run(&log, &wanted, progress)?;
+    // The images are put into use together, by one rename, before the index, which takes longest.
+    let mut projections = replay.put_into_use(data_dir, &log, &wanted)?;
+    if is_wanted(ProjectionName::Search) {
+        projections.push(rebuild_search(data_dir, &log, &replay.models, progress)?);
     }
-    if wanted(ProjectionName::Search) {
-        projections.push(rebuild_search(data_dir, &log, &models, progress)?);
-    }
-    Ok(RebuildReport { events: total, projections })
+    projections.sort_by_key(|rebuilt| wanted.iter().position(|name| *name == rebuilt.projection));
+    Ok(RebuildReport { events: log.watermark().get(), projections })
 }
 
-fn rebuild_models(
-    data_dir: &Path,
-    log: &Log,
-    new: &SharedModels,
+/// The read models as the log has them, made by one replay.
+struct Replay {
+    models: SharedModels,
+    activity: Shared<Activity>,
+    analytics: Shared<Analytics>,
     took: Duration,
-) -> Result<Rebuilt, RebuildError> {
-    let old = match image::load(data_dir, log) {
-        Ok(models) => {
-            let mut old = SharedModels::new(models);
-            tail::catch_up(log, &mut [&mut old], |_| {})?;
-            Some(built(&old))
-        }
-        Err(error) => {
-            tracing::info!(%error, "there are no models to compare with");
-            None
-        }
-    };
-    let generations = Generations::new(data_dir, IMAGES_DIR);
-    let generation = generations.begin()?;
-    image::write(&generation, &new.read())?;
-    generations.make_current(&generation)?;
-    generations.sweep()?;
-    Ok(Rebuilt { projection: ProjectionName::Models, old, new: built(new), took })
 }
 
-fn built(models: &SharedModels) -> Built {
-    let (lineage, digest) = models.digest();
-    Built { position: lineage.next, digest, count: models.read().len() as u64 }
+impl Replay {
+    fn run(
+        log: &Log,
+        wanted: &[ProjectionName],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, RebuildError> {
+        let began = Instant::now();
+        let (store, total) = (log.store_id(), log.watermark().get());
+        let (mut models, mut activity, mut analytics) = (
+            Shared::new(Models::begin(store)),
+            Shared::new(Activity::begin(store)),
+            Shared::new(Analytics::begin(store)),
+        );
+        // Documents are made of the models, so these are replayed for the search index, too.
+        let mut fed: Vec<(ProjectionName, &mut dyn Projection)> = Vec::new();
+        if wanted.contains(&ProjectionName::Models) || wanted.contains(&ProjectionName::Search) {
+            fed.push((ProjectionName::Models, &mut models));
+        }
+        if wanted.contains(&ProjectionName::Activity) {
+            fed.push((ProjectionName::Activity, &mut activity));
+        }
+        if wanted.contains(&ProjectionName::Analytics) {
+            fed.push((ProjectionName::Analytics, &mut analytics));
+        }
+        let (names, mut fed): (Vec<_>, Vec<_>) = fed.into_iter().unzip();
+        let mut tell = |projection, done| progress(Progress { projection, done, total });
+        // All of them move together: the first one speaks for them until they are done.
+        tail::catch_up(log, &mut fed, |position| tell(names[0], position.get()))?;
+        names.iter().for_each(|name| tell(*name, total));
+        Ok(Self { models, activity, analytics, took: began.elapsed() })
+    }
+
+    /// Writes a generation of images with what is wanted of the new ones, and the rest as it was.
+    fn put_into_use(
+        &self,
+        data_dir: &Path,
+        log: &Log,
+        wanted: &[ProjectionName],
+    ) -> Result<Vec<Rebuilt>, RebuildError> {
+        let is_wanted = |name| wanted.contains(&name);
+        let mut rebuilt = Vec::new();
+        if ![ProjectionName::Models, ProjectionName::Activity, ProjectionName::Analytics]
+            .map(is_wanted)
+            .contains(&true)
+        {
+            return Ok(rebuilt);
+        }
+        let generations = Generations::new(data_dir, IMAGES_DIR);
+        let (old, generation) = (generations.current(), generations.begin()?);
+        let images = Images { data_dir, log, old: old.as_deref(), generation: &generation, took: self.took };
+        rebuilt.extend(images.write(ProjectionName::Models, &self.models, is_wanted)?);
+        rebuilt.extend(images.write(ProjectionName::Activity, &self.activity, is_wanted)?);
+        rebuilt.extend(images.write(ProjectionName::Analytics, &self.analytics, is_wanted)?);
+        generations.make_current(&generation)?;
+        generations.sweep()?;
+        Ok(rebuilt)
+    }
+}
+
+/// A generation of images that is being written beside the one in use.
+struct Images<'a> {
+    data_dir: &'a Path,
+    log: &'a Log,
+    old: Option<&'a Path>,
+    generation: &'a Path,
+    took: Duration,
+}
+
+impl Images<'_> {
+    fn write<M: ReadModel>(
+        &self,
+        projection: ProjectionName,
+        new: &Shared<M>,
+        is_wanted: impl Fn(ProjectionName) -> bool,
+    ) -> Result<Option<Rebuilt>, RebuildError> {
+        if !is_wanted(projection) {
+            if let Some(old) = self.old {
+                image::keep::<M>(old, self.generation)?;
+            }
+            return Ok(None);
+        }
+        let old = match image::load::<M>(self.data_dir, self.log) {
+            Ok(model) => {
+                let mut old = Shared::new(model);
+                tail::catch_up(self.log, &mut [&mut old], |_| {})?;
+                Some(built(&old))
+            }
+            Err(error) => {
+                tracing::info!(model = M::NAME, %error, "there is no read model to compare with");
+                None
+            }
+        };
+        image::write(self.generation, &*new.read())?;
+        Ok(Some(Rebuilt { projection, old, new: built(new), took: self.took }))
+    }
+}
+
+fn built<M: ReadModel>(model: &Shared<M>) -> Built {
+    let (lineage, digest) = model.digest();
+    Built { position: lineage.next, digest, count: model.read().count() as u64 }
 }
 
 fn rebuild_search(

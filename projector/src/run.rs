@@ -1,23 +1,20 @@
 //! The projector: models, images and search index kept up to date, in threads of their own.
 
-use crate::decode::DecodedCommit;
+use crate::activity::Activity;
+use crate::analytics::Analytics;
 use crate::generation::Generations;
-use crate::image::{self, IMAGES_DIR, ImageError};
+use crate::image::{IMAGES_DIR, ImageError};
+use crate::imaged::Imaged;
 use crate::lock::{LockError, ProjectorLock};
-use crate::models::SharedModels;
-use crate::projection::{Projection, ProjectionError};
+use crate::models::Models;
+use crate::read_models::ReadModels;
 use crate::search::{INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus};
+use crate::shared::SharedModels;
 use crate::tail::{self, Stop};
-use eventstore::{Lineage, Log, Position};
+use eventstore::{Log, Position};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// An image is written when it is this old and the models have moved …
-const IMAGE_EVERY: Duration = Duration::from_secs(30);
-/// … or when this many events have been taken in since.
-const IMAGE_EVENTS: u64 = 200_000;
 
 /// Why the projector cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +67,20 @@ impl Health {
 /// A running projector. Dropping it ends it without saving, as a crash would; see [`Projector::stop`].
 #[derive(Debug)]
 pub struct Projector {
-    models: SharedModels,
+    models: ReadModels,
     health: Health,
     /// What it leaves to be saved; nothing after a panic.
-    thread: Option<JoinHandle<Option<(ImagedModels, SearchProjection)>>>,
+    thread: Option<JoinHandle<Option<Work>>>,
     _lock: ProjectorLock,
+}
+
+/// What one tail feeds.
+#[derive(Debug)]
+struct Work {
+    models: Imaged<Models>,
+    activity: Imaged<Activity>,
+    analytics: Imaged<Analytics>,
+    search: SearchProjection,
 }
 
 impl Projector {
@@ -95,7 +101,7 @@ impl Projector {
             }
         };
         images.sweep()?;
-        let models = SharedModels::open(data_dir, &log);
+        let models = ReadModels::open(data_dir, &log);
         let (store, lineage) = IndexStore::open_or_begin(data_dir, &log)?;
         Generations::new(data_dir, INDEX_DIR).sweep()?;
         tracing::info!(
@@ -104,23 +110,35 @@ impl Projector {
             log = log.watermark().get(),
             "the projector starts"
         );
-        let mut search = SearchProjection::start(store, lineage, models.clone(), log.clone())?;
+        let search = SearchProjection::start(store, lineage, models.models.clone(), log.clone())?;
         let status = search.status();
-        let mut imaged = ImagedModels::new(models.clone(), generation);
-        let stop = Stop::new();
+        let mut work = Work {
+            models: Imaged::new(models.models.clone(), &generation),
+            activity: Imaged::new(models.activity.clone(), &generation),
+            analytics: Imaged::new(models.analytics.clone(), &generation),
+            search,
+        };
+        let stop = Stop::telling(models.condition());
         let thread = {
             let stop = stop.clone();
             std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
+                let Work { models, activity, analytics, search } = &mut work;
                 // Documents are made of the models, so these come first.
-                tail::run(&log, &mut [&mut imaged, &mut search], &stop).then_some((imaged, search))
+                tail::run(&log, &mut [models, activity, analytics, search], &stop).then_some(work)
             })?
         };
         Ok(Self { models, health: Health { stop, search: status }, thread: Some(thread), _lock: lock })
     }
 
-    /// The models that it keeps up to date, to be read in the same process.
+    /// The items and boards that it keeps up to date, to be read in the same process.
     #[must_use]
     pub fn models(&self) -> &SharedModels {
+        &self.models.models
+    }
+
+    /// All that it keeps up to date in memory, to be read in the same process.
+    #[must_use]
+    pub fn read_models(&self) -> &ReadModels {
         &self.models
     }
 
@@ -148,21 +166,22 @@ impl Projector {
         self.health.clone()
     }
 
-    /// Ends it and saves: works off what the search index lacks and writes an image. Blocks.
+    /// Ends it and saves: works off what the search index lacks and writes images. Blocks.
     ///
     /// # Errors
     /// When something could not be saved; it is made of the log at the next start.
     pub fn stop(mut self) -> Result<(), StopError> {
         self.health.stop.stop();
         let Some(ended) = self.thread.take() else { return Ok(()) };
-        let Ok(Some((mut imaged, search))) = ended.join() else {
+        let Ok(Some(mut work)) = ended.join() else {
             let reason = self.failure().unwrap_or_else(|| "nobody knows why".to_owned());
             return Err(StopError::Ended { reason });
         };
-        // The image first: it is quick, and whoever stops us may lose patience.
-        let saved = imaged.save();
-        search.finish()?;
-        saved.map_err(StopError::from)
+        // The images first: they are quick, and whoever stops us may lose patience. Each is tried, whatever became of
+        // the others.
+        let saved = [work.models.save(), work.activity.save(), work.analytics.save()];
+        work.search.finish()?;
+        saved.into_iter().collect::<Result<(), _>>().map_err(StopError::from)
     }
 }
 
@@ -172,65 +191,6 @@ impl Drop for Projector {
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was reported when it happened.
             let _ = thread.join();
-        }
-    }
-}
-
-/// The models, with an image that is never much older than they are.
-#[derive(Debug)]
-struct ImagedModels {
-    models: SharedModels,
-    generation: PathBuf,
-    /// What the last image has, as far as this process knows.
-    imaged: Lineage,
-    written: Instant,
-}
-
-impl ImagedModels {
-    fn new(models: SharedModels, generation: PathBuf) -> Self {
-        let imaged = models.read().checkpoint();
-        Self { models, generation, imaged, written: Instant::now() }
-    }
-
-    fn save(&mut self) -> Result<(), ImageError> {
-        let (checkpoint, image) = {
-            let models = self.models.read();
-            if models.checkpoint() == self.imaged {
-                return Ok(());
-            }
-            (models.checkpoint(), image::encode(&models)?)
-        };
-        self.written = Instant::now();
-        image::write_bytes(&self.generation, &image)?;
-        self.imaged = checkpoint;
-        Ok(())
-    }
-}
-
-impl Projection for ImagedModels {
-    fn name(&self) -> &'static str {
-        self.models.name()
-    }
-
-    fn version(&self) -> u32 {
-        self.models.version()
-    }
-
-    fn checkpoint(&self) -> Lineage {
-        Projection::checkpoint(&self.models)
-    }
-
-    fn apply(&mut self, commits: &[DecodedCommit<'_>]) -> Result<(), ProjectionError> {
-        self.models.apply(commits)
-    }
-
-    fn rest(&mut self) {
-        let behind = self.models.checkpoint().get().saturating_sub(self.imaged.next.get());
-        let due = behind >= IMAGE_EVENTS || (behind > 0 && self.written.elapsed() >= IMAGE_EVERY);
-        if due && let Err(error) = self.save() {
-            // Only the next start is slower; the next image may well succeed.
-            tracing::error!(%error, "no image of the models was written");
-            self.written = Instant::now();
         }
     }
 }

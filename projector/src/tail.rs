@@ -22,16 +22,41 @@ const REST: Duration = Duration::from_millis(250);
 /// Pause after a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// How a tail is, for whoever asks from another thread. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Condition {
+    told: Arc<Mutex<Told>>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    failure: Option<String>,
+    last_error: Option<String>,
+}
+
+impl Condition {
+    /// What is wrong now.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.told.lock().failure.clone()
+    }
+
+    /// What was wrong last, whether it still is or not.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.told.lock().last_error.clone()
+    }
+}
+
 /// Ends a tail, and says what is wrong with it.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
     stopped: Arc<watch::Sender<bool>>,
-    failure: Arc<Mutex<Option<String>>>,
+    condition: Condition,
 }
 
 impl Stop {
-    pub(crate) fn new() -> Self {
-        Self { stopped: Arc::new(watch::Sender::new(false)), failure: Arc::default() }
+    /// One whose tail tells there how it is.
+    pub(crate) fn telling(condition: Condition) -> Self {
+        Self { stopped: Arc::new(watch::Sender::new(false)), condition }
     }
 
     pub(crate) fn stop(&self) {
@@ -43,18 +68,21 @@ impl Stop {
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
-        self.failure.lock().clone()
+        self.condition.failure()
     }
 
     /// Remembers a failure; logs it when it is a new one.
     pub(crate) fn fail(&self, failure: Option<String>) {
-        let mut known = self.failure.lock();
-        if *known != failure {
+        let mut told = self.condition.told.lock();
+        if told.failure != failure {
             match &failure {
-                Some(error) => tracing::error!(error, "projections stand still"),
+                Some(error) => {
+                    tracing::error!(error, "projections stand still");
+                    told.last_error = Some(error.clone());
+                }
                 None => tracing::info!("projections go on"),
             }
-            *known = failure;
+            told.failure = failure;
         }
     }
 }
@@ -236,7 +264,7 @@ mod tests {
             Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
                 .unwrap();
         let log = store.log();
-        let stop = Stop::new();
+        let stop = Stop::telling(Condition::default());
         let mut broken = Broken(log.lineage());
         assert!(!run(&log, &mut [&mut broken], &stop));
         let failure = stop.failure().unwrap();
@@ -249,7 +277,7 @@ mod tests {
         let store =
             Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
                 .unwrap();
-        let stop = Stop::new();
+        let stop = Stop::telling(Condition::default());
         stop.stop();
         assert!(run(&store.log(), &mut [], &stop));
         assert_eq!(stop.failure(), None);

@@ -52,6 +52,14 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
     figures.gauge("sunday_models_position", "Events that the read models have taken in.", move || {
         gauge(models.checkpoint().get())
     });
+    let activity = service.activity().clone();
+    figures.gauge("sunday_activity_position", "Events that the activity feeds have taken in.", move || {
+        gauge(activity.checkpoint().get())
+    });
+    let analytics = service.analytics().clone();
+    figures.gauge("sunday_analytics_position", "Events that the analytics have taken in.", move || {
+        gauge(analytics.checkpoint().get())
+    });
     let searcher = service.searcher().clone();
     figures.gauge("sunday_search_position", "Events that the search index has taken in.", move || {
         gauge(searcher.checkpoint().get())

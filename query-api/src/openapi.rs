@@ -182,6 +182,8 @@ fn tags() -> Value {
         {"name": "board", "description": "Columns, and the items in them."},
         {"name": "item", "description": "What is worked on."},
         {"name": "comment", "description": "What is said about items."},
+        {"name": "user", "description": "What people are to do."},
+        {"name": "activity", "description": "What happened, newest first."},
         {"name": "search", "description": "Everything by its words."},
         {"name": "event", "description": "What happened, by position and as it happens."},
         {"name": "stream", "description": "What happened to one thing, by version."},

@@ -11,9 +11,11 @@ use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position};
 use http_kit::problem::Problem;
 use http_kit::shutdown::Shutdown;
+use projector::activity::Activity;
+use projector::analytics::Analytics;
 use projector::models::Models;
 use projector::search::Searcher;
-use projector::{Following, SharedModels};
+use projector::{Following, ReadModel, ReadModels, SharedModels};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -37,7 +39,7 @@ pub struct QueryService {
 #[derive(Debug)]
 struct Shared {
     log: Log,
-    models: SharedModels,
+    models: ReadModels,
     searcher: Searcher,
     /// Whatever keeps the models and the index fresh.
     source: Source,
@@ -68,7 +70,7 @@ impl QueryService {
     /// # Errors
     /// When no thread can be started.
     pub fn start(data_dir: &Path, log: Log) -> io::Result<Self> {
-        let models = SharedModels::open(data_dir, &log);
+        let models = ReadModels::open(data_dir, &log);
         let following = models.follow(log.clone())?;
         let searcher = Searcher::open(data_dir, log.clone());
         let failure = move || Following::failure(&following);
@@ -81,14 +83,14 @@ impl QueryService {
     pub fn over(
         data_dir: &Path,
         log: Log,
-        models: SharedModels,
+        models: ReadModels,
         failure: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let searcher = Searcher::open(data_dir, log.clone());
         Self::new(log, models, searcher, Source(Box::new(failure)))
     }
 
-    fn new(log: Log, models: SharedModels, searcher: Searcher, source: Source) -> Self {
+    fn new(log: Log, models: ReadModels, searcher: Searcher, source: Source) -> Self {
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
@@ -106,9 +108,27 @@ impl QueryService {
         &self.shared.log
     }
 
-    /// The models that answers come from.
+    /// The models that most answers come from.
     #[must_use]
     pub fn models(&self) -> &SharedModels {
+        &self.shared.models.models
+    }
+
+    /// Which events concern what.
+    #[must_use]
+    pub fn activity(&self) -> &projector::Shared<Activity> {
+        &self.shared.models.activity
+    }
+
+    /// What happened on each board, day by day.
+    #[must_use]
+    pub fn analytics(&self) -> &projector::Shared<Analytics> {
+        &self.shared.models.analytics
+    }
+
+    /// All read models that answers come from.
+    #[must_use]
+    pub fn read_models(&self) -> &ReadModels {
         &self.shared.models
     }
 
@@ -181,7 +201,7 @@ impl QueryService {
         copy: impl FnOnce(&Models) -> Result<T, Problem> + Send + 'static,
         finish: impl FnOnce(T, &Log) -> Result<Response, Problem> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        self.models_reach(&freshness).await?;
+        self.reaches(self.models(), &freshness).await?;
         let service = self.clone();
         let answer = self.blocking(move || {
             let (copied, position) = {
@@ -196,13 +216,34 @@ impl QueryService {
 
     /// Waits until the models are as far as was asked.
     pub(crate) async fn models_reach(&self, freshness: &Freshness) -> Result<(), Refusal> {
-        let (wanted, models) = (freshness.min_position, self.models());
-        if models.checkpoint() >= wanted || models.wait_for(wanted, freshness.timeout).await {
+        self.reaches(self.models(), freshness).await
+    }
+
+    /// Waits until a read model is as far as was asked.
+    pub(crate) async fn reaches<M: ReadModel>(
+        &self,
+        model: &projector::Shared<M>,
+        freshness: &Freshness,
+    ) -> Result<(), Refusal> {
+        let wanted = freshness.min_position;
+        if model.checkpoint() >= wanted || model.wait_for(wanted, freshness.timeout).await {
             Ok(())
         } else {
-            let reached = models.checkpoint();
+            let reached = model.checkpoint();
             Err(Refusal::at(reached, not_caught_up(wanted, reached)))
         }
+    }
+
+    /// Waits until the models and another read model are as far as was asked.
+    pub(crate) async fn models_and<M: ReadModel>(
+        &self,
+        model: &projector::Shared<M>,
+        freshness: &Freshness,
+    ) -> Result<(), Refusal> {
+        let deadline = Instant::now() + freshness.timeout;
+        self.models_reach(freshness).await?;
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        self.reaches(model, &Freshness { timeout, ..*freshness }).await
     }
 
     /// Waits until the log itself is as far as was asked.
@@ -267,7 +308,7 @@ mod tests {
         let store =
             Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
                 .unwrap();
-        let models = SharedModels::open(dir.path(), &store.log());
+        let models = ReadModels::open(dir.path(), &store.log());
         let service = QueryService::over(dir.path(), store.log(), models, || None);
         let (started, has_started) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
@@ -299,7 +340,7 @@ mod tests {
         let store =
             Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
                 .unwrap();
-        let models = SharedModels::open(dir.path(), &store.log());
+        let models = ReadModels::open(dir.path(), &store.log());
         let is_failing = Arc::new(AtomicBool::new(false));
         let failure = {
             let is_failing = Arc::clone(&is_failing);

@@ -84,6 +84,12 @@ impl Sunday {
         format!("http://{}", self.command.addr)
     }
 
+    /// The query API's URL.
+    #[must_use]
+    pub fn query_url(&self) -> String {
+        format!("http://{}", self.query.addr)
+    }
+
     /// The number of events in the log, once the read models have them all. The writer is asked how many there are, by
     /// its control page (`eventstore/FORMAT.md`): a reader may be behind.
     #[must_use]

@@ -86,7 +86,7 @@ fn the_tour_gets_the_statuses_that_it_says() {
     let sunday = Sunday::serve(&dir.path().join("data"));
     let (script, said) = tour();
     assert!(said.len() > 25, "{said:?}");
-    // As written, but for the address.
+    // As written, but for the addresses.
     let script = script.replace("http://127.0.0.1:7400", &sunday.command_url());
     let script = script.replace("http://127.0.0.1:7401", &format!("http://{}", sunday.query.addr));
     let output = Command::new("bash").args(["-euc", &script]).current_dir(dir.path()).output().unwrap();

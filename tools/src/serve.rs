@@ -145,7 +145,7 @@ impl Parts {
             let query = {
                 let health = projector.health();
                 let failure = move || health.failure();
-                QueryService::over(&data_dir, log, projector.models().clone(), failure)
+                QueryService::over(&data_dir, log, projector.read_models().clone(), failure)
             };
             let state =
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));

@@ -141,6 +141,7 @@ impl Models {
         }
         if board.deleted && !was_deleted {
             self.uncount_items(id);
+            self.unassign_items(id);
         }
     }
 
@@ -155,6 +156,15 @@ impl Models {
         for (project, (total, completed)) in by_project {
             self.add(project, total, completed);
         }
+    }
+
+    /// Nobody has to do anything on a board that is deleted.
+    fn unassign_items(&mut self, board: BoardId) {
+        let mut assigned = std::mem::take(&mut self.assigned);
+        for item in self.board_items(board) {
+            assigned.remove(item.id, &item.assignees);
+        }
+        self.assigned = assigned;
     }
 
     fn apply_comment(&mut self, id: CommentId, event: &comment::Event, at: &Occurrence<'_>) {
@@ -227,6 +237,7 @@ impl Models {
                 let completed = if item.is_completed() { -1 } else { 0 };
                 let place = Place { rank: item.rank.clone(), item: id };
                 let column_id = item.column_id;
+                self.assigned.remove(id, &item.assignees);
                 item.delete();
                 if let Some(items) =
                     self.boards.edit_derived(board).and_then(|board| board.items_of(column_id))
@@ -234,6 +245,14 @@ impl Models {
                     items.remove(&place);
                 }
                 self.count(board, project, -1, completed);
+            }
+            item::Event::Assigned(_) | item::Event::Unassigned(_) => {
+                let before = item.assignees.clone();
+                item.apply(event, &mut self.names, at);
+                if self.boards.get(board).is_some_and(|board| !board.deleted) {
+                    self.assigned.remove(id, &before);
+                    self.assigned.add(id, &item.assignees);
+                }
             }
             event => item.apply(event, &mut self.names, at),
         }
@@ -250,6 +269,9 @@ impl Models {
         let item = ItemModel::created(id, event, column_id, &mut self.names, at);
         items.insert(Place { rank: item.rank.clone(), item: id });
         self.index_key(&item);
+        if !self.is_gone(&item) {
+            self.assigned.add(id, &item.assignees);
+        }
         self.items.insert(id, item);
         self.count(event.board_id, event.project_id, 1, 0);
     }

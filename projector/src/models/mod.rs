@@ -10,6 +10,7 @@
 //! Invariant: no long texts and no histories are kept; those are positions in the log (see [`texts`](crate::texts)).
 
 mod apply;
+mod assigned;
 mod board;
 mod comment;
 mod digest;
@@ -17,18 +18,16 @@ mod item;
 mod name;
 mod project;
 mod rows;
-mod shared;
-mod table;
+pub(crate) mod table;
 mod workspace;
 
+pub use crate::shared::SharedModels;
 pub use board::{BoardModel, ColumnModel, Place};
 pub use comment::CommentModel;
-pub(crate) use digest::{DigestSum, entity as digest_entity};
+pub(crate) use digest::{DigestSum, EntityDigest, entity as digest_entity};
 pub use item::{Attachment, Completion, FieldValue, INLINE_VALUE_BYTES_MAX, ItemModel, Link};
 pub use name::Name;
 pub use project::{ProjectModel, Statistics};
-pub(crate) use rows::Rows;
-pub use shared::{Following, SharedModels};
 pub use workspace::WorkspaceModel;
 
 use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
@@ -52,6 +51,8 @@ pub struct Models {
     comments: Table<CommentId, CommentModel>,
     /// Keys are chosen by callers, so several items may have one; deleted items keep theirs.
     items_by_key: HashMap<Name, Vec<ItemId>>,
+    /// Who is to do what that is not gone; follows from the items.
+    assigned: assigned::Assigned,
     checkpoint: Lineage,
     counts: Counts,
 }
@@ -79,6 +80,7 @@ impl Models {
             items: Table::new(b'i'),
             comments: Table::new(b'c'),
             items_by_key: HashMap::new(),
+            assigned: assigned::Assigned::default(),
             checkpoint: Lineage { store, next: Position::ZERO, chain: Digest::default() },
             counts: Counts::default(),
         }
@@ -148,6 +150,11 @@ impl Models {
         ids.iter()
             .filter_map(|id| self.items.get(*id))
             .filter(move |item| workspace.is_none_or(|workspace| workspace == item.workspace_id))
+    }
+
+    /// The items that somebody is to do or has done, without those that are gone; in no order.
+    pub fn assigned_to<'a>(&'a self, person: &str) -> impl Iterator<Item = &'a ItemModel> + use<'a> {
+        self.assigned.to(person).filter_map(|id| self.items.get(id))
     }
 
     /// All workspaces, by name.

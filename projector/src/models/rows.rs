@@ -1,15 +1,21 @@
 //! The models as plain rows: what an image holds. Everything else follows from them.
 
+use crate::decode::DecodedCommit;
+use crate::models::MODELS_VERSION;
 use crate::models::{
     BoardModel, CommentModel, Counts, ItemModel, Models, Place, ProjectModel, WorkspaceModel, name::Names,
 };
-use eventstore::Lineage;
+use crate::projection::ProjectionError;
+use crate::read_model::ReadModel;
+use eventstore::codec::{self, CodecError};
+use eventstore::{Digest, Lineage};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use uuid::Uuid;
 
 /// All rows, borrowed when an image is written, owned when it was read.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Rows<'a> {
+struct Rows<'a> {
     counts: Counts,
     workspaces: Vec<Cow<'a, WorkspaceModel>>,
     projects: Vec<Cow<'a, ProjectModel>>,
@@ -19,7 +25,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) fn of(models: &'a Models) -> Self {
+    fn of(models: &'a Models) -> Self {
         Self {
             counts: models.counts,
             workspaces: models.workspaces.iter().map(Cow::Borrowed).collect(),
@@ -31,9 +37,42 @@ impl<'a> Rows<'a> {
     }
 }
 
+impl ReadModel for Models {
+    const NAME: &'static str = "models";
+    const VERSION: u32 = MODELS_VERSION;
+
+    fn begin(store: Uuid) -> Self {
+        Self::new(store)
+    }
+
+    fn checkpoint(&self) -> Lineage {
+        self.checkpoint
+    }
+
+    fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError> {
+        Self::apply(self, commit)
+    }
+
+    fn digest(&mut self) -> Digest {
+        Self::digest(self)
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn to_rows(&self) -> Result<Vec<u8>, CodecError> {
+        codec::encode(&Rows::of(self))
+    }
+
+    fn from_rows(rows: &[u8], checkpoint: Lineage) -> Result<Self, CodecError> {
+        Ok(Self::restore(codec::decode(rows)?, checkpoint))
+    }
+}
+
 impl Models {
     /// The models that rows stand for, at the checkpoint where they were written.
-    pub(crate) fn restore(rows: Rows<'_>, checkpoint: Lineage) -> Self {
+    fn restore(rows: Rows<'_>, checkpoint: Lineage) -> Self {
         let mut models = Self::new(checkpoint.store);
         models.checkpoint = checkpoint;
         models.counts = rows.counts;
@@ -74,6 +113,9 @@ impl Models {
             items.insert(Place { rank: item.rank.clone(), item: item.id });
         }
         self.index_key(&item);
+        if !self.is_gone(&item) {
+            self.assigned.add(item.id, &item.assignees);
+        }
         self.items.insert(item.id, item);
     }
 

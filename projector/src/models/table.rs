@@ -58,6 +58,16 @@ impl<K: Copy + Eq + Hash, T: Serialize> Table<K, T> {
         self.rows.get_mut(&id).map(|row| &mut row.value)
     }
 
+    /// For a change that the digest covers, of a row that is made if it is not there.
+    pub(crate) fn edit_or_insert(&mut self, id: K, make: impl FnOnce() -> T) -> &mut T {
+        let row = self.rows.entry(id).or_insert_with(|| Row { value: make(), digest: None, is_dirty: false });
+        if !row.is_dirty {
+            row.is_dirty = true;
+            self.dirty.push(id);
+        }
+        &mut row.value
+    }
+
     pub(crate) fn insert(&mut self, id: K, value: T) {
         match self.edit(id) {
             Some(present) => *present = value,

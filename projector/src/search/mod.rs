@@ -41,6 +41,7 @@ pub use expression::{Expression, Mistake};
 pub use facets::{Facet, FacetCounts, FacetValue};
 pub use order::Sort;
 pub use query::{ItemState, SearchHit, SearchPage, SearchQuery};
+pub use schema::SEARCH_VERSION;
 pub use searcher::{SearchError, Searcher};
 pub(crate) use store::{Effort, INDEX_DIR, IndexStore};
 pub use suggest::Suggestion;

@@ -12,7 +12,7 @@ use tantivy::schema::{
 };
 
 /// Version of the fields and of how they are filled: part of every commit's payload. Raise it with any change.
-pub(crate) const SEARCH_VERSION: u32 = 3;
+pub const SEARCH_VERSION: u32 = 3;
 
 const WORDS: &str = "words";
 const STEMS: &str = "stems";

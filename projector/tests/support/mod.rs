@@ -5,7 +5,7 @@
 use domain::{BoardId, ColumnId, CommentId, Extras, ItemId, ProjectId, WorkspaceId};
 use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, EventType, Fingerprint, Log, Metadata, NewEvent, Outcome,
-    Position, Store, StoreOptions, StreamId, Timestamp,
+    Position, Store, StoreOptions, StreamId, Tag, Timestamp,
 };
 use projector::decode::DecodedCommit;
 use projector::{Models, Projector, SharedModels};
@@ -162,7 +162,9 @@ pub(crate) fn event(
         event_type: EventType::new(event_type).unwrap(),
         content_type: ContentType::Json,
         schema_version: 1,
-        tags: vec![],
+        tags: [format!("workspace:{}", workspace()), format!("board:{}", board())]
+            .map(|tag| Tag::new(tag).unwrap())
+            .into(),
         metadata: Metadata {
             occurred_at: occurred_at.map(Timestamp::new),
             extras: Extras::new("import", Some(person), None).encode(),

@@ -3,8 +3,11 @@
 //! Invariant: nothing here reads the log while the models are locked: a cold page must not hold up the thread that
 //! keeps them fresh. So an answer is made in two steps: `of` copies under the lock, `fill` reads the texts without it.
 
+pub(crate) mod activity;
+pub(crate) mod analytics;
 pub(crate) mod board;
 pub(crate) mod comment;
+pub(crate) mod deed;
 pub(crate) mod item;
 pub(crate) mod project;
 pub(crate) mod workspace;

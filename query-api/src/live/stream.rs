@@ -145,7 +145,7 @@ mod tests {
     use eventstore::{CommitBuilder, ContentType, EventType, Filter, Metadata, NewEvent};
     use eventstore::{Store, StoreOptions, StreamId, Tag};
     use http_kit::auth::Principal;
-    use projector::SharedModels;
+    use projector::ReadModels;
     use uuid::Uuid;
 
     fn append(store: &Store, tag: &str) {
@@ -176,7 +176,7 @@ mod tests {
         let store =
             Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
                 .unwrap();
-        let models = SharedModels::open(dir.path(), &store.log());
+        let models = ReadModels::open(dir.path(), &store.log());
         let service = QueryService::over(dir.path(), store.log(), models, || None);
         let wanted = Wanted {
             filter: Filter::Tag(Tag::new("a").unwrap()),

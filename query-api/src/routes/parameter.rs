@@ -53,6 +53,11 @@ pub(crate) fn id(name: &'static str, what: &'static str) -> Parameter {
     Parameter::new(name, what, json!({"type": "string", "format": "uuid"}))
 }
 
+/// A day.
+pub(crate) fn day(name: &'static str, what: &'static str) -> Parameter {
+    Parameter::new(name, what, json!({"type": "string", "format": "date"}))
+}
+
 /// Any text.
 pub(crate) fn text(name: &'static str, what: &'static str) -> Parameter {
     Parameter::new(name, what, json!({"type": "string"}))

@@ -3,16 +3,19 @@
 //! An entry says path, name and summary, what answers it, what is answered, what its query may say (beside `minPosition` and
 //! `timeoutMs`, which all take), and which problems it has of its own.
 
+use super::activity::ActivityPage;
+use super::history::{HistoryPage, Streamed};
 use super::operation::{Operation, get};
-use super::parameter::{choice, formed, id, limit, log_name, number, offset, schema_of, text};
+use super::parameter::{choice, day, formed, id, limit, log_name, number, offset, schema_of, text};
 use super::projections::Projections;
 use super::search::Found;
 use super::suggest::Suggestions;
 use super::{LISTED_MAX, OFFSET_MAX};
 use super::{
-    board_socket, boards, events, export, items, live, log, projections, projects, search, streams, suggest,
-    workspaces,
+    activity, analytics, board_socket, boards, events, export, history, items, live, log, people,
+    projections, projects, search, streams, suggest, workspaces,
 };
+use crate::answers::analytics::AnalyticsAnswer;
 use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer};
 use crate::answers::comment::CommentAnswer;
 use crate::answers::item::ItemAnswer;
@@ -20,6 +23,7 @@ use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
 use crate::answers::workspace::WorkspaceAnswer;
 use crate::envelope::Members;
 use crate::pages::{EventPage, StreamPage};
+use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{EventType, StreamId, Tag};
 use http_kit::auth::Scope;
 use serde_json::json;
@@ -27,7 +31,18 @@ use std::sync::LazyLock;
 
 /// The table.
 pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
-    let parts = [workspaces(), projects(), boards(), items(), search(), events(), log(), projections()];
+    let parts = [
+        workspaces(),
+        projects(),
+        boards(),
+        items(),
+        people(),
+        happenings(),
+        search(),
+        events(),
+        log(),
+        projections(),
+    ];
     parts.into_iter().flatten().collect()
 });
 
@@ -136,6 +151,89 @@ fn items() -> Vec<Operation> {
             .answers::<CommentAnswer>("The comment.")
             .refuses(404, ABSENT)
             .refuses(410, DELETED),
+    ]
+}
+
+fn people() -> Vec<Operation> {
+    vec![
+        get("/users/{id}/items", "user.items", "Lists what somebody is to do, and has done.", people::items)
+            .lists::<ItemAnswer>("items")
+            .in_path("id", json!({"type": "string", "minLength": 1}), "ann")
+            .asks([
+                choice("completed", &people::COMPLETED, None, "Only those that are done, or are not."),
+                id("boardId", "Only those on this board."),
+                id("workspaceId", "Only those of this workspace."),
+                limit(people::LIMIT_DEFAULT, LISTED_MAX),
+                offset(OFFSET_MAX),
+            ]),
+    ]
+}
+
+/// What happened, as people tell it.
+fn happenings() -> Vec<Operation> {
+    fn history<I: Streamed>(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+        get(path, id, summary, history::list::<I>)
+            .answers::<HistoryPage>("A part of its history; what was deleted keeps its own.")
+            .asks([
+                number(
+                    "from",
+                    0..=u64::MAX,
+                    None,
+                    "The version to begin at; else the end that the direction comes from.",
+                ),
+                choice("direction", &streams::DIRECTIONS, Some("forward"), "Which way to read."),
+                limit(history::LIMIT_DEFAULT, events::LIMIT_MAX),
+            ])
+            .refuses(404, ABSENT)
+    }
+    vec![
+        history::<WorkspaceId>(
+            "/workspaces/{id}/history",
+            "workspace.history",
+            "Says who changed what of a workspace.",
+        ),
+        history::<ProjectId>(
+            "/projects/{id}/history",
+            "project.history",
+            "Says who changed what of a project.",
+        ),
+        history::<BoardId>("/boards/{id}/history", "board.history", "Says who changed what of a board."),
+        history::<ItemId>("/items/{id}/history", "item.history", "Says who changed what of an item."),
+        history::<CommentId>(
+            "/comments/{id}/history",
+            "comment.history",
+            "Says who changed what of a comment.",
+        ),
+        get("/activity", "activity", "Says what happened lately to a thing, or by whom.", activity::list)
+            .answers::<ActivityPage>("A part of the feed, newest first.")
+            .asks([
+                id("boardId", "Of this board; exactly one of these is said."),
+                id("itemId", "Of this item."),
+                id("projectId", "Of this project."),
+                id("workspaceId", "Of this workspace; or with `person`: only there."),
+                text("person", "By this person, or on this person's behalf."),
+                number(
+                    "before",
+                    0..=u64::MAX,
+                    None,
+                    "Only what is before this position: `next` of the page before.",
+                ),
+                limit(activity::LIMIT_DEFAULT, activity::LIMIT_MAX),
+            ])
+            .refuses(404, ABSENT),
+        get(
+            "/boards/{id}/analytics",
+            "board.analytics",
+            "Says how work flows on a board, by days of business time in UTC.",
+            analytics::analytics,
+        )
+        .answers::<AnalyticsAnswer>("Its days, and how long work takes.")
+        .asks([
+            day("from", "The first day; else 30 days before the last one. At most 366 are given."),
+            day("to", "The last day; else the newest one on which anything happened."),
+        ])
+        .refuses(404, ABSENT)
+        .refuses(410, DELETED),
     ]
 }
 
@@ -292,6 +390,12 @@ fn projections() -> Vec<Operation> {
             "Says how far the read models and the index have come.",
             projections::list,
         )
-        .answers::<Projections>("How far each of them is."),
+        .answers::<Projections>("How far each of them is.")
+        .asks([choice(
+            "digest",
+            &projections::DIGEST,
+            Some("false"),
+            "Whether to tell the digests, which cost.",
+        )]),
     ]
 }

@@ -28,6 +28,10 @@ async fn what_does_not_come_in_time_is_504_everywhere() {
         "events?".to_owned(),
         format!("streams/item-{item}/events?"),
         "projections?".to_owned(),
+        format!("activity?itemId={item}&"),
+        format!("items/{item}/history?"),
+        "users/bob/items?".to_owned(),
+        format!("boards/{}/analytics?", world.board),
     ] {
         fixture.get(&format!("/api/v1/{}", path.trim_end_matches(['?', '&']))).await;
         let began = Instant::now();
@@ -99,8 +103,8 @@ async fn models_start_from_the_newest_image_or_are_shared() {
     }
     let end = Position::new(40_000);
     let projector = Projector::start(dir.path(), store.log()).unwrap();
-    assert!(projector.models().wait_for(end, Duration::from_secs(30)).await);
-    let shared = QueryService::over(dir.path(), store.log(), projector.models().clone(), || None);
+    assert!(projector.read_models().wait_for(end, Duration::from_secs(30)).await);
+    let shared = QueryService::over(dir.path(), store.log(), projector.read_models().clone(), || None);
     assert_eq!(shared.models().checkpoint(), end);
     assert!(shared.readiness().is_ok());
     drop(shared);

@@ -74,6 +74,12 @@ async fn the_largest_numbers_are_only_numbers() {
         "/api/v1/boards?offset=1000000&limit=500".to_owned(),
         format!("/api/v1/boards/{}/view?offset=1000000", world.board),
         "/api/v1/search?offset=9900&limit=100".to_owned(),
+        format!("/api/v1/activity?boardId={}&before={max}", world.board),
+        format!("/api/v1/boards/{}/history?from={max}", world.board),
+        format!("/api/v1/boards/{}/history?from={max}&direction=backward", world.board),
+        format!("/api/v1/boards/{}/analytics?from=9999-12-31", world.board),
+        format!("/api/v1/boards/{}/analytics?to=0000-01-01", world.board),
+        "/api/v1/users/bob/items?offset=1000000&limit=500".to_owned(),
     ] {
         fixture.get(&path).await;
     }
@@ -109,6 +115,10 @@ async fn random_parameters_never_break_anything() {
         "search".to_owned(),
         "search/suggest".to_owned(),
         "events".to_owned(),
+        "activity".to_owned(),
+        format!("items/{item}/history"),
+        format!("boards/{}/analytics", world.board),
+        "users/ada/items".to_owned(),
         format!("streams/item-{item}/events"),
     ];
     let names = [
@@ -123,6 +133,12 @@ async fn random_parameters_never_break_anything() {
         "kind",
         "state",
         "externalKey",
+        "boardId",
+        "workspaceId",
+        "person",
+        "before",
+        "completed",
+        "to",
         "sort",
         "after",
         "facets",
@@ -156,6 +172,7 @@ async fn random_parameters_never_break_anything() {
         "open",
         &id,
         "item.created",
+        "2026-02-28",
         "-updated",
         "en",
         "state,field.x",

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod activity;
+mod analytics;
 mod board_socket;
 mod boards;
 mod document;
@@ -14,9 +16,12 @@ mod history;
 mod hostile;
 mod items;
 mod live;
+mod people;
 mod process;
+mod projections;
 mod replication;
 mod representation;
 mod search;
 mod streams;
 mod tenants;
+mod trail;

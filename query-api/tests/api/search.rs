@@ -5,7 +5,7 @@ use crate::history::{NOW, World};
 use axum::body::Body;
 use axum::http::Request;
 use domain::item;
-use projector::{Models, SharedModels};
+use projector::ReadModels;
 use query_api::QueryService;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -271,7 +271,7 @@ async fn an_answer_covers_what_both_the_index_and_the_models_do() {
     fixture.get("/api/v1/search?q=gasket").await;
     // The index of a projector, beside models that have taken in nothing.
     let log = fixture.store.log();
-    let models = SharedModels::new(Models::new(log.store_id()));
+    let models = ReadModels::begin(log.store_id());
     let service = QueryService::over(fixture.data_dir(), log, models, || None);
     let router = crate::fixture::router(service);
     let ask = |path: &str| Request::get(path).body(Body::empty()).unwrap();

@@ -34,6 +34,8 @@ impl Belongings {
     fn of(fixture: &Fixture, name: &str) -> Self {
         let world = World::create(&fixture.store, name);
         let item = world.item(&fixture.store, "A-1", "i", &format!("the gasket of {name}"), NOW);
+        let assigned = domain::item::Assigned { assignees: vec!["bob".into()] };
+        world.happens(&fixture.store, item, assigned.into(), NOW);
         let comment = world.comment(&fixture.store, item, "c1", &format!("the gasket leaks at {name}"), NOW);
         Self { world, item: item.to_string(), comment: comment.to_string() }
     }
@@ -64,6 +66,16 @@ impl Belongings {
             format!("/streams/board-{board}/events"),
             format!("/streams/project-{project}/events"),
             format!("/streams/workspace-{workspace}/events"),
+            format!("/workspaces/{workspace}/history"),
+            format!("/projects/{project}/history"),
+            format!("/boards/{board}/history"),
+            format!("/items/{item}/history"),
+            format!("/comments/{comment}/history?direction=backward"),
+            format!("/boards/{board}/analytics"),
+            format!("/activity?workspaceId={workspace}"),
+            format!("/activity?projectId={project}"),
+            format!("/activity?boardId={board}"),
+            format!("/activity?itemId={item}"),
         ]
     }
 
@@ -95,6 +107,11 @@ impl Belongings {
             format!("/events?tag=workspace:{workspace}"),
             format!("/events?tag=item:{item}"),
             format!("/events?stream=item-{item}"),
+            "/activity?person=ada".to_owned(),
+            format!("/activity?person=ada&workspaceId={workspace}"),
+            "/users/bob/items".to_owned(),
+            format!("/users/bob/items?boardId={board}"),
+            format!("/users/bob/items?workspaceId={workspace}"),
             "/events/export".to_owned(),
             format!("/events/export?tag=workspace:{workspace}"),
             format!("/events/export?item={item}&fields=streamId,tags"),

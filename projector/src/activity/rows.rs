@@ -1,0 +1,68 @@
+//! The lists as rows of an image: whose each is, and its bytes.
+
+use super::{Activity, Positions, Thing};
+use crate::models::Name;
+use domain::{BoardId, ProjectId, WorkspaceId};
+use eventstore::Lineage;
+use eventstore::codec::{self, CodecError};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Rows {
+    projects: Vec<(BoardId, ProjectId)>,
+    things: Vec<(Thing, Positions)>,
+    people: Vec<(Name, Vec<(WorkspaceId, Positions)>)>,
+}
+
+pub(super) fn encode(activity: &Activity) -> Result<Vec<u8>, CodecError> {
+    let people = activity.people.iter().map(|(person, tenants)| {
+        let tenants = tenants.iter().map(|(workspace, positions)| (*workspace, positions));
+        (person, tenants.collect::<Vec<_>>())
+    });
+    // As `Rows`, borrowed.
+    codec::encode(&(
+        activity.projects.iter().collect::<Vec<_>>(),
+        activity.things.iter().collect::<Vec<_>>(),
+        people.collect::<Vec<_>>(),
+    ))
+}
+
+pub(super) fn decode(rows: &[u8], checkpoint: Lineage) -> Result<Activity, CodecError> {
+    let Rows { projects, things, people } = codec::decode(rows)?;
+    let people = people.into_iter().map(|(person, tenants)| (person, tenants.into_iter().collect()));
+    Ok(Activity {
+        things: things.into_iter().collect(),
+        people: people.collect(),
+        projects: projects.into_iter().collect(),
+        checkpoint,
+        sum: None,
+    })
+}
+
+impl Serialize for Positions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.to_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Positions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Positions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the bytes of rising positions")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Positions, E> {
+                Positions::from_bytes(bytes).ok_or_else(|| E::custom("these are no rising positions"))
+            }
+        }
+
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}

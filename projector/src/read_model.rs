@@ -1,0 +1,50 @@
+//! What every in-memory read model has in common: it is a function of the log up to its checkpoint.
+
+use crate::decode::DecodedCommit;
+use crate::projection::ProjectionError;
+use eventstore::codec::CodecError;
+use eventstore::{Digest, Lineage};
+use std::fmt;
+use uuid::Uuid;
+
+/// A model in memory that is made of the log, commit by commit.
+///
+/// An implementation MUST give the same [`digest`](ReadModel::digest) for the same commits, whether they were replayed,
+/// taken in one by one, or partly read from rows; and it MUST be total: an event that makes no sense changes nothing.
+pub trait ReadModel: fmt::Debug + Send + Sync + Sized + 'static {
+    /// What it is called in commands, in answers and on disk: at most 16 lower-case letters.
+    const NAME: &'static str;
+    /// Version of its rows and of what it makes of events. To be raised with any change of either: images of another
+    /// version are passed over.
+    const VERSION: u32;
+
+    /// A model that has taken in nothing of a store's log.
+    fn begin(store: Uuid) -> Self;
+
+    /// What it has taken in.
+    fn checkpoint(&self) -> Lineage;
+
+    /// Takes in a commit, or passes it over if it was taken in before.
+    ///
+    /// # Errors
+    /// When commits before it are missing.
+    fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError>;
+
+    /// Digest of everything in it at its checkpoint: equal models, equal digests.
+    fn digest(&mut self) -> Digest;
+
+    /// How many things it knows, for people.
+    fn count(&self) -> usize;
+
+    /// What an image holds of it, the checkpoint apart. What follows from the rest SHOULD be left out.
+    ///
+    /// # Errors
+    /// When the rows cannot be encoded.
+    fn to_rows(&self) -> Result<Vec<u8>, CodecError>;
+
+    /// The model that rows stand for, at the checkpoint where they were made.
+    ///
+    /// # Errors
+    /// When the rows are not what [`to_rows`](ReadModel::to_rows) makes.
+    fn from_rows(rows: &[u8], checkpoint: Lineage) -> Result<Self, CodecError>;
+}
