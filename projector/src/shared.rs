@@ -1,7 +1,7 @@
 //! A read model that one thread keeps up to date and many read.
 //!
-//! The lock is a reader-writer lock because reads are short and many; it is fair, and the writer takes in at most a
-//! few hundred commits at a time, so neither side starves the other. Decoding happens outside of it. Each model has a
+//! The lock is a reader-writer lock because reads are short and many; it is fair, and the writer lets waiting readers in after
+//! every commit, so neither side starves the other. Decoding happens outside of it. Each model has a
 //! lock of its own, so whoever reads one never waits for another.
 
 use crate::decode::DecodedCommit;
@@ -12,7 +12,7 @@ use crate::projection::{Projection, ProjectionError};
 use crate::read_model::ReadModel;
 use crate::read_models::Following;
 use eventstore::{Lineage, Log, Position};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,7 +124,11 @@ impl<M: ReadModel> Projection for Shared<M> {
     fn apply(&mut self, commits: &[DecodedCommit<'_>]) -> Result<(), ProjectionError> {
         let mut model = self.inner.model.write();
         let before = model.checkpoint().next;
-        let applied = commits.iter().try_for_each(|commit| model.apply(commit));
+        let applied = commits.iter().try_for_each(|commit| {
+            // Whoever waits to read comes in between two commits, and waits for no more than one.
+            RwLockWriteGuard::bump(&mut model);
+            model.apply(commit)
+        });
         let reached = model.checkpoint().next;
         drop(model);
         self.inner.pace.note(reached.get() - before.get());

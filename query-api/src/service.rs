@@ -214,6 +214,33 @@ impl QueryService {
         Ok(answer.await?)
     }
 
+    /// The same for one thing, which is soon copied: on the thread of the request, unless `lacks` says that the log has to be
+    /// read for it. To hand a small answer to another thread and back costs more than to make it.
+    pub(crate) async fn read_one<T: Send + 'static>(
+        &self,
+        freshness: Freshness,
+        copy: impl FnOnce(&Models) -> Result<T, Problem>,
+        lacks: impl FnOnce(&T) -> bool,
+        finish: impl FnOnce(T, &Log) -> Result<Response, Problem> + Send + 'static,
+    ) -> Result<Response, Refusal> {
+        self.reaches(self.models(), &freshness).await?;
+        let (copied, position) = {
+            let models = self.models().read();
+            (copy(&models), models.checkpoint().next)
+        };
+        let is_lacking = copied.as_ref().is_ok_and(lacks);
+        let answer = move |log: &Log| {
+            let answer = copied.and_then(|copied| finish(copied, log));
+            stamp(answer.unwrap_or_else(IntoResponse::into_response), position)
+        };
+        if is_lacking {
+            let log = self.log().clone();
+            Ok(self.blocking(move || answer(&log)).await?)
+        } else {
+            Ok(answer(self.log()))
+        }
+    }
+
     /// Waits until the models are as far as was asked.
     pub(crate) async fn models_reach(&self, freshness: &Freshness) -> Result<(), Refusal> {
         self.reaches(self.models(), freshness).await

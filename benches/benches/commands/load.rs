@@ -29,6 +29,13 @@ pub(crate) struct Template {
 pub(crate) const NUMBER: &str = "################";
 
 impl Template {
+    /// A plain `GET`.
+    #[allow(dead_code, reason = "commands are posted")]
+    pub(crate) fn get(path: &str) -> Self {
+        let bytes = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes();
+        Self { bytes, slots: Vec::new(), connections: Vec::new(), versions: Vec::new() }
+    }
+
     /// A `POST` of a JSON body; every [`NUMBER`] in key and body becomes one of its own.
     pub(crate) fn post(path: &str, token: Option<&str>, header: Option<(&str, &str)>, body: &str) -> Self {
         let mut text =

@@ -14,6 +14,9 @@ use serde::Serialize;
 /// Items in one view at most, over all columns: a view is copied under the models' lock.
 const VIEW_ITEMS_MAX: usize = 10_000;
 
+/// A view with more items is large.
+const LARGE_ITEMS: usize = 500;
+
 /// A board.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Board")]
@@ -90,6 +93,11 @@ impl BoardAnswer {
         Self { summary: BoardSummary::of(board), description: None, description_at: board.description_at }
     }
 
+    /// Whether some of it stands in the log only.
+    pub(crate) fn lacks_texts(&self) -> bool {
+        self.description_at.is_some()
+    }
+
     /// Reads the description from the log. Blocks.
     pub(crate) fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
         if let Some(at) = self.description_at {
@@ -163,6 +171,13 @@ impl ViewAnswer {
                 })
                 .collect(),
         }
+    }
+}
+
+impl ViewAnswer {
+    /// Whether writing it as JSON takes long enough to be left to another thread.
+    pub(crate) fn is_large(&self) -> bool {
+        self.columns.iter().map(|column| column.items.len()).sum::<usize>() > LARGE_ITEMS
     }
 }
 

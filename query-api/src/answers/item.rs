@@ -130,6 +130,11 @@ impl ItemAnswer {
         }
     }
 
+    /// Whether some of it stands in the log only.
+    pub(crate) fn lacks_texts(&self) -> bool {
+        self.description_at.is_some() || !self.fields_at.is_empty()
+    }
+
     /// Reads what stands in the log. Blocks.
     pub(crate) fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
         if let Some(at) = self.description_at {

@@ -84,6 +84,11 @@ impl ProjectAnswer {
         Self { summary, description: None, description_at: project.description_at }
     }
 
+    /// Whether some of it stands in the log only.
+    pub(crate) fn lacks_texts(&self) -> bool {
+        self.description_at.is_some()
+    }
+
     /// Reads the description from the log. Blocks.
     pub(crate) fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
         if let Some(at) = self.description_at {

@@ -44,7 +44,7 @@ pub(super) async fn by_id(
         let board = board.fill(log).map_err(|error| unreadable(&error))?;
         Ok(tagged(board.version(), &board))
     };
-    service.read(freshness, copy, finish).await
+    service.read_one(freshness, copy, BoardAnswer::lacks_texts, finish).await
 }
 
 pub(super) async fn view(
@@ -65,7 +65,7 @@ pub(super) async fn view(
         }
         Ok(ViewAnswer::of(models, board, Window { column, offset, limit }))
     };
-    service.read(freshness, copy, |view, _: &Log| Ok(json(&view))).await
+    service.read_one(freshness, copy, ViewAnswer::is_large, |view, _| Ok(json(&view))).await
 }
 
 pub(super) async fn list(

@@ -38,7 +38,7 @@ pub(super) async fn by_id(
         let item = item.fill(log).map_err(|error| unreadable(&error))?;
         Ok(tagged(item.version(), &item))
     };
-    service.read(freshness, copy, finish).await
+    service.read_one(freshness, copy, ItemAnswer::lacks_texts, finish).await
 }
 
 pub(super) async fn by_key(

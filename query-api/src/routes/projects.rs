@@ -35,7 +35,7 @@ pub(super) async fn by_id(
         let project = project.fill(log).map_err(|error| unreadable(&error))?;
         Ok(tagged(project.version(), &project))
     };
-    service.read(freshness, copy, finish).await
+    service.read_one(freshness, copy, ProjectAnswer::lacks_texts, finish).await
 }
 
 pub(super) async fn statistics(
@@ -47,7 +47,7 @@ pub(super) async fn statistics(
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| Ok(StatisticsAnswer::of(present(models, &audience, id)?));
-    service.read(freshness, copy, |statistics, _: &Log| Ok(json(&statistics))).await
+    service.read_one(freshness, copy, |_| false, |statistics, _| Ok(json(&statistics))).await
 }
 
 pub(super) async fn list(

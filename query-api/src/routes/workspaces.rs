@@ -29,7 +29,7 @@ pub(super) async fn by_id(
         workspace.map(WorkspaceAnswer::of).ok_or_else(|| not_found("workspace"))
     };
     let finish = |workspace: WorkspaceAnswer, _: &Log| Ok(tagged(workspace.version(), &workspace));
-    service.read(freshness, copy, finish).await
+    service.read_one(freshness, copy, |_| false, finish).await
 }
 
 pub(super) async fn list(

@@ -78,7 +78,8 @@ impl<'a> Parser<'a> {
             let ends_in_minus =
                 run.ends_with('-') && matches!(rest[run.len()..].chars().next(), Some('(' | '"'));
             if is_sign && ends_in_minus {
-                self.at += run.len() - 1;
+                // Every one of them: two of them take each other back.
+                self.at += run.trim_end_matches('-').len();
                 return false;
             }
             let quoted =

@@ -26,6 +26,7 @@ fn queries_mean_what_they_say() {
         ("(a OR b) c", "((a OR b) c)"),
         ("-a NOT b -(c d) -\"e f\"", r#"(-a -b -(c d) -"e f")"#),
         ("--a", "--a"),
+        ("--\"a b\" !-(c d) ---(e)", r#"(--"a b" -(c d) ---e)"#),
         ("or and not", "(or and not)"),
         ("deplo* deploi~ deploi~2 deploi~1", "(deplo* deploi~1 deploi~2 deploi~1)"),
         ("KAFKA-12* key:tidev/MOD-2*", "(key:kafka-12* key:tidev/mod-2*)"),
