@@ -81,7 +81,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
 /// What a connection may be and take is said by the limits; an oversized or unreadable head is answered by hyper
 /// (431, 400) with no body, everything else by the router.
 pub async fn serve_within(listener: TcpListener, router: Router, shutdown: Shutdown, limits: &Limits) {
-    // Every connection's task holds a receiver: it hears of the stop, and its end is heard.
+    // Every connection holds receivers: its task hears of the stop, and the end of its bytes is heard.
     let drain = watch::Sender::new(false);
     let settings = limits.settings();
     let mut http = http1::Builder::new();
@@ -115,7 +115,7 @@ pub async fn serve_within(listener: TcpListener, router: Router, shutdown: Shutd
             tracing::debug!(%error, "a connection without TCP_NODELAY or keep-alive");
         }
         let answers = Answers::new(router.clone(), Arc::clone(&connection), pace);
-        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&connection), ticket));
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&connection), (ticket, drain.subscribe())));
         let served = http.serve_connection(wire, answers).with_upgrades();
         let task = tokio::spawn(run(served, drain.subscribe()));
         connection.is_run_by(task.abort_handle());

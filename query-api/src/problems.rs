@@ -54,9 +54,15 @@ pub(crate) fn too_many_subscribers() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(5)
 }
 
+/// 426: an answer whose length nobody knows cannot be told from a part of it.
+pub(crate) fn no_length() -> Problem {
+    let detail = "an export needs HTTP/1.1: with an older one, nobody could tell whether it is whole";
+    Problem::new(StatusCode::UPGRADE_REQUIRED, "http_too_old", detail)
+}
+
 /// 503: no more exports for now.
 pub(crate) fn too_many_exports() -> Problem {
-    let detail = "there are as many exports as this process serves at a time";
+    let detail = "there are as many exports as this process serves at a time, or as one principal may have";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(5)
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: a read that was asked for a position happens after its source has reached it, and tells a position
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
-use crate::export::EXPORTS_MAX;
+use crate::export::ExportPlaces;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
 use crate::problems::{interrupted, not_caught_up};
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Reads that run at one time; the next ones wait. It bounds threads, and the memory of answers that are being made.
@@ -49,7 +49,7 @@ struct Shared {
     /// A place belongs to a read on its thread, not to the request that waits for it: requests are given up, reads
     /// are not.
     reads: Arc<Semaphore>,
-    exports: Arc<Semaphore>,
+    exports: ExportPlaces,
     live: Hub,
     rooms: Rooms,
 }
@@ -94,7 +94,7 @@ impl QueryService {
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
-        let exports = Arc::new(Semaphore::new(EXPORTS_MAX));
+        let exports = ExportPlaces::default();
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
         let rooms = Rooms::default();
         let shared =
@@ -148,9 +148,9 @@ impl QueryService {
         &self.shared.rooms
     }
 
-    /// A place among the exports, if there is one left.
-    pub(crate) fn export_place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.shared.exports).try_acquire_owned().ok()
+    /// The places of exports.
+    pub(crate) fn exports(&self) -> &ExportPlaces {
+        &self.shared.exports
     }
 
     /// Ends all live streams, those to come included: they would keep a server from stopping.

@@ -22,6 +22,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 use tower::Service as _;
 
@@ -31,13 +32,18 @@ pub(super) struct Wire {
     stream: TcpStream,
     connection: Arc<Connection>,
     is_stuck: bool,
-    /// Kept where the bytes are, which outlive HTTP where a connection goes on as a WebSocket.
-    _ticket: Ticket,
+    /// Its place, and what a stop waits for: kept where the bytes are, which outlive HTTP where a connection goes on as a
+    /// WebSocket.
+    _held: (Ticket, watch::Receiver<bool>),
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>, ticket: Ticket) -> Self {
-        Self { stream, connection, is_stuck: false, _ticket: ticket }
+    pub(super) fn new(
+        stream: TcpStream,
+        connection: Arc<Connection>,
+        held: (Ticket, watch::Receiver<bool>),
+    ) -> Self {
+        Self { stream, connection, is_stuck: false, _held: held }
     }
 
     fn wrote<T>(&mut self, written: Poll<T>) -> Poll<T> {

@@ -194,6 +194,36 @@ impl Models {
         found
     }
 
+    /// The projects of some workspaces, or all, in no order.
+    pub fn projects_within<'a>(
+        &'a self,
+        within: Option<&'a [WorkspaceId]>,
+    ) -> Box<dyn Iterator<Item = &'a ProjectModel> + 'a> {
+        match within {
+            None => Box::new(self.projects.iter()),
+            Some(within) => {
+                let workspaces = within.iter().filter_map(|id| self.workspaces.get(*id));
+                let ids = workspaces.flat_map(|workspace| &workspace.projects);
+                Box::new(ids.filter_map(|id| self.projects.get(*id)))
+            }
+        }
+    }
+
+    /// The boards of some workspaces, or all, without deleted ones, in no order.
+    pub fn boards_within<'a>(
+        &'a self,
+        within: Option<&'a [WorkspaceId]>,
+    ) -> Box<dyn Iterator<Item = &'a BoardModel> + 'a> {
+        let all: Box<dyn Iterator<Item = &'a BoardModel> + 'a> = match within {
+            None => Box::new(self.boards.iter()),
+            Some(_) => {
+                let ids = self.projects_within(within).flat_map(|project| &project.boards);
+                Box::new(ids.filter_map(|id| self.boards.get(*id)))
+            }
+        };
+        Box::new(all.filter(|board| !board.deleted))
+    }
+
     /// The items of a column in order; `None` when the board or the column is not there.
     #[must_use]
     pub fn column_items(

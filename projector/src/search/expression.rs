@@ -2,7 +2,7 @@
 //!
 //! Invariant: a tree is bounded in depth and size (see [`parser`](super::parser)), so whatever walks it may recurse.
 
-use crate::models::Models;
+use crate::models::{Models, Name};
 use crate::search::parser;
 use crate::search::words::fold;
 use domain::WorkspaceId;
@@ -153,14 +153,31 @@ impl Expression {
         parser::parse(text).map(|root| Self { root })
     }
 
-    /// Looks up the places that are given by name: as they are called now, case and accents apart, and only among what
-    /// `within` says. A name that nothing has means nothing, so nothing is found there.
-    pub fn resolve(&mut self, models: &Models, within: Option<&[WorkspaceId]>) {
-        let mut known: HashMap<PlaceKind, Vec<(String, Uuid)>> = HashMap::new();
+    /// The names of all places of the kinds that are given by name here, as they are now, and only of what `within` says.
+    /// Copied, so that they are compared with no models locked.
+    #[must_use]
+    pub fn place_names(&self, models: &Models, within: Option<&[WorkspaceId]>) -> PlaceNames {
+        let mut names = PlaceNames::default();
+        self.clone().each_place(&mut |place| {
+            if place.is_name() {
+                names.0.entry(place.kind).or_insert_with(|| place.kind.names(models, within));
+            }
+        });
+        names
+    }
+
+    /// Looks up the places that are given by name, case and accents apart. A name that nothing has means nothing, so nothing
+    /// is found there.
+    pub fn resolve(&mut self, names: &PlaceNames) {
+        let folded: HashMap<PlaceKind, Vec<(String, Uuid)>> = names
+            .0
+            .iter()
+            .map(|(kind, names)| (*kind, names.iter().map(|(name, id)| (fold(name), *id)).collect()))
+            .collect();
         self.each_place(&mut |place| {
-            if Uuid::try_parse(&place.given).is_err() {
+            if place.is_name() {
                 let wanted = fold(&place.given);
-                let places = known.entry(place.kind).or_insert_with(|| place.kind.names(models, within));
+                let places = folded.get(&place.kind).map(Vec::as_slice).unwrap_or_default();
                 place.ids = places.iter().filter(|(name, _)| *name == wanted).map(|(_, id)| *id).collect();
             }
         });
@@ -170,7 +187,7 @@ impl Expression {
     #[must_use]
     pub fn has_names(&self) -> bool {
         let mut found = false;
-        self.clone().each_place(&mut |place| found |= Uuid::try_parse(&place.given).is_err());
+        self.clone().each_place(&mut |place| found |= place.is_name());
         found
     }
 
@@ -291,25 +308,41 @@ words!(Moment { Created = "created", Updated = "updated", Completed = "completed
 words!(PlaceKind { Workspace = "workspace", Project = "project", Board = "board", Column = "column" });
 
 impl PlaceKind {
-    /// The folded names of all places of this kind.
-    fn names(self, models: &Models, within: Option<&[WorkspaceId]>) -> Vec<(String, Uuid)> {
-        let is_seen = |workspace: WorkspaceId| within.is_none_or(|within| within.contains(&workspace));
-        let boards = || models.boards(None).into_iter().filter(|board| is_seen(board.workspace_id));
-        match self {
-            Self::Workspace => {
-                let seen = models.workspaces().into_iter().filter(|workspace| is_seen(workspace.id));
-                seen.map(|workspace| (fold(&workspace.name), workspace.id.uuid())).collect()
+    /// The names of all places of this kind.
+    fn names(self, models: &Models, within: Option<&[WorkspaceId]>) -> Vec<(Name, Uuid)> {
+        match (self, within) {
+            (Self::Workspace, None) => models
+                .workspaces()
+                .iter()
+                .map(|workspace| (workspace.name.clone(), workspace.id.uuid()))
+                .collect(),
+            (Self::Workspace, Some(within)) => {
+                let workspaces = within.iter().filter_map(|id| models.workspace(*id));
+                workspaces.map(|workspace| (workspace.name.clone(), workspace.id.uuid())).collect()
             }
-            Self::Project => {
-                let seen = models.projects(None).into_iter().filter(|project| is_seen(project.workspace_id));
-                seen.map(|project| (fold(&project.name), project.id.uuid())).collect()
+            (Self::Project, _) => {
+                let projects = models.projects_within(within);
+                projects.map(|project| (project.name.clone(), project.id.uuid())).collect()
             }
-            Self::Board => boards().map(|board| (fold(&board.name), board.id.uuid())).collect(),
-            Self::Column => {
-                let columns = boards().flat_map(|board| &board.columns);
-                columns.map(|column| (fold(&column.name), column.id.uuid())).collect()
+            (Self::Board, _) => {
+                models.boards_within(within).map(|board| (board.name.clone(), board.id.uuid())).collect()
+            }
+            (Self::Column, _) => {
+                let columns = models.boards_within(within).flat_map(|board| &board.columns);
+                columns.map(|column| (column.name.clone(), column.id.uuid())).collect()
             }
         }
+    }
+}
+
+/// How places are called at some time.
+#[derive(Debug, Clone, Default)]
+pub struct PlaceNames(HashMap<PlaceKind, Vec<(Name, Uuid)>>);
+
+impl Place {
+    /// Whether it is given by its name and not by its id.
+    fn is_name(&self) -> bool {
+        Uuid::try_parse(&self.given).is_err()
     }
 }
 

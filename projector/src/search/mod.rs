@@ -37,7 +37,7 @@ mod writer;
 
 pub(crate) use document::DocumentKey;
 pub use document::DocumentKind;
-pub use expression::{Expression, Mistake};
+pub use expression::{Expression, Mistake, PlaceNames};
 pub use facets::{Facet, FacetCounts, FacetValue};
 pub use order::Sort;
 pub use query::{ItemState, SearchHit, SearchPage, SearchQuery};

@@ -10,9 +10,9 @@ use crate::search::schema::Fields;
 use crate::search::words::stem;
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::postings::{Postings, SegmentPostings};
-use tantivy::query::{BooleanQuery, Occur, Query, TermSetQuery};
+use tantivy::query::{EnableScoring, Query};
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocId, DocSet, SegmentReader, TantivyError, Term};
+use tantivy::{BitSet, DocId, DocSet, SegmentReader, TERMINATED, TantivyError, Term};
 
 /// What one means.
 const UNIT: u64 = 1_024;
@@ -83,26 +83,59 @@ pub(crate) fn rarities(
     searcher: &tantivy::Searcher,
     within: Option<&dyn Query>,
 ) -> Result<Vec<u8>, TantivyError> {
-    let count =
-        |query: &dyn Query| Ok::<_, TantivyError>(u128::try_from(query.count(searcher)?).unwrap_or_default());
-    let documents = within.map_or(Ok(u128::from(searcher.num_docs())), count)? + 1;
-    let rarity = |word: &ScoredWord| {
-        let most = match within {
-            None => {
-                let counts = word.ways.iter().map(|way| searcher.doc_freq(&way.term));
-                u128::from(counts.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default())
-            }
-            Some(within) => {
-                let terms = word.ways.iter().map(|way| way.term.clone());
-                let seen =
-                    [(Occur::Must, within.box_clone()), (Occur::Must, Box::new(TermSetQuery::new(terms)))];
-                count(&BooleanQuery::new(seen.into()))?
-            }
+    let Some(within) = within else {
+        let documents = searcher.num_docs();
+        let most = |word: &ScoredWord| {
+            let counts = word.ways.iter().map(|way| searcher.doc_freq(&way.term));
+            Ok(counts.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default())
         };
-        let share = (documents * documents) / (most + 1).pow(2);
-        Ok(u8::try_from(share.max(1).ilog2() + 2).unwrap_or(u8::MAX))
+        return words.iter().map(|word| Ok(rarity(documents, most(word)?))).collect();
     };
-    words.iter().map(rarity).collect()
+    // Once, and not for every word: it is as large as the tenant.
+    let seen = seen(searcher, within)?;
+    let documents = seen.iter().map(|seen| seen.len() as u64).sum();
+    let among = |way: &Way| {
+        let mut count = 0;
+        for (segment, seen) in searcher.segment_readers().iter().zip(&seen) {
+            let index = segment.inverted_index(way.term.field())?;
+            let Some(mut postings) = index.read_postings(&way.term, IndexRecordOption::Basic)? else {
+                continue;
+            };
+            let mut doc = postings.doc();
+            while doc != TERMINATED {
+                count += u64::from(seen.contains(doc));
+                doc = postings.advance();
+            }
+        }
+        Ok::<u64, TantivyError>(count)
+    };
+    let most = |word: &ScoredWord| {
+        let counts = word.ways.iter().map(among).collect::<Result<Vec<_>, _>>()?;
+        Ok(counts.into_iter().max().unwrap_or_default())
+    };
+    words.iter().map(|word| Ok(rarity(documents, most(word)?))).collect()
+}
+
+/// 2, and one more for every half octave fewer documents.
+fn rarity(documents: u64, having: u64) -> u8 {
+    let share = (u128::from(documents) + 1).pow(2) / (u128::from(having) + 1).pow(2);
+    u8::try_from(share.max(1).ilog2() + 2).unwrap_or(u8::MAX)
+}
+
+/// The documents of each segment that a query holds for.
+fn seen(searcher: &tantivy::Searcher, within: &dyn Query) -> Result<Vec<BitSet>, TantivyError> {
+    let weight = within.weight(EnableScoring::disabled_from_searcher(searcher))?;
+    let of_segment = |segment: &SegmentReader| {
+        let mut seen = BitSet::with_max_value(segment.max_doc());
+        let alive = segment.alive_bitset();
+        weight.for_each_no_score(segment, &mut |docs| {
+            docs.iter()
+                .filter(|doc| alive.is_none_or(|alive| alive.is_alive(**doc)))
+                .for_each(|doc| seen.insert(*doc));
+        })?;
+        Ok(seen)
+    };
+    searcher.segment_readers().iter().map(of_segment).collect()
 }
 
 /// Scores the documents of one segment, in ascending order.

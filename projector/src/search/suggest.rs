@@ -7,13 +7,14 @@ use crate::search::compile::{self, exactly};
 use crate::search::document::{DocumentKind, StoredHit};
 use crate::search::expression::{Condition, Expression, Manner, Node, Scope, Words};
 use crate::search::order::Sort;
+use crate::search::parser::terms::PREFIX_CHARS_MIN;
 use crate::search::query::in_workspaces;
 use crate::search::schema::Fields;
 use crate::search::score::scored_words;
 use crate::search::searcher::SearchError;
 use crate::search::snippet::marked_text;
 use crate::search::walk::{Ordering, Wanted, walk};
-use crate::search::words::{fold, query_words};
+use crate::search::words::{fold, is_ideograph, query_words};
 use domain::{ItemId, WorkspaceId};
 use tantivy::{Searcher, TantivyDocument};
 
@@ -40,6 +41,13 @@ pub(crate) fn suggest(
 ) -> Result<Vec<Suggestion>, SearchError> {
     let mut typed_words = query_words(typed);
     typed_words.truncate(WORDS_MAX);
+    // A single letter begins too many words to be looked up with every key that is pressed.
+    if typed_words
+        .last()
+        .is_some_and(|word| word.chars().count() < PREFIX_CHARS_MIN && !word.chars().all(is_ideograph))
+    {
+        typed_words.pop();
+    }
     if typed_words.is_empty() {
         return Ok(Vec::new());
     }

@@ -10,8 +10,10 @@
 //!
 //! Invariant: an export holds two chunks at most, and no thread while its client does not read.
 
+mod places;
 mod scan;
 
+pub(crate) use places::{ExportPlace, ExportPlaces};
 pub(crate) use scan::Scan;
 
 use crate::problems::unreadable;
@@ -20,11 +22,7 @@ use crate::service::QueryService;
 use axum::body::Bytes;
 use eventstore::ReadError;
 use scan::Chunk;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
-
-/// Exports of one process at a time.
-pub(crate) const EXPORTS_MAX: usize = 16;
 
 /// The rest of an export could not be read; why has been logged.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +36,7 @@ pub(crate) struct Export {
     /// The chunk that is being made; none at the end.
     ahead: Option<Ahead>,
     /// Its place among the exports.
-    _place: OwnedSemaphorePermit,
+    _place: ExportPlace,
 }
 
 /// A chunk, and what reads on behind it.
@@ -46,7 +44,7 @@ type Ahead = JoinHandle<Result<Result<(Chunk, Scan), ReadError>, BrokenOff>>;
 
 impl Export {
     /// Begins to read. Within a tokio runtime only.
-    pub(crate) fn new(service: QueryService, scan: Scan, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(service: QueryService, scan: Scan, place: ExportPlace) -> Self {
         let ahead = Some(read(&service, scan));
         Self { service, ahead, _place: place }
     }
@@ -71,6 +69,10 @@ impl Source for Export {
                 BrokenOff
             })?;
             if !scan.is_over() {
+                if scan.is_expired() {
+                    // The token has to be looked at again: the client comes again with it, from its last line on.
+                    return Err(BrokenOff);
+                }
                 self.ahead = Some(crate::export::read(&self.service, scan));
             }
             if !chunk.is_empty() {

@@ -64,6 +64,11 @@ impl Scan {
         Self { wanted, members, way, open: None, at, end, left: limit }
     }
 
+    /// Whether the token of whoever asked has to be looked at again.
+    pub(super) fn is_expired(&self) -> bool {
+        self.wanted.audience.time_left().is_some_and(|left| left.is_zero())
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.at >= self.end || self.left == 0
     }

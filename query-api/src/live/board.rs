@@ -4,7 +4,7 @@
 //! ◀─ {"type":"state","position":…,"session":…,"board":{…}}       once; without the board for who goes on from a position
 //! ◀─ {"type":"events","position":…,"events":[…]}                  as they happen, in the envelope of all events
 //! ◀─ {"type":"presence","joined":[…],"moved":[…],"left":[…]}      the others; never this session itself
-//! ─▶ {"type":"cursor","cursor":…}                                 whatever the clients have agreed on, up to a KiB
+//! ─▶ {"type":"cursor","cursor":…}                                 whatever the clients have agreed on, up to 256 bytes
 //! ```
 //!
 //! `position` is how many events of the log the message brings a client to; who comes again with it as `from` misses nothing.
@@ -14,18 +14,18 @@
 
 use super::follower::Follower;
 use super::hub::Seat;
-use super::presence::{Changes, Presence, Rooms};
+use super::presence::{Changes, Presence};
 use crate::answers::board::ViewAnswer;
 use crate::envelope::write_event;
 use crate::selection::Wanted;
 use crate::service::QueryService;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use domain::BoardId;
 use eventstore::{EventView, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::time::Duration;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// What both sides call this.
 pub(crate) const SUBPROTOCOL: &str = "sunday.board.v1";
@@ -33,12 +33,10 @@ pub(crate) const SUBPROTOCOL: &str = "sunday.board.v1";
 /// A client's message, bytes at most.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// A cursor, bytes of JSON at most.
-const CURSOR_BYTES_MAX: usize = 1 << 10;
+const CURSOR_BYTES_MAX: usize = 256;
 /// How many messages a client may send at once, and how fast it gets that many back.
 const MESSAGES_MAX: u32 = 60;
 const MESSAGE_EVERY: Duration = Duration::from_millis(25);
-/// Changes of presence are told together, this often at most.
-const PRESENCE_EVERY: Duration = Duration::from_millis(50);
 /// How long a client may take for a message.
 const SEND_TIME_MAX: Duration = Duration::from_secs(5);
 /// How far a client may fall behind once it has been told everything, in positions of the log.
@@ -95,11 +93,17 @@ pub(crate) struct BoardSession {
 enum Told<'a> {
     State {
         position: Position,
-        session: uuid::Uuid,
+        session: Uuid,
         #[serde(skip_serializing_if = "Option::is_none")]
         board: Option<&'a ViewAnswer>,
     },
     Presence(Changes),
+}
+
+/// A session's first message: the board at a position, or nothing but that for who goes on from there.
+pub(crate) fn state(position: Position, session: Uuid, board: Option<&ViewAnswer>) -> String {
+    // Texts, numbers and lists always have a JSON form.
+    serde_json::to_string(&Told::State { position, session, board }).unwrap_or_default()
 }
 
 /// What clients say. No tagged enum: those cannot hold JSON that is passed on as it is.
@@ -124,12 +128,12 @@ impl BoardSession {
         seat: Seat,
         wanted: Wanted,
         from: Position,
-        (rooms, board, person): (&Rooms, BoardId, &str),
+        presence: Presence,
     ) -> Self {
         let now = Instant::now();
         Self {
             follower: Follower::new(service, seat, wanted, write_listed, from),
-            presence: rooms.join(board, person),
+            presence,
             is_live: false,
             allowance: Allowance { left: MESSAGES_MAX, since: now },
             heard: now,
@@ -139,18 +143,10 @@ impl BoardSession {
         }
     }
 
-    /// Talks to the client until one of both ends it. `view` is the board at the position that it goes on from.
-    pub(crate) async fn run(mut self, mut socket: WebSocket, view: Option<ViewAnswer>) {
-        let state = Told::State {
-            position: self.follower.at(),
-            session: self.presence.session,
-            board: view.as_ref(),
-        };
-        let ended = match tell(&mut socket, &state).await {
-            Ok(()) => {
-                drop(view);
-                self.talk(&mut socket).await
-            }
+    /// Talks to the client until one of both ends it; `state` first.
+    pub(crate) async fn run(mut self, mut socket: WebSocket, state: String) {
+        let ended = match send(&mut socket, Message::Text(state.into())).await {
+            Ok(()) => self.talk(&mut socket).await,
             Err(ended) => Err(ended),
         };
         if let Err(Ended::Closed(close)) = ended {
@@ -207,7 +203,7 @@ impl BoardSession {
             biased;
             said = socket.recv() => Some(said),
             () = self.presence.changed(), if is_quiet => {
-                self.presence_due = Some((self.presence_told + PRESENCE_EVERY).max(now));
+                self.presence_due = Some((self.presence_told + self.presence.pause()).max(now));
                 None
             }
             () = self.follower.wait(next) => None,
@@ -243,7 +239,7 @@ impl BoardSession {
             Message::Text(text) => match serde_json::from_str(text.as_str()) {
                 Ok(Said { cursor, .. }) => {
                     if cursor.as_ref().is_some_and(|cursor| cursor.get().len() > CURSOR_BYTES_MAX) {
-                        return Err(Close::Policy("a cursor has at most 1024 bytes").into());
+                        return Err(Close::Policy("a cursor has at most 256 bytes").into());
                     }
                     self.presence.moves(cursor);
                     Ok(())

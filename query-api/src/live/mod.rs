@@ -22,7 +22,7 @@ mod reading;
 mod stream;
 mod topics;
 
-pub(crate) use board::{BoardSession, MESSAGE_BYTES_MAX as BOARD_MESSAGE_BYTES_MAX, SUBPROTOCOL};
+pub(crate) use board::{BoardSession, MESSAGE_BYTES_MAX as BOARD_MESSAGE_BYTES_MAX, SUBPROTOCOL, state};
 pub(crate) use hub::Hub;
 pub(crate) use presence::Rooms;
 pub(crate) use stream::Subscriber;

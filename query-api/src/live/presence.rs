@@ -11,11 +11,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// Sessions of one board that are shown; further ones follow the board and are not seen.
+/// Sessions of one board that are shown, and told of each other; further ones only follow the board. Everybody is told of
+/// everybody, so this is squared.
 const SHOWN_MAX: usize = 200;
+/// Changes are told together, this often at most, in a room of this many; in a fuller one less often.
+const TOLD_EVERY: Duration = Duration::from_millis(50);
+const TOLD_EVERY_SESSIONS: u32 = 10;
 
 /// All boards that somebody looks at.
 #[derive(Debug, Default)]
@@ -41,11 +46,12 @@ struct Session {
 
 /// One session's place in a room, which it leaves by dropping it.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(crate) struct Presence {
     rooms: Arc<Mutex<ByBoard>>,
     board: BoardId,
     room: Arc<Room>,
     pub(super) session: Uuid,
+    is_shown: bool,
     changes: watch::Receiver<u64>,
     /// The change up to which the client has been told, and whom it knows.
     told: u64,
@@ -77,8 +83,7 @@ struct Moved {
 
 impl Rooms {
     /// A session of somebody joins those who look at a board.
-    pub(super) fn join(&self, board: BoardId, person: &str) -> Presence {
-        let session = Uuid::now_v7();
+    pub(crate) fn join(&self, board: BoardId, person: &str, session: Uuid) -> Presence {
         let room = {
             let mut rooms = self.0.lock();
             let (room, count) = rooms.entry(board).or_insert_with(|| {
@@ -88,8 +93,9 @@ impl Rooms {
             *count += 1;
             Arc::clone(room)
         };
+        let mut is_shown = false;
         room.change(|sessions, touched| {
-            let is_shown = sessions.len() < SHOWN_MAX;
+            is_shown = sessions.len() < SHOWN_MAX;
             if is_shown {
                 sessions.insert(session, Session { person: Name::new(person), cursor: None, touched });
             }
@@ -97,7 +103,7 @@ impl Rooms {
         });
         let changes = room.changed.subscribe();
         let rooms = Arc::clone(&self.0);
-        Presence { rooms, board, room, session, changes, told: 0, known: BTreeSet::new() }
+        Presence { rooms, board, room, session, is_shown, changes, told: 0, known: BTreeSet::new() }
     }
 
     /// Boards that somebody looks at.
@@ -136,8 +142,17 @@ impl Presence {
         let _ = self.changes.changed().await;
     }
 
+    /// How long changes are collected.
+    pub(super) fn pause(&self) -> Duration {
+        let sessions = u32::try_from(self.room.sessions.lock().len()).unwrap_or(u32::MAX);
+        TOLD_EVERY * (sessions / TOLD_EVERY_SESSIONS).max(1)
+    }
+
     /// What the client has not been told of the others; nothing where that is nothing.
     pub(super) fn news(&mut self) -> Option<Changes> {
+        if !self.is_shown {
+            return None;
+        }
         let mut changes = Changes::default();
         let sessions = self.room.sessions.lock();
         let now = *self.room.changed.borrow();
@@ -193,10 +208,10 @@ mod tests {
         let rooms = Rooms::default();
         let board = BoardId::new(Uuid::from_u128(1));
         let [ann, ben] = ["ann", "ben"];
-        let mut one = rooms.join(board, ann);
+        let mut one = rooms.join(board, ann, Uuid::now_v7());
         assert!(one.news().is_none(), "nobody is told of himself");
-        let mut other = rooms.join(board, ben);
-        let elsewhere = rooms.join(BoardId::new(Uuid::from_u128(2)), ben);
+        let mut other = rooms.join(board, ben, Uuid::now_v7());
+        let elsewhere = rooms.join(BoardId::new(Uuid::from_u128(2)), ben, Uuid::now_v7());
         for number in 0..100 {
             other.moves(cursor(&number.to_string()));
         }
@@ -223,24 +238,28 @@ mod tests {
     fn a_crowd_is_shown_in_part_and_makes_room_by_leaving() {
         let rooms = Rooms::default();
         let board = BoardId::new(Uuid::from_u128(1));
-        let ann = "ann";
-        let mut crowd: Vec<Presence> = (0..SHOWN_MAX + 10).map(|_| rooms.join(board, ann)).collect();
-        let mut late = crowd.pop().unwrap();
+        let join = || rooms.join(board, "ann", Uuid::now_v7());
+        let mut first = join();
+        assert_eq!(first.pause(), TOLD_EVERY);
+        let crowd: Vec<Presence> = (1..SHOWN_MAX).map(|_| join()).collect();
+        assert_eq!(first.pause(), TOLD_EVERY * 20);
+        let mut late = join();
         late.moves(cursor("1"));
-        assert_eq!(told(&mut late)["joined"].as_array().unwrap().len(), SHOWN_MAX);
+        assert!(late.news().is_none(), "who is not shown is not told");
+        assert_eq!(told(&mut first)["joined"].as_array().unwrap().len(), SHOWN_MAX - 1);
         drop(crowd);
-        assert_eq!(told(&mut late)["left"].as_array().unwrap().len(), SHOWN_MAX);
-        let mut next = rooms.join(board, ann);
-        assert!(next.news().is_none(), "who was not shown stays unseen");
-        assert_eq!(told(&mut late)["joined"].as_array().unwrap().len(), 1);
+        assert_eq!(told(&mut first)["left"].as_array().unwrap().len(), SHOWN_MAX - 1);
+        let mut next = join();
+        assert_eq!(told(&mut next)["joined"].as_array().unwrap().len(), 1, "who was not shown stays unseen");
+        assert_eq!(told(&mut first)["joined"].as_array().unwrap().len(), 1);
     }
 
     #[tokio::test]
     async fn a_change_is_heard() {
         let rooms = Rooms::default();
         let board = BoardId::new(Uuid::from_u128(1));
-        let mut one = rooms.join(board, "ann");
-        let other = rooms.join(board, "ben");
+        let mut one = rooms.join(board, "ann", Uuid::now_v7());
+        let other = rooms.join(board, "ben", Uuid::now_v7());
         one.changed().await;
         assert!(one.news().is_some());
         drop(other);

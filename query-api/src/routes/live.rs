@@ -39,7 +39,8 @@ pub(super) async fn live(
 
     let topics = topics(&selection, &audience);
     let wanted = selection.for_audience(audience);
-    let from = from.unwrap_or_else(|| service.log().watermark());
+    let service_at = service.log().watermark();
+    let from = from.unwrap_or(service_at);
     let seat = service.live().join(topics).ok_or_else(too_many_subscribers)?;
     let subscriber = Subscriber::new(service, seat, wanted, from);
     let mut response = Response::new(Body::new(Pulled::new(subscriber)));
@@ -47,7 +48,8 @@ pub(super) async fn live(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    Ok(stamp(response, from))
+    let covered = from.min(service_at);
+    Ok(stamp(response, covered))
 }
 
 /// What wakes a subscriber: one thing that all the events that he may get have in common, if there is one.

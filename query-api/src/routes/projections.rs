@@ -1,6 +1,7 @@
 //! `/projections`: how far the read models and the index have come, how fast they are, and what is wrong with them.
 
 use super::json;
+use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::unreadable;
@@ -50,7 +51,7 @@ struct Projection {
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     #[serde(flatten)]
-    figures: Figures,
+    figures: Option<Figures>,
 }
 
 /// How it goes.
@@ -75,15 +76,20 @@ enum Figures {
 
 pub(super) async fn list(
     State(service): State<QueryService>,
+    audience: Audience,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
     let digest = parameters.choice("digest", &DIGEST)?.unwrap_or(false);
     let freshness = parameters.finish()?;
+    if digest {
+        // Digests are of everybody's things, and cost work under the models' locks.
+        audience.reads_the_log()?;
+    }
     service.both_reach(&freshness).await?;
     service.models_and(service.activity(), &freshness).await?;
     service.models_and(service.analytics(), &freshness).await?;
     let reading = service.clone();
-    let answer = service.blocking(move || Observer::of(&reading, digest).projections()).await?;
+    let answer = service.blocking(move || Observer::of(&reading, &audience, digest).projections()).await?;
     answer.map_err(|error| unreadable(&error).into())
 }
 
@@ -92,11 +98,13 @@ struct Observer<'a> {
     service: &'a QueryService,
     log: &'a Log,
     digest: bool,
+    /// How much there is of things is told only to whoever may see all of them.
+    sees_all: bool,
 }
 
 impl<'a> Observer<'a> {
-    fn of(service: &'a QueryService, digest: bool) -> Self {
-        Self { service, log: service.log(), digest }
+    fn of(service: &'a QueryService, audience: &Audience, digest: bool) -> Self {
+        Self { service, log: service.log(), digest, sees_all: audience.sees_all() }
     }
 
     fn projections(self) -> Result<Response, ReadError> {
@@ -135,7 +143,7 @@ impl<'a> Observer<'a> {
         let digested = self.digest.then(|| model.digest());
         let (checkpoint, figures) = {
             let model = model.read();
-            (model.checkpoint(), figures(&model))
+            (model.checkpoint(), self.sees_all.then(|| figures(&model)))
         };
         let (position, digest) = match digested {
             Some((lineage, digest)) => (lineage.next, Some(digest.to_string())),
@@ -151,7 +159,7 @@ impl<'a> Observer<'a> {
 
     fn search(&self) -> Result<Projection, ReadError> {
         let searcher = self.service.searcher();
-        let figures = Figures::Search { documents: searcher.documents().ok() };
+        let figures = self.sees_all.then(|| Figures::Search { documents: searcher.documents().ok() });
         // What is wrong with the service and not with the read models is wrong with its index.
         let failure = match self.service.read_models().failure() {
             Some(_) => None,
@@ -166,7 +174,7 @@ impl<'a> Observer<'a> {
         version: u32,
         position: Position,
         failure: Option<String>,
-        figures: Figures,
+        figures: Option<Figures>,
     ) -> Result<Projection, ReadError> {
         let lag_seconds = self.age_at(position)?;
         let state = match failure {

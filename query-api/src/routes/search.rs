@@ -9,7 +9,8 @@ use crate::problems::{bad_parameter, unsearchable};
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
-use domain::{BoardId, ColumnId, ItemId, ProjectId};
+use domain::{BoardId, ColumnId, ItemId, ProjectId, WorkspaceId};
+use eventstore::Position;
 use http_kit::problem::Problem;
 use projector::Models;
 use projector::models::Name;
@@ -123,10 +124,10 @@ pub(super) async fn search(
     let reading = service.clone();
     let answer = service.blocking(move || {
         let page = match understand(&text, &mut query, &reading) {
-            Ok(()) => reading.searcher().search(&query),
+            Ok(named_at) => reading.searcher().search(&query).map(|page| (page, named_at)),
             Err(error) => Err(error),
         };
-        let page = match page {
+        let (page, named_at) = match page {
             Ok(page) => page,
             Err(error) => {
                 let position = reading.searcher().checkpoint().min(reading.models().checkpoint());
@@ -136,20 +137,30 @@ pub(super) async fn search(
         let models = reading.models().read();
         // Keys and names come from the models and the rest from the index: the answer covers what both do.
         let position = page.checkpoint.min(models.checkpoint().next);
-        let found = found(page, &models);
+        let position = named_at.map_or(position, |named_at| position.min(named_at));
+        let found = found(page, &models, query.within.as_deref());
         drop(models);
         Ok(stamp(json(&found), position))
     });
     answer.await?
 }
 
-/// The text of a query as it is understood now, by the names that places have now.
-fn understand(text: &str, query: &mut SearchQuery, service: &QueryService) -> Result<(), SearchError> {
+/// The text of a query as it is understood now, by the names that places have now; and the position of these, if there are any.
+fn understand(
+    text: &str,
+    query: &mut SearchQuery,
+    service: &QueryService,
+) -> Result<Option<Position>, SearchError> {
     query.expression = Expression::parse(text)?;
     if query.expression.has_names() {
-        query.expression.resolve(&service.models().read(), query.within.as_deref());
+        let (names, position) = {
+            let models = service.models().read();
+            (query.expression.place_names(&models, query.within.as_deref()), models.checkpoint().next)
+        };
+        query.expression.resolve(&names);
+        return Ok(Some(position));
     }
-    Ok(())
+    Ok(None)
 }
 
 fn facets(names: Option<&str>) -> Result<Vec<Facet>, Problem> {
@@ -167,9 +178,9 @@ fn facets(names: Option<&str>) -> Result<Vec<Facet>, Problem> {
     Ok(facets)
 }
 
-fn found(page: SearchPage, models: &Models) -> Found {
+fn found(page: SearchPage, models: &Models, within: Option<&[WorkspaceId]>) -> Found {
     let SearchPage { total, hits, next, facets, .. } = page;
-    let columns = column_names(&facets, models);
+    let columns = column_names(&facets, models, within);
     let counted = |facet: FacetCounts| {
         let FacetCounts { facet, values } = facet;
         let values = values.into_iter().map(|(value, count)| match value {
@@ -194,7 +205,11 @@ fn found(page: SearchPage, models: &Models) -> Found {
 }
 
 /// The names of all columns, where these are to be told: a column is known by its board only.
-fn column_names(facets: &[FacetCounts], models: &Models) -> HashMap<ColumnId, Name> {
+fn column_names(
+    facets: &[FacetCounts],
+    models: &Models,
+    within: Option<&[WorkspaceId]>,
+) -> HashMap<ColumnId, Name> {
     let wanted =
         facets.iter().filter(|counts| counts.facet == Facet::Column).flat_map(|counts| &counts.values);
     let mut names: HashMap<_, Option<Name>> = wanted
@@ -204,7 +219,7 @@ fn column_names(facets: &[FacetCounts], models: &Models) -> HashMap<ColumnId, Na
         })
         .collect();
     if !names.is_empty() {
-        for column in models.boards(None).into_iter().flat_map(|board| &board.columns) {
+        for column in models.boards_within(within).flat_map(|board| &board.columns) {
             if let Some(name) = names.get_mut(&column.id) {
                 *name = Some(column.name.clone());
             }

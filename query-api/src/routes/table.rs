@@ -307,7 +307,8 @@ fn events() -> Vec<Operation> {
                 formed("fields", &Members::pattern(), "The members of each line; `data` is `dataBase64`, too."),
             ])
             .asks(named())
-            .asks(selected()),
+            .asks(selected())
+            .refuses(426, &["http_too_old"]),
         get("/events/live", "event.live", "Sends events as they happen.", live::live)
             .gives(
                 "A stream that ends with the connection: `id` is an event's position, `data` the event.",
@@ -395,7 +396,8 @@ fn projections() -> Vec<Operation> {
             "digest",
             &projections::DIGEST,
             Some("false"),
-            "Whether to tell the digests, which cost.",
-        )]),
+            "Whether to tell the digests, which cost; for who may read the whole log.",
+        )])
+        .refuses(403, &["insufficient_scope", "tenant_mismatch"]),
     ]
 }

@@ -156,7 +156,7 @@ async fn places_are_few_and_come_back() {
         }
         held.push(response);
     }
-    assert_eq!(held.len(), 16);
+    assert_eq!(held.len(), 4, "one principal's");
     // Read to its end, or given up: either frees a place.
     let body = held.pop().unwrap().into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), 10_000);

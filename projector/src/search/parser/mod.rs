@@ -11,7 +11,7 @@
 //! Signs without a letter or digit are passed over, as they are in texts: what a person pastes is a query.
 
 pub(crate) mod dates;
-mod terms;
+pub(crate) mod terms;
 
 use crate::search::expression::{Condition, Manner, Mistake, Node, Scope};
 
@@ -19,6 +19,8 @@ use crate::search::expression::{Condition, Manner, Mistake, Node, Scope};
 pub(crate) const QUERY_BYTES_MAX: usize = 1_000;
 /// Conditions in a query.
 const CONDITIONS_MAX: usize = 32;
+/// Words in all conditions together: each is looked up, and counted where it is scored.
+const WORDS_MAX: usize = 64;
 /// Conditions that have to look at the list of all words.
 const WIDE_MAX: usize = 8;
 /// Parentheses and negations in each other.
@@ -28,7 +30,7 @@ pub(crate) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
         let what = format!("the query has {} bytes", text.len());
         return Err(Mistake { at: 0, what, expected: format!("at most {QUERY_BYTES_MAX} are allowed") });
     }
-    let mut parser = Parser { text, at: 0, depth: 0, conditions: 0, wide: 0 };
+    let mut parser = Parser { text, at: 0, depth: 0, conditions: 0, words: 0, wide: 0 };
     let root = if parser.is_at_end() { None } else { Some(parser.any()?) };
     match parser.peek() {
         Some(')') => Err(parser.mistake(parser.at, "a parenthesis is closed", "none is open here")),
@@ -45,6 +47,7 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     conditions: usize,
+    words: usize,
     wide: usize,
 }
 
@@ -205,8 +208,12 @@ impl<'a> Parser<'a> {
         };
         self.conditions += 1;
         self.wide += usize::from(is_wide);
-        if self.conditions > CONDITIONS_MAX {
-            let expected = format!("at most {CONDITIONS_MAX} words, phrases and conditions are allowed");
+        if let Condition::Words(words) = &condition {
+            self.words += words.words.len();
+        }
+        if self.conditions > CONDITIONS_MAX || self.words > WORDS_MAX {
+            let expected =
+                format!("at most {CONDITIONS_MAX} conditions of {WORDS_MAX} words in all are allowed");
             return Err(self.mistake(start, "the query has too many words", expected));
         }
         if self.wide > WIDE_MAX {

@@ -8,7 +8,7 @@ use crate::search::words::{self, fold, is_ideograph};
 use uuid::Uuid;
 
 /// Letters of a prefix.
-const PREFIX_CHARS_MIN: usize = 2;
+pub(crate) const PREFIX_CHARS_MIN: usize = 2;
 /// Letters of a word that may differ in one, and in two.
 const FUZZY_CHARS_MIN: [usize; 2] = [3, 5];
 /// Bytes of a value that is compared as a whole.
