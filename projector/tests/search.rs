@@ -164,7 +164,8 @@ fn places_are_found_by_the_names_that_they_have_now() {
     let running = Running::start(world);
     let found = |text: &str| {
         let mut query = query(text);
-        query.expression.resolve(&running.projector.models().read(), None);
+        let names = query.expression.place_names(&running.projector.models().read(), None);
+        query.expression.resolve(&names);
         running.searcher.search(&SearchQuery { kind: Some(DocumentKind::Item), ..query }).unwrap().total
     };
     assert_eq!(
@@ -210,7 +211,9 @@ fn suggestions_complete_keys_and_titles() {
     assert!(suggested("").is_empty() && suggested("!!").is_empty() && suggested("nothing").is_empty());
     let others = [domain::WorkspaceId::derive("other")];
     assert!(running.searcher.suggest("map", Some(&others), 10).unwrap().0.is_empty());
-    assert_eq!(running.searcher.suggest("m", Some(&[workspace()]), 1).unwrap().0.len(), 1);
+    assert_eq!(running.searcher.suggest("ma", Some(&[workspace()]), 1).unwrap().0.len(), 1);
+    assert!(suggested("m").is_empty() && suggested("- m").is_empty(), "a letter is no beginning");
+    assert_eq!(suggested("map c").len(), suggested("map").len(), "nor is it after a word");
 }
 
 #[test]

@@ -17,7 +17,7 @@ mod figures;
 #[allow(dead_code, reason = "commands are sent in other ways, too")]
 mod load;
 #[path = "../commands/machine.rs"]
-#[allow(dead_code, reason = "commands are measured with more care for the disk")]
+#[allow(dead_code, unused_imports, reason = "commands are measured with more care for the disk")]
 mod machine;
 mod server;
 mod world;

@@ -87,7 +87,8 @@ pub(crate) fn rarities(
         let documents = searcher.num_docs();
         let most = |word: &ScoredWord| {
             let counts = word.ways.iter().map(|way| searcher.doc_freq(&way.term));
-            Ok(counts.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default())
+            let counts = counts.collect::<Result<Vec<_>, TantivyError>>()?;
+            Ok::<u64, TantivyError>(counts.into_iter().max().unwrap_or_default())
         };
         return words.iter().map(|word| Ok(rarity(documents, most(word)?))).collect();
     };
@@ -111,7 +112,7 @@ pub(crate) fn rarities(
     };
     let most = |word: &ScoredWord| {
         let counts = word.ways.iter().map(among).collect::<Result<Vec<_>, _>>()?;
-        Ok(counts.into_iter().max().unwrap_or_default())
+        Ok::<u64, TantivyError>(counts.into_iter().max().unwrap_or_default())
     };
     words.iter().map(|word| Ok(rarity(documents, most(word)?))).collect()
 }
@@ -129,9 +130,9 @@ fn seen(searcher: &tantivy::Searcher, within: &dyn Query) -> Result<Vec<BitSet>,
         let mut seen = BitSet::with_max_value(segment.max_doc());
         let alive = segment.alive_bitset();
         weight.for_each_no_score(segment, &mut |docs| {
-            docs.iter()
-                .filter(|doc| alive.is_none_or(|alive| alive.is_alive(**doc)))
-                .for_each(|doc| seen.insert(*doc));
+            for doc in docs.iter().filter(|doc| alive.is_none_or(|alive| alive.is_alive(**doc))) {
+                seen.insert(*doc);
+            }
         })?;
         Ok(seen)
     };

@@ -41,14 +41,12 @@ pub(crate) fn suggest(
 ) -> Result<Vec<Suggestion>, SearchError> {
     let mut typed_words = query_words(typed);
     typed_words.truncate(WORDS_MAX);
-    // A single letter begins too many words to be looked up with every key that is pressed.
-    if typed_words
-        .last()
-        .is_some_and(|word| word.chars().count() < PREFIX_CHARS_MIN && !word.chars().all(is_ideograph))
-    {
+    // A single letter begins too many words to be looked up with every key that is pressed. In a key it may stand.
+    let is_short = |word: &String| word.chars().count() < PREFIX_CHARS_MIN && !word.chars().all(is_ideograph);
+    while typed_words.last().is_some_and(is_short) {
         typed_words.pop();
     }
-    if typed_words.is_empty() {
+    if typed_words.is_empty() && key_of(typed).chars().count() < PREFIX_CHARS_MIN {
         return Ok(Vec::new());
     }
     let words = words_of(typed_words);
@@ -75,7 +73,7 @@ pub(crate) fn suggest(
 
 /// Per word the ways in which it may stand there.
 fn words_of(typed: Vec<String>) -> Vec<[Words; 2]> {
-    let last = typed.len() - 1;
+    let last = typed.len().saturating_sub(1);
     let ways = typed.into_iter().enumerate().map(|(index, word)| {
         let manner = if index == last { Manner::Prefix } else { Manner::Plain };
         [Scope::Title, Scope::Key].map(|scope| Words { scope, words: vec![word.clone()], manner })
@@ -89,6 +87,11 @@ fn condition(typed: &str, words: &[[Words; 2]]) -> Node {
         node(Condition::Any(ways.iter().cloned().map(Condition::Words).map(node).collect()))
     };
     let all = node(Condition::All(words.iter().map(any).collect()));
-    let key = typed.trim().trim_start_matches(|c: char| !c.is_alphanumeric());
-    node(Condition::Any(vec![all, node(Condition::KeyPrefix(fold(key)))]))
+    let key = node(Condition::KeyPrefix(fold(key_of(typed))));
+    node(Condition::Any(if words.is_empty() { vec![key] } else { vec![all, key] }))
+}
+
+/// What was typed, as the beginning of a key.
+fn key_of(typed: &str) -> &str {
+    typed.trim().trim_start_matches(|c: char| !c.is_alphanumeric())
 }

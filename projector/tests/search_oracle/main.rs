@@ -53,7 +53,8 @@ impl Running {
 
     fn understood(&self, text: &str, query: &SearchQuery) -> SearchQuery {
         let mut expression = Expression::parse(text).unwrap_or_else(|mistake| panic!("{text}: {mistake}"));
-        expression.resolve(&self.projector.models().read(), query.within.as_deref());
+        let names = expression.place_names(&self.projector.models().read(), query.within.as_deref());
+        expression.resolve(&names);
         SearchQuery { expression, ..query.clone() }
     }
 }
@@ -240,7 +241,8 @@ fn an_index_that_follows_is_one_that_is_built_anew() {
         "crash",
     ] {
         let mut expression = Expression::parse(text).unwrap();
-        expression.resolve(&history.world.models(), None);
+        let names = expression.place_names(&history.world.models(), None);
+        expression.resolve(&names);
         let today = Some(today.to_string().parse().unwrap());
         let page =
             searcher.search(&SearchQuery { expression, today, limit: 1, ..SearchQuery::default() }).unwrap();
