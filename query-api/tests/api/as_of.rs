@@ -90,7 +90,7 @@ impl Life {
         self.count += 1;
         let text = format!("text {}", self.count);
         let rank =
-            Rank::new(&format!("i{}", char::from(b'a' + u8::try_from(self.dice.roll(20)).unwrap()))).unwrap();
+            Rank::new(format!("i{}", char::from(b'a' + u8::try_from(self.dice.roll(20)).unwrap()))).unwrap();
         let occurred_at = [None, Some(i64::try_from(self.dice.roll(1_000_000)).unwrap() * 1_000_000_000)];
         let deed = Deed {
             actor: self.one(&["ada", "bob"]),
