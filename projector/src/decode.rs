@@ -72,7 +72,7 @@ impl<'a> DecodedCommit<'a> {
 }
 
 impl<'a> DecodedEvent<'a> {
-    fn decode(view: EventView<'a>) -> Self {
+    pub(crate) fn decode(view: EventView<'a>) -> Self {
         let subject = Subject::of_stream(view.stream());
         let happening = match codec::decode(view.event_type(), view.schema_version(), view.payload()) {
             Ok(Decoded::Known(event)) => Happening::Known(event),

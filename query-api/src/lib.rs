@@ -24,6 +24,7 @@ mod live;
 mod openapi;
 mod pages;
 mod parameters;
+mod past;
 mod problems;
 mod pulled;
 pub mod rfc3339;

@@ -165,6 +165,7 @@ fn meaning(status: u16) -> &'static str {
         409 => "It is another log, or became one.",
         410 => "It was deleted, and its id is never used again.",
         416 => "The log ends before that.",
+        422 => "More happened than is read for one answer.",
         426 => "It is spoken to in another protocol.",
         429 => "Too many requests for now.",
         500 => "A fault of the service, which has been logged.",

@@ -4,6 +4,7 @@
 //! a filter must not silently widen an answer.
 
 use crate::freshness::Freshness;
+use crate::past::AsOf;
 use crate::problems::{bad_parameter, unknown_parameter};
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -154,6 +155,11 @@ impl Parameters {
         }
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
         Err(bad_parameter(name, format_args!("one of {} is expected", words.join(", "))))
+    }
+
+    /// Which moment is meant, where it is not now.
+    pub(crate) fn as_of(&mut self) -> Result<Option<AsOf>, Problem> {
+        self.text("asOf")?.map(|text| AsOf::read("asOf", &text)).transpose()
     }
 
     /// `minPosition` and `timeoutMs`. Ends the taking: what is left then is unknown.

@@ -34,6 +34,15 @@ pub(crate) fn gone(thing: &str) -> Problem {
     Problem::new(StatusCode::GONE, "gone", format!("the {thing} was deleted"))
 }
 
+/// 422: an answer would rest on more events than are read for one.
+pub(crate) fn too_much_history(events_max: usize) -> Problem {
+    let detail = format!(
+        "more than {events_max} events concern it until then, which is more than are read for one answer; \
+         ask for an earlier moment, or read the events themselves (/events/export)"
+    );
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_much_history", detail)
+}
+
 /// 504: the model is not as far as the caller asked for.
 pub(crate) fn not_caught_up(wanted: Position, reached: Position) -> Problem {
     let detail = format!("position {wanted} was not reached in time; the checkpoint is {reached}");

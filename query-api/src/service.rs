@@ -6,6 +6,7 @@
 use crate::export::ExportPlaces;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
+use crate::past::RECALLS_MAX;
 use crate::problems::{interrupted, not_caught_up};
 use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position};
@@ -50,6 +51,7 @@ struct Shared {
     /// are not.
     reads: Arc<Semaphore>,
     exports: ExportPlaces,
+    recalls: Arc<Semaphore>,
     live: Hub,
     rooms: Rooms,
 }
@@ -95,10 +97,22 @@ impl QueryService {
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
         let exports = ExportPlaces::default();
+        let recalls = Arc::new(Semaphore::new(RECALLS_MAX));
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
         let rooms = Rooms::default();
-        let shared =
-            Shared { log, models, searcher, source, began_at, caught_up, reads, exports, live, rooms };
+        let shared = Shared {
+            log,
+            models,
+            searcher,
+            source,
+            began_at,
+            caught_up,
+            reads,
+            exports,
+            recalls,
+            live,
+            rooms,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -146,6 +160,11 @@ impl QueryService {
     /// Who looks at which board.
     pub(crate) fn rooms(&self) -> &Rooms {
         &self.shared.rooms
+    }
+
+    /// Places for answers about the past.
+    pub(crate) fn recalls(&self) -> &Arc<Semaphore> {
+        &self.shared.recalls
     }
 
     /// The places of exports.

@@ -49,7 +49,7 @@ impl Models {
         Ok(())
     }
 
-    fn apply_event(&mut self, event: &DecodedEvent<'_>) {
+    pub(super) fn apply_event(&mut self, event: &DecodedEvent<'_>) {
         self.counts.events += 1;
         let known = match &event.happening {
             Happening::Known(known) => known,

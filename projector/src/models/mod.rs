@@ -16,6 +16,7 @@ mod comment;
 mod digest;
 mod item;
 mod name;
+mod past;
 mod project;
 mod rows;
 pub(crate) mod table;
@@ -27,6 +28,7 @@ pub use comment::CommentModel;
 pub(crate) use digest::{DigestSum, EntityDigest, entity as digest_entity};
 pub use item::{Attachment, Completion, FieldValue, INLINE_VALUE_BYTES_MAX, ItemModel, Link};
 pub use name::Name;
+pub use past::PastModels;
 pub use project::{ProjectModel, Statistics};
 pub use workspace::WorkspaceModel;
 

@@ -1,11 +1,12 @@
-//! `/boards`: a board, and its view with the items in their columns.
+//! `/boards`: the boards, and the view of one with the items in their columns.
 
-use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
-use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer, Window};
+use super::thing::Remembered;
+use super::{LISTED_MAX, List, OFFSET_MAX, json};
+use crate::answers::board::{BoardSummary, ViewAnswer, Window};
 use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
-use crate::problems::{gone, not_found, unreadable};
+use crate::problems::{gone, not_found};
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
@@ -21,30 +22,23 @@ pub(super) const COLUMN_ITEMS_DEFAULT: usize = 50;
 /// Items per column of a view at most.
 pub(super) const COLUMN_ITEMS_MAX: usize = 500;
 
-pub(super) fn present<'m>(
+/// A board, deleted or not.
+pub(super) fn ever<'m>(
     models: &'m Models,
     audience: &Audience,
     id: BoardId,
 ) -> Result<&'m BoardModel, Problem> {
     let board = models.board(id).filter(|board| audience.sees(board.workspace_id));
-    let board = board.ok_or_else(|| not_found("board"))?;
-    if board.deleted { Err(gone("board")) } else { Ok(board) }
+    board.ok_or_else(|| not_found("board"))
 }
 
-pub(super) async fn by_id(
-    State(service): State<QueryService>,
-    audience: Audience,
-    Path(id): Path<String>,
-    parameters: Parameters,
-) -> Result<Response, Refusal> {
-    let id = path_id(&id)?;
-    let freshness = parameters.finish()?;
-    let copy = move |models: &Models| Ok(BoardAnswer::of(present(models, &audience, id)?));
-    let finish = |board: BoardAnswer, log: &Log| {
-        let board = board.fill(log).map_err(|error| unreadable(&error))?;
-        Ok(tagged(board.version(), &board))
-    };
-    service.read_one(freshness, copy, BoardAnswer::lacks_texts, finish).await
+pub(super) fn present<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: BoardId,
+) -> Result<&'m BoardModel, Problem> {
+    let board = ever(models, audience, id)?;
+    if board.deleted { Err(gone("board")) } else { Ok(board) }
 }
 
 pub(super) async fn view(
@@ -53,11 +47,14 @@ pub(super) async fn view(
     Path(id): Path<String>,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
-    let id = path_id(&id)?;
+    let id: BoardId = path_id(&id)?;
     let column = parameters.parsed::<ColumnId>("column")?;
     let limit = parameters.count("limit", COLUMN_ITEMS_DEFAULT, COLUMN_ITEMS_MAX)?;
     let offset = parameters.offset(OFFSET_MAX)?;
+    let as_of = parameters.as_of()?;
     let freshness = parameters.finish()?;
+    let asking = audience.clone();
+    let sources = move |models: &Models| id.sources(models, &asking);
     let copy = move |models: &Models| {
         let board = present(models, &audience, id)?;
         if column.is_some_and(|column| board.column(column).is_none()) {
@@ -65,7 +62,7 @@ pub(super) async fn view(
         }
         Ok(ViewAnswer::of(models, board, Window { column, offset, limit }))
     };
-    service.read_one(freshness, copy, ViewAnswer::is_large, |view, _| Ok(json(&view))).await
+    service.read_as_of(as_of, freshness, sources, copy, ViewAnswer::is_large, |view, _| Ok(json(&view))).await
 }
 
 pub(super) async fn list(

@@ -1,4 +1,4 @@
-//! `/items` and `/comments`: an item by its id or its name elsewhere, and what was said about it.
+//! `/items` and `/comments`: items by their name elsewhere, and what was said about them.
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
 use crate::answers::comment::CommentAnswer;
@@ -19,26 +19,23 @@ use projector::models::{ItemModel, Models};
 
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
-fn present<'m>(models: &'m Models, audience: &Audience, id: ItemId) -> Result<&'m ItemModel, Problem> {
+/// An item, deleted or not.
+pub(super) fn ever<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: ItemId,
+) -> Result<&'m ItemModel, Problem> {
     let item = models.item(id).filter(|item| audience.sees(item.workspace_id));
-    let item = item.ok_or_else(|| not_found("item"))?;
-    if models.is_gone(item) { Err(gone("item")) } else { Ok(item) }
+    item.ok_or_else(|| not_found("item"))
 }
 
-pub(super) async fn by_id(
-    State(service): State<QueryService>,
-    audience: Audience,
-    Path(id): Path<String>,
-    parameters: Parameters,
-) -> Result<Response, Refusal> {
-    let id = path_id(&id)?;
-    let freshness = parameters.finish()?;
-    let copy = move |models: &Models| Ok(ItemAnswer::of(models, present(models, &audience, id)?));
-    let finish = |item: ItemAnswer, log: &Log| {
-        let item = item.fill(log).map_err(|error| unreadable(&error))?;
-        Ok(tagged(item.version(), &item))
-    };
-    service.read_one(freshness, copy, ItemAnswer::lacks_texts, finish).await
+pub(super) fn present<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: ItemId,
+) -> Result<&'m ItemModel, Problem> {
+    let item = ever(models, audience, id)?;
+    if models.is_gone(item) { Err(gone("item")) } else { Ok(item) }
 }
 
 pub(super) async fn by_key(

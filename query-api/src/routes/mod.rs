@@ -28,6 +28,7 @@ mod search;
 mod streams;
 mod suggest;
 pub(crate) mod table;
+mod thing;
 mod workspaces;
 
 use crate::openapi;

@@ -4,6 +4,7 @@
 //! compared by a test, parameter by parameter (`tests/api/document.rs`).
 
 use crate::parameters::{LogName, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX};
+use crate::past::PATTERN;
 use http_kit::openapi::NAME;
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
@@ -76,6 +77,17 @@ pub(crate) fn schema_of<T: LogName>() -> Value {
 /// A text of a certain form.
 pub(crate) fn formed(name: &'static str, pattern: &str, what: &'static str) -> Parameter {
     Parameter::new(name, what, json!({"type": "string", "pattern": pattern}))
+}
+
+/// A moment of the log.
+pub(crate) fn moment(name: &'static str, what: &'static str) -> Parameter {
+    formed(name, PATTERN, what)
+}
+
+/// As which moment's a thing is asked for.
+pub(crate) fn as_of() -> Parameter {
+    let what = "As it was: when the log held so many events, or had recorded at this time. `Sunday-Position` tells that position.";
+    moment("asOf", what).such_as("2027-01-31T12:00:00Z")
 }
 
 /// One of a few words.

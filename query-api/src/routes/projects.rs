@@ -1,11 +1,11 @@
-//! `/projects`: a project and the statistics of the work in it.
+//! `/projects`: the projects, and the statistics of the work in one.
 
-use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
-use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
+use super::{LISTED_MAX, List, OFFSET_MAX, json};
+use crate::answers::project::{ProjectSummary, StatisticsAnswer};
 use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
-use crate::problems::{not_found, unreadable};
+use crate::problems::not_found;
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
@@ -17,25 +17,13 @@ use projector::models::{Models, ProjectModel};
 
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
-fn present<'m>(models: &'m Models, audience: &Audience, id: ProjectId) -> Result<&'m ProjectModel, Problem> {
+pub(super) fn present<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: ProjectId,
+) -> Result<&'m ProjectModel, Problem> {
     let project = models.project(id).filter(|project| audience.sees(project.workspace_id));
     project.ok_or_else(|| not_found("project"))
-}
-
-pub(super) async fn by_id(
-    State(service): State<QueryService>,
-    audience: Audience,
-    Path(id): Path<String>,
-    parameters: Parameters,
-) -> Result<Response, Refusal> {
-    let id = path_id(&id)?;
-    let freshness = parameters.finish()?;
-    let copy = move |models: &Models| Ok(ProjectAnswer::of(models, present(models, &audience, id)?));
-    let finish = |project: ProjectAnswer, log: &Log| {
-        let project = project.fill(log).map_err(|error| unreadable(&error))?;
-        Ok(tagged(project.version(), &project))
-    };
-    service.read_one(freshness, copy, ProjectAnswer::lacks_texts, finish).await
 }
 
 pub(super) async fn statistics(

@@ -6,10 +6,13 @@
 use super::activity::ActivityPage;
 use super::history::{HistoryPage, Streamed};
 use super::operation::{Operation, get};
-use super::parameter::{choice, day, formed, id, limit, log_name, number, offset, schema_of, text};
+use super::parameter::{
+    as_of, choice, day, formed, id, limit, log_name, moment, number, offset, schema_of, text,
+};
 use super::projections::Projections;
 use super::search::Found;
 use super::suggest::Suggestions;
+use super::thing::{self, Diff, Remembered};
 use super::{LISTED_MAX, OFFSET_MAX};
 use super::{
     activity, analytics, board_socket, boards, events, export, history, items, live, log, people,
@@ -48,6 +51,19 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
 
 const ABSENT: &[&str] = &["not_found"];
 const DELETED: &[&str] = &["gone"];
+const TOO_MUCH: &[&str] = &["too_much_history"];
+
+/// The differences of one kind of thing.
+fn diff<I: Remembered>(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    get(path, id, summary, thing::diff::<I>)
+        .answers::<Diff>("The members that differ.")
+        .asks([
+            moment("from", "The moment to compare with: a position, or a time.").required().such_as("41"),
+            moment("to", "The moment to be compared; else now."),
+        ])
+        .refuses(404, ABSENT)
+        .refuses(422, TOO_MUCH)
+}
 
 fn workspaces() -> Vec<Operation> {
     vec![
@@ -66,9 +82,16 @@ fn projects() -> Vec<Operation> {
             .lists::<ProjectSummary>("projects")
             .asks([id("workspaceId", "Only those of this workspace.")])
             .asks([limit(projects::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)]),
-        get("/projects/{id}", "project.get", "Gives a project.", projects::by_id)
+        get("/projects/{id}", "project.get", "Gives a project.", thing::by_id::<ProjectId>)
             .answers::<ProjectAnswer>("The project.")
-            .refuses(404, ABSENT),
+            .asks([as_of()])
+            .refuses(404, ABSENT)
+            .refuses(422, TOO_MUCH),
+        diff::<ProjectId>(
+            "/projects/{id}/diff",
+            "project.diff",
+            "Says what differs of a project between two moments.",
+        ),
         get(
             "/projects/{id}/statistics",
             "project.statistics",
@@ -90,19 +113,29 @@ fn boards() -> Vec<Operation> {
                 offset(OFFSET_MAX),
             ],
         ),
-        get("/boards/{id}", "board.get", "Gives a board.", boards::by_id)
+        get("/boards/{id}", "board.get", "Gives a board.", thing::by_id::<BoardId>)
             .answers::<BoardAnswer>("The board, without its items.")
+            .asks([as_of()])
             .refuses(404, ABSENT)
-            .refuses(410, DELETED),
+            .refuses(410, DELETED)
+            .refuses(422, TOO_MUCH),
+        diff::<BoardId>(
+            "/boards/{id}/diff",
+            "board.diff",
+            "Says what differs of a board between two moments.",
+        )
+        .refuses(410, DELETED),
         get("/boards/{id}/view", "board.view", "Shows a board: its items in their columns.", boards::view)
             .answers::<ViewAnswer>("The columns, each with a part of its items, in order.")
             .asks([
                 id("column", "Only this column."),
                 limit(boards::COLUMN_ITEMS_DEFAULT, boards::COLUMN_ITEMS_MAX),
                 offset(OFFSET_MAX),
+                as_of(),
             ])
             .refuses(404, ABSENT)
-            .refuses(410, DELETED),
+            .refuses(410, DELETED)
+            .refuses(422, TOO_MUCH),
         get(
             "/boards/{id}/ws",
             "board.follow",
@@ -138,9 +171,13 @@ fn items() -> Vec<Operation> {
                 limit(items::LIMIT_DEFAULT, LISTED_MAX),
                 offset(OFFSET_MAX),
             ]),
-        get("/items/{id}", "item.get", "Gives an item.", items::by_id)
+        get("/items/{id}", "item.get", "Gives an item.", thing::by_id::<ItemId>)
             .answers::<ItemAnswer>("The item, its comments apart.")
+            .asks([as_of()])
             .refuses(404, ABSENT)
+            .refuses(410, DELETED)
+            .refuses(422, TOO_MUCH),
+        diff::<ItemId>("/items/{id}/diff", "item.diff", "Says what differs of an item between two moments.")
             .refuses(410, DELETED),
         get("/items/{id}/comments", "comment.list", "Lists what was said about an item.", items::comments)
             .lists::<CommentAnswer>("comments")

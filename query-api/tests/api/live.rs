@@ -134,23 +134,23 @@ async fn recorded(fixture: &Fixture, from: u64, query: &str) -> Vec<(u64, Value)
 }
 
 /// Xorshift: enough to be different every time.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (_, seed) = Uuid::new_v4().as_u64_pair();
         eprintln!("seed {seed}");
         Self(seed | 1)
     }
 
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % sides
     }
 
-    fn pick(&mut self, among: usize) -> usize {
+    pub(crate) fn pick(&mut self, among: usize) -> usize {
         usize::try_from(self.roll(u64::MAX)).unwrap() % among
     }
 }

@@ -5,6 +5,7 @@
 
 mod activity;
 mod analytics;
+mod as_of;
 mod board_socket;
 mod boards;
 mod document;

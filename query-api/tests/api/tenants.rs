@@ -10,7 +10,7 @@ use http_kit::auth::{Principal, Scope, Scopes, Tenants};
 use uuid::Uuid;
 
 /// Asks as somebody whose token was verified.
-async fn ask_as(fixture: &Fixture, principal: &Principal, path: &str) -> Answer {
+pub(crate) async fn ask_as(fixture: &Fixture, principal: &Principal, path: &str) -> Answer {
     let separator = if path.contains('?') { '&' } else { '?' };
     let path = format!("/api/v1{path}{separator}minPosition={}", fixture.store.watermark());
     let mut request = Request::get(path).body(Body::empty()).unwrap();
@@ -18,7 +18,7 @@ async fn ask_as(fixture: &Fixture, principal: &Principal, path: &str) -> Answer 
     fixture.send(request).await
 }
 
-fn reader(workspaces: &[WorkspaceId]) -> Principal {
+pub(crate) fn reader(workspaces: &[WorkspaceId]) -> Principal {
     let tenants: Vec<Uuid> = workspaces.iter().map(|workspace| workspace.uuid()).collect();
     Principal::new("reader", Tenants::These(tenants.into()), Scopes::default())
 }
@@ -72,6 +72,13 @@ impl Belongings {
             format!("/items/{item}/history"),
             format!("/comments/{comment}/history?direction=backward"),
             format!("/boards/{board}/analytics"),
+            format!("/items/{item}?asOf=12"),
+            format!("/boards/{board}?asOf=12"),
+            format!("/boards/{board}/view?asOf=12"),
+            format!("/projects/{project}?asOf=12"),
+            format!("/items/{item}/diff?from=0"),
+            format!("/boards/{board}/diff?from=0&to=12"),
+            format!("/projects/{project}/diff?from=0"),
             format!("/activity?workspaceId={workspace}"),
             format!("/activity?projectId={project}"),
             format!("/activity?boardId={board}"),
