@@ -122,7 +122,7 @@ impl Judge {
         let is_declared = self.anywhere.contains(name)
             || given.declared.as_ref().is_none_or(|declared| declared.contains(name));
         let declares = given.parts.iter().any(|part| map(part, "properties").is_some());
-        if known.is_empty() && !is_declared && declares {
+        if known.is_empty() && !is_declared && declares && !self.is_of_some {
             // The assumption of this module: it was never there.
             return Found::new();
         }

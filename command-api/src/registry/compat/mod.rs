@@ -60,7 +60,7 @@ const STEPS_MAX: usize = 10_000;
 /// What keeps the new schema from promising this about the old one; nothing if it holds.
 pub(crate) fn differences(old: &Value, new: &Value, promise: Compatibility) -> Vec<Difference> {
     let judge = |wide: &Value, narrow: &Value, breaks| {
-        let mut judge = Judge { steps: 0, anywhere: declared_anywhere(narrow) };
+        let mut judge = Judge { steps: 0, anywhere: declared_anywhere(narrow), is_of_some: false };
         let found = judge.follows(wide, &Given::of(narrow), "");
         found.into_iter().take(DIFFERENCES_MAX).map(move |(pointer, reason)| Difference {
             breaks,
@@ -267,6 +267,9 @@ struct Judge {
     steps: usize,
     /// Names that may be declared in ways that are not looked into.
     anywhere: BTreeSet<String>,
+    /// Within what is said of some element only (`contains`): that declares nothing for the elements, so they may hold more
+    /// than it names.
+    is_of_some: bool,
 }
 
 /// What there is to say of one requirement: nothing, if it follows.
@@ -501,6 +504,7 @@ impl Judge {
         if wanted == 0 && !has_most {
             return Ok(());
         }
+        let was_of_some = std::mem::replace(&mut self.is_of_some, true);
         let follows = !has_most
             && given.parts.iter().any(|part| {
                 part.get("contains").is_some_and(|said| {
@@ -508,6 +512,7 @@ impl Judge {
                         && self.follows(&wide["contains"], &Given::of(said), here).is_empty()
                 })
             });
+        self.is_of_some = was_of_some;
         if_given(follows, here, "an element that was not demanded, or a limit on such elements")
     }
 

@@ -93,6 +93,11 @@ fn what_cannot_be_judged_is_refused() {
             json!({"if": {"type": "null"}, "then": {"minLength": 1}}),
         ),
         (json!({"properties": {"a": {}}}), json!({"properties": {"a": {}}, "unevaluatedProperties": false})),
+        // What is said of some element does not say what elements have.
+        (
+            json!({"contains": {"properties": {"a": {"properties": {}}}}}),
+            json!({"contains": {"properties": {"a": {"properties": {"b": {"const": 1}}}}}}),
+        ),
     ] {
         assert!(!backward(old.clone(), new).is_empty());
         assert_eq!(backward(old.clone(), old), []);
