@@ -31,6 +31,7 @@ pub mod rfc3339;
 mod routes;
 mod selection;
 mod service;
+mod views;
 
 pub use service::QueryService;
 

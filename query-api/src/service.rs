@@ -8,6 +8,7 @@ use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
 use crate::past::RECALLS_MAX;
 use crate::problems::{interrupted, not_caught_up};
+use crate::views::Views;
 use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position};
 use http_kit::problem::Problem;
@@ -54,6 +55,7 @@ struct Shared {
     recalls: Arc<Semaphore>,
     live: Hub,
     rooms: Rooms,
+    views: Views,
 }
 
 /// Tells why the projections do not move; owns the thread that moves them, where it is ours.
@@ -100,6 +102,7 @@ impl QueryService {
         let recalls = Arc::new(Semaphore::new(RECALLS_MAX));
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
         let rooms = Rooms::default();
+        let views = Views::default();
         let shared = Shared {
             log,
             models,
@@ -112,6 +115,7 @@ impl QueryService {
             recalls,
             live,
             rooms,
+            views,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -155,6 +159,11 @@ impl QueryService {
     /// Those who get events as they happen.
     pub(crate) fn live(&self) -> &Hub {
         &self.shared.live
+    }
+
+    /// Boards' views that have been written.
+    pub(crate) fn views(&self) -> &Views {
+        &self.shared.views
     }
 
     /// Who looks at which board.

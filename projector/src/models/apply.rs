@@ -50,6 +50,21 @@ impl Models {
     }
 
     pub(super) fn apply_event(&mut self, event: &DecodedEvent<'_>) {
+        self.fold(event);
+        // After it: it may have brought the thing that it is about.
+        let board_of = |item: ItemId| self.items.get(item).map(|item| item.board_id);
+        let board = match event.subject {
+            Subject::Board(id) => Some(id),
+            Subject::Item(id) => board_of(id),
+            Subject::Comment(id) => self.comments.get(id).and_then(|comment| board_of(comment.item_id)),
+            _ => None,
+        };
+        if let Some(board) = board {
+            self.touched.insert(board, event.view.position().plus(1));
+        }
+    }
+
+    fn fold(&mut self, event: &DecodedEvent<'_>) {
         self.counts.events += 1;
         let known = match &event.happening {
             Happening::Known(known) => known,

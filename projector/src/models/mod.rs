@@ -34,6 +34,7 @@ pub use workspace::WorkspaceModel;
 
 use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Digest, Lineage, Position};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use table::Table;
@@ -53,6 +54,8 @@ pub struct Models {
     comments: Table<CommentId, CommentModel>,
     /// Keys are chosen by callers, so several items may have one; deleted items keep theirs.
     items_by_key: HashMap<Name, Vec<ItemId>>,
+    /// Behind the newest event that concerned a board, an item on it, or a comment on one; since this process has them.
+    touched: FxHashMap<BoardId, Position>,
     /// Who is to do what that is not gone; follows from the items.
     assigned: assigned::Assigned,
     checkpoint: Lineage,
@@ -82,6 +85,7 @@ impl Models {
             items: Table::new(b'i'),
             comments: Table::new(b'c'),
             items_by_key: HashMap::new(),
+            touched: FxHashMap::default(),
             assigned: assigned::Assigned::default(),
             checkpoint: Lineage { store, next: Position::ZERO, chain: Digest::default() },
             counts: Counts::default(),
@@ -235,6 +239,13 @@ impl Models {
     ) -> Option<impl Iterator<Item = &ItemModel>> {
         let column = self.boards.get(board)?.column(column)?;
         Some(column.items.iter().filter_map(|place| self.items.get(place.item)))
+    }
+
+    /// A mark that changes whenever anything on a board does: what was made of the board while it had this mark is what would
+    /// be made of it now. It says nothing from one process to another.
+    #[must_use]
+    pub fn touched(&self, board: BoardId) -> Position {
+        self.touched.get(&board).copied().unwrap_or_default()
     }
 
     /// Number of entities, deleted ones included: workspaces, projects, boards, items, comments.

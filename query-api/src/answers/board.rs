@@ -112,7 +112,7 @@ impl BoardAnswer {
 }
 
 /// Which part of each column a view shows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Window {
     /// Only this column.
     pub(crate) column: Option<ColumnId>,

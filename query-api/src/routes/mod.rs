@@ -90,8 +90,8 @@ fn written(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {
     })
 }
 
-fn with_tag(body: Vec<u8>, tag: HeaderValue) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn with_tag(body: impl Into<Body>, tag: HeaderValue) -> Response {
+    let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(APPLICATION_JSON));
     headers.insert(header::ETAG, tag);
