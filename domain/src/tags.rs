@@ -15,6 +15,13 @@ use crate::{
 };
 use uuid::Uuid;
 
+/// What the tag of a tenant begins with; its id follows.
+pub const WORKSPACE: &str = "workspace:";
+/// What the tag of a board begins with.
+pub const BOARD: &str = "board:";
+/// What the tag of an item begins with.
+pub const ITEM: &str = "item:";
+
 /// Where an event belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {
@@ -28,15 +35,15 @@ pub struct Scope {
 
 /// Gives each tag of an event, without allocating. The scope is that of the aggregate *after* the event.
 pub fn for_each_tag(event: &DomainEvent, scope: &Scope, mut give: impl FnMut(&str)) {
-    give_tag("workspace:", scope.workspace.uuid(), &mut give);
+    give_tag(WORKSPACE, scope.workspace.uuid(), &mut give);
     if let Some(board) = scope.board {
-        give_tag("board:", board.uuid(), &mut give);
+        give_tag(BOARD, board.uuid(), &mut give);
         if changes_shape(event) {
             give_tag("board-shape:", board.uuid(), &mut give);
         }
     }
     if let Some(item) = scope.item {
-        give_tag("item:", item.uuid(), &mut give);
+        give_tag(ITEM, item.uuid(), &mut give);
     }
     match event {
         DomainEvent::Item(item::Event::Created(event)) => {

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 /// Bodies shorter than this fit into one packet anyway, bytes.
 const CODED_BYTES_MIN: u64 = 1 << 10;
-/// Bodies from this length on are coded where waiting is allowed, bytes: a tenth of a millisecond.
+/// Bodies from this length on are coded where waiting is allowed, bytes.
 const BLOCKING_BYTES_MIN: usize = 32 << 10;
 /// Answers that are coded at one time on threads of their own: it bounds the memory of copies.
 const PLACES_MAX: usize = 8;

@@ -1,7 +1,7 @@
 //! What every in-memory read model has in common: it is a function of the log up to its checkpoint.
 
-use crate::decode::DecodedCommit;
-use crate::projection::ProjectionError;
+use crate::decode::{DecodedCommit, DecodedEvent};
+use crate::projection::{ProjectionError, Step, step};
 use eventstore::codec::CodecError;
 use eventstore::{Digest, Lineage};
 use std::fmt;
@@ -24,11 +24,23 @@ pub trait ReadModel: fmt::Debug + Send + Sync + Sized + 'static {
     /// What it has taken in.
     fn checkpoint(&self) -> Lineage;
 
+    /// Takes in one event; the checkpoint stays where it is.
+    fn take_in(&mut self, event: &DecodedEvent<'_>);
+
+    /// All events up to there have been taken in.
+    fn advance(&mut self, to: Lineage);
+
     /// Takes in a commit, or passes it over if it was taken in before.
     ///
     /// # Errors
     /// When commits before it are missing.
-    fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError>;
+    fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError> {
+        if step(&self.checkpoint(), commit)? == Step::TakeIn {
+            commit.events.iter().for_each(|event| self.take_in(event));
+            self.advance(commit.lineage);
+        }
+        Ok(())
+    }
 
     /// Digest of everything in it at its checkpoint: equal models, equal digests.
     fn digest(&mut self) -> Digest;

@@ -8,15 +8,12 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use domain::WorkspaceId;
+use domain::{WorkspaceId, tags};
 use eventstore::{EventView, Log, ReadError, StreamId, Version};
 use http_kit::auth::{Principal, Scope, Tenants};
 use http_kit::problem::Problem;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
-
-/// The tag that says whose an event is.
-pub(crate) const TENANT_TAG: &str = "workspace:";
 
 /// Streams of the system itself.
 const SYSTEM_PREFIX: &str = "sys-";
@@ -67,7 +64,7 @@ impl Audience {
             Tenants::All => self.is_auditor || !event.stream().starts_with(SYSTEM_PREFIX),
             Tenants::These(tenants) => event
                 .tags()
-                .filter_map(|tag| Uuid::try_parse(tag.strip_prefix(TENANT_TAG)?).ok())
+                .filter_map(|tag| Uuid::try_parse(tag.strip_prefix(tags::WORKSPACE)?).ok())
                 .any(|tenant| tenants.contains(&tenant)),
         }
     }

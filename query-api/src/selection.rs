@@ -3,7 +3,7 @@
 use crate::audience::Audience;
 use crate::parameters::Parameters;
 use crate::problems::bad_parameter;
-use domain::{BoardId, Extras, ItemId};
+use domain::{BoardId, Extras, ItemId, tags};
 use eventstore::{EventType, EventView, Filter, StreamId, Tag};
 use http_kit::problem::Problem;
 use std::fmt::Display;
@@ -26,11 +26,11 @@ impl Selection {
     pub(crate) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         let event_type = parameters.name("type")?;
         let stream = parameters.name("stream")?;
-        let tag = parameters.name("tag")?;
-        let board = tag_of("board", parameters.parsed::<BoardId>("board")?)?;
-        let item = tag_of("item", parameters.parsed::<ItemId>("item")?)?;
+        let named = parameters.name("tag")?;
+        let board = parameters.parsed::<BoardId>("board")?.map(|id| tag(tags::BOARD, id)).transpose()?;
+        let item = parameters.parsed::<ItemId>("item")?.map(|id| tag(tags::ITEM, id)).transpose()?;
         let person = parameters.text("person")?;
-        Ok(Self { event_type, stream, tags: [item, tag, board].into_iter().flatten().collect(), person })
+        Ok(Self { event_type, stream, tags: [item, named, board].into_iter().flatten().collect(), person })
     }
 
     /// Everything with a tag.
@@ -56,10 +56,9 @@ impl Selection {
     }
 }
 
-/// The tag that the events of something carry.
-fn tag_of(name: &'static str, id: Option<impl Display>) -> Result<Option<Tag>, Problem> {
-    let tag = id.map(|id| Tag::new(format!("{name}:{id}")));
-    tag.transpose().map_err(|error| bad_parameter(name, error))
+/// The tag that the events of something carry: what such tags begin with, and its id.
+pub(crate) fn tag(begins_with: &str, id: impl Display) -> Result<Tag, Problem> {
+    Tag::new(format!("{begins_with}{id}")).map_err(|error| bad_parameter("id", error))
 }
 
 /// Which events somebody gets.

@@ -8,7 +8,7 @@ use super::checks::Checks;
 use super::conditions::{Demand, Demanded};
 use super::names::Names;
 use super::owners::Owner;
-use super::reserved::{WORKSPACE_TAG, is_reserved_tag};
+use super::reserved::is_reserved_tag;
 use super::tenant::{mismatch, tenant_of};
 use super::{Appended, BODY_BYTES_INLINE, Inner};
 use crate::envelope::timestamp;
@@ -18,7 +18,7 @@ use crate::request::command_of_key;
 use crate::service::{EntityTags, Origin, Refusal, uuid_v7};
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use domain::Extras;
+use domain::{Extras, tags};
 use eventstore::limits::{COMMIT_EVENTS_MAX, TAGS_MAX};
 use eventstore::{
     AppendError, Command, CommandId, CommitBuilder, CommitError, ContentType, EventRef, ExpectedVersion,
@@ -434,7 +434,7 @@ fn ids(events: &[Event<'_>], now: Timestamp) -> Result<Vec<Uuid>, Problem> {
 }
 
 fn is_workspace_of(tag: &str, tenants: &Tenants) -> bool {
-    tag.strip_prefix(WORKSPACE_TAG)
+    tag.strip_prefix(tags::WORKSPACE)
         .and_then(|workspace| Uuid::try_parse(workspace).ok())
         .is_some_and(|workspace| tenants.contains(workspace))
 }

@@ -3,8 +3,9 @@
 use super::append::{invalid, reserved_tag, too_many_tags};
 use super::body::{Bounded, Text};
 use super::owners::Owner;
-use super::reserved::{WORKSPACE_TAG, is_reserved_tag, is_reserved_type};
+use super::reserved::{is_reserved_tag, is_reserved_type};
 use axum::http::StatusCode;
+use domain::tags;
 use eventstore::limits::TAGS_MAX;
 use eventstore::{EventType, Tag};
 use http_kit::problem::Problem;
@@ -23,7 +24,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(owner: Owner) -> Result<Self, Problem> {
-        let workspace = match owner.map(|owner| Tag::new(format!("{WORKSPACE_TAG}{owner}"))).transpose() {
+        let workspace = match owner.map(|owner| Tag::new(format!("{}{owner}", tags::WORKSPACE))).transpose() {
             Ok(workspace) => workspace,
             Err(error) => {
                 tracing::error!(%error, "a workspace has no tag");

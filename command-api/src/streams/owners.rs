@@ -3,7 +3,7 @@
 //! Invariant: a stream's owner never changes, so what is remembered is never wrong; what is forgotten is looked up in
 //! the log again. That a stream does not exist is never remembered.
 
-use super::reserved::WORKSPACE_TAG;
+use domain::tags;
 use eventstore::{Direction, Log, ReadError, StreamId, Version};
 use parking_lot::Mutex;
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -73,7 +73,7 @@ impl Owners {
         let Some(first) = first.first().and_then(eventstore::RecordedEvent::get) else { return Ok(None) };
         let owner = first
             .tags()
-            .find_map(|tag| tag.strip_prefix(WORKSPACE_TAG))
+            .find_map(|tag| tag.strip_prefix(tags::WORKSPACE))
             .and_then(|workspace| Uuid::try_parse(workspace).ok());
         self.learn(stream, owner);
         Ok(Some(owner))

@@ -22,9 +22,6 @@ const FAMILIES: [&str; 7] = [
 /// What tags of the domain begin with, besides the families.
 const TAGS: [&str; 2] = ["column", "board-shape"];
 
-/// The tag of a tenant.
-pub(super) const WORKSPACE_TAG: &str = "workspace:";
-
 /// Refuses streams that only commands may write.
 pub(super) fn check_stream(stream: &StreamId) -> Result<(), Problem> {
     if !FAMILIES.contains(&stream.category()) {

@@ -3,9 +3,8 @@
 //! Total: an event without a tenant belongs to nobody and stands in no list; nor does one that this build cannot read.
 
 use super::{ACTIVITY_VERSION, Activity, Thing, digest, rows};
-use crate::decode::{DecodedCommit, DecodedEvent, Happening, Subject};
+use crate::decode::{DecodedEvent, Happening, Subject};
 use crate::models::Name;
-use crate::projection::{ProjectionError, Step, step};
 use crate::read_model::ReadModel;
 use domain::{BoardId, DomainEvent, ItemId, ProjectId, WorkspaceId, board};
 use eventstore::codec::CodecError;
@@ -108,14 +107,12 @@ impl ReadModel for Activity {
         self.checkpoint
     }
 
-    fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError> {
-        if step(&self.checkpoint, commit)? == Step::TakeIn {
-            for event in &commit.events {
-                self.apply_event(event);
-            }
-            self.checkpoint = commit.lineage;
-        }
-        Ok(())
+    fn take_in(&mut self, event: &DecodedEvent<'_>) {
+        self.apply_event(event);
+    }
+
+    fn advance(&mut self, to: Lineage) {
+        self.checkpoint = to;
     }
 
     fn digest(&mut self) -> Digest {

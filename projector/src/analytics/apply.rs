@@ -5,9 +5,8 @@
 use super::{
     ANALYTICS_VERSION, Analytics, BoardTrack, ColumnTrack, Day, DayRow, ItemTrack, RemovedColumn, Times, rows,
 };
-use crate::decode::{DecodedCommit, DecodedEvent, Happening, Subject};
+use crate::decode::{DecodedEvent, Happening, Subject};
 use crate::models::Name;
-use crate::projection::{ProjectionError, Step, step};
 use crate::read_model::ReadModel;
 use domain::{BoardId, ColumnId, DomainEvent, ItemId, board, item};
 use eventstore::codec::CodecError;
@@ -229,14 +228,12 @@ impl ReadModel for Analytics {
         self.checkpoint
     }
 
-    fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError> {
-        if step(&self.checkpoint, commit)? == Step::TakeIn {
-            for event in &commit.events {
-                self.apply_event(event);
-            }
-            self.checkpoint = commit.lineage;
-        }
-        Ok(())
+    fn take_in(&mut self, event: &DecodedEvent<'_>) {
+        self.apply_event(event);
+    }
+
+    fn advance(&mut self, to: Lineage) {
+        self.checkpoint = to;
     }
 
     fn digest(&mut self) -> Digest {

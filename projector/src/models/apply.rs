@@ -7,7 +7,8 @@ use crate::decode::{DecodedCommit, DecodedEvent, Happening, Subject};
 use crate::models::{
     BoardModel, CommentModel, Completion, ItemModel, Models, Name, Place, ProjectModel, WorkspaceModel,
 };
-use crate::projection::{ProjectionError, Step, step};
+use crate::projection::ProjectionError;
+use crate::read_model::ReadModel;
 use domain::rank::Rank;
 use domain::{
     BoardId, Changes, ColumnId, CommentId, DomainEvent, ItemId, ProjectId, board, comment, item, project,
@@ -40,13 +41,7 @@ impl Models {
     /// # Errors
     /// When commits before it are missing.
     pub fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError> {
-        if step(&self.checkpoint, commit)? == Step::TakeIn {
-            for event in &commit.events {
-                self.apply_event(event);
-            }
-            self.checkpoint = commit.lineage;
-        }
-        Ok(())
+        ReadModel::apply(self, commit)
     }
 
     pub(super) fn apply_event(&mut self, event: &DecodedEvent<'_>) {

@@ -1,11 +1,10 @@
 //! The models as plain rows: what an image holds. Everything else follows from them.
 
-use crate::decode::DecodedCommit;
+use crate::decode::DecodedEvent;
 use crate::models::MODELS_VERSION;
 use crate::models::{
     BoardModel, CommentModel, Counts, ItemModel, Models, Place, ProjectModel, WorkspaceModel, name::Names,
 };
-use crate::projection::ProjectionError;
 use crate::read_model::ReadModel;
 use eventstore::codec::{self, CodecError};
 use eventstore::{Digest, Lineage};
@@ -49,8 +48,12 @@ impl ReadModel for Models {
         self.checkpoint
     }
 
-    fn apply(&mut self, commit: &DecodedCommit<'_>) -> Result<(), ProjectionError> {
-        Self::apply(self, commit)
+    fn take_in(&mut self, event: &DecodedEvent<'_>) {
+        self.apply_event(event);
+    }
+
+    fn advance(&mut self, to: Lineage) {
+        self.checkpoint = to;
     }
 
     fn digest(&mut self) -> Digest {

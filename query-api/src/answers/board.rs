@@ -1,6 +1,7 @@
 //! A board, and a board's view: its columns with their items in order.
 
 use super::Members;
+use super::Told;
 use super::item::Card;
 use crate::rfc3339::Rfc3339;
 use domain::board::FieldKind;
@@ -92,21 +93,21 @@ impl BoardAnswer {
     pub(crate) fn of(board: &BoardModel) -> Self {
         Self { summary: BoardSummary::of(board), description: None, description_at: board.description_at }
     }
+}
 
-    /// Whether some of it stands in the log only.
-    pub(crate) fn lacks_texts(&self) -> bool {
+impl Told for BoardAnswer {
+    fn lacks_texts(&self) -> bool {
         self.description_at.is_some()
     }
 
-    /// Reads the description from the log. Blocks.
-    pub(crate) fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
+    fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
         if let Some(at) = self.description_at {
             self.description = texts::description(log, at)?;
         }
         Ok(self)
     }
 
-    pub(crate) fn version(&self) -> u64 {
+    fn version(&self) -> u64 {
         self.summary.version
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::rfc3339::Rfc3339;
 use domain::codec::{self, Decoded};
-use domain::{BoardId, Extras, FieldChange, ItemId, field_changes};
+use domain::{BoardId, Extras, FieldChange, ItemId, field_changes, tags};
 use eventstore::{EventView, Position};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -88,12 +88,12 @@ fn shorten(value: &mut Value) {
 
 /// The board that an event's tags name.
 pub(crate) fn board_of(event: &EventView<'_>) -> Option<BoardId> {
-    tagged(event, "board:")
+    tagged(event, tags::BOARD)
 }
 
 /// The item that an event's tags name.
 pub(crate) fn item_of(event: &EventView<'_>) -> Option<ItemId> {
-    tagged(event, "item:")
+    tagged(event, tags::ITEM)
 }
 
 fn tagged<T: FromStr>(event: &EventView<'_>, prefix: &str) -> Option<T> {

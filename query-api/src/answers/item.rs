@@ -1,6 +1,6 @@
 //! An item in full, and an item as a card on its board.
 
-use super::{Members, Named};
+use super::{Members, Named, Told};
 use crate::rfc3339::Rfc3339;
 use domain::{AttachmentId, BoardId, ColumnId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
@@ -130,13 +130,18 @@ impl ItemAnswer {
         }
     }
 
-    /// Whether some of it stands in the log only.
-    pub(crate) fn lacks_texts(&self) -> bool {
+    /// Bytes of its description, roughly its length.
+    pub(crate) fn len(&self) -> usize {
+        self.description.as_ref().map_or(0, String::len)
+    }
+}
+
+impl Told for ItemAnswer {
+    fn lacks_texts(&self) -> bool {
         self.description_at.is_some() || !self.fields_at.is_empty()
     }
 
-    /// Reads what stands in the log. Blocks.
-    pub(crate) fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
+    fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
         if let Some(at) = self.description_at {
             self.description = texts::description(log, at)?;
         }
@@ -148,12 +153,7 @@ impl ItemAnswer {
         Ok(self)
     }
 
-    /// Bytes of its description, roughly its length.
-    pub(crate) fn len(&self) -> usize {
-        self.description.as_ref().map_or(0, String::len)
-    }
-
-    pub(crate) fn version(&self) -> u64 {
+    fn version(&self) -> u64 {
         self.card.version
     }
 }

@@ -12,10 +12,23 @@ pub(crate) mod item;
 pub(crate) mod project;
 pub(crate) mod workspace;
 
+use eventstore::{Log, ReadError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::borrow::Cow;
+
+/// What is answered of one thing with a version of its own, of which some may stand in the log only.
+pub(crate) trait Told: Serialize + Sized {
+    /// Of its stream.
+    fn version(&self) -> u64;
+
+    /// Whether there is something to read from the log.
+    fn lacks_texts(&self) -> bool;
+
+    /// Reads it. Blocks.
+    fn fill(self, log: &Log) -> Result<Self, ReadError>;
+}
 
 /// A column by id and name, or anything else that is told that way.
 #[derive(Debug, Serialize, JsonSchema)]

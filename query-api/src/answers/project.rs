@@ -1,5 +1,6 @@
 //! A project, and the statistics of the work in it.
 
+use super::Told;
 use crate::rfc3339::Rfc3339;
 use domain::{BoardId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
@@ -83,21 +84,21 @@ impl ProjectAnswer {
         let summary = ProjectSummary::of(models, project);
         Self { summary, description: None, description_at: project.description_at }
     }
+}
 
-    /// Whether some of it stands in the log only.
-    pub(crate) fn lacks_texts(&self) -> bool {
+impl Told for ProjectAnswer {
+    fn lacks_texts(&self) -> bool {
         self.description_at.is_some()
     }
 
-    /// Reads the description from the log. Blocks.
-    pub(crate) fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
+    fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
         if let Some(at) = self.description_at {
             self.description = texts::description(log, at)?;
         }
         Ok(self)
     }
 
-    pub(crate) fn version(&self) -> u64 {
+    fn version(&self) -> u64 {
         self.summary.version
     }
 }

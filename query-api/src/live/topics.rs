@@ -3,7 +3,7 @@
 //! Invariant: a bell that has been rung stays so until its subscriber has looked, and remembers the first and the last
 //! position that it was rung for: it takes the same room however often it rings.
 
-use crate::audience::TENANT_TAG;
+use domain::tags;
 use eventstore::{Position, RecordedCommit};
 use parking_lot::Mutex;
 use std::borrow::Borrow;
@@ -142,7 +142,8 @@ impl Topics {
             for tag in event.tags() {
                 ring(self.tags.get(tag));
                 if !self.tenants.is_empty()
-                    && let Some(tenant) = tag.strip_prefix(TENANT_TAG).and_then(|id| Uuid::try_parse(id).ok())
+                    && let Some(tenant) =
+                        tag.strip_prefix(tags::WORKSPACE).and_then(|id| Uuid::try_parse(id).ok())
                 {
                     ring(self.tenants.get(&tenant));
                 }

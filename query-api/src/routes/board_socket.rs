@@ -7,17 +7,16 @@ use crate::freshness::Refusal;
 use crate::live::{BOARD_MESSAGE_BYTES_MAX, BoardSession, SUBPROTOCOL, Topic, state};
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{bad_parameter, no_websocket, too_many_subscribers};
-use crate::selection::Selection;
+use crate::selection::{self, Selection};
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
-use domain::BoardId;
-use eventstore::{Position, Tag};
+use domain::{BoardId, tags};
+use eventstore::Position;
 use http_kit::auth::Principal;
 use http_kit::params::Path;
-use http_kit::problem::Problem;
 use uuid::Uuid;
 
 /// What is buffered of one socket, bytes each way.
@@ -40,7 +39,7 @@ pub(super) async fn follow(
     let audience = Audience::of(&principal);
 
     // The seat first: what happens while the state is copied is behind it, and told.
-    let tag = Tag::new(format!("board:{id}")).map_err(|_| Problem::internal())?;
+    let tag = selection::tag(tags::BOARD, id)?;
     let seat = service.live().join(vec![Topic::Tag(tag.as_str().to_owned())]);
     let seat = seat.ok_or_else(too_many_subscribers)?;
     let session = Uuid::now_v7();

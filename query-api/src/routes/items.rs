@@ -1,6 +1,7 @@
 //! `/items` and `/comments`: items by their name elsewhere, and what was said about them.
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
+use crate::answers::Told;
 use crate::answers::comment::CommentAnswer;
 use crate::answers::item::ItemAnswer;
 use crate::audience::Audience;

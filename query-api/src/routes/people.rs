@@ -1,6 +1,7 @@
 //! `/users/{id}/items`: what somebody is to do, and has done.
 
 use super::{LISTED_MAX, List, OFFSET_MAX, json};
+use crate::answers::Told;
 use crate::answers::item::ItemAnswer;
 use crate::audience::Audience;
 use crate::freshness::Refusal;

@@ -1,6 +1,7 @@
 //! One item, board or project by its id: as it is, as it was, and what differs between two moments.
 
 use super::{json, tagged, written};
+use crate::answers::Told;
 use crate::answers::board::BoardAnswer;
 use crate::answers::item::ItemAnswer;
 use crate::answers::project::ProjectAnswer;
@@ -11,11 +12,12 @@ use crate::past::differences::{self, Difference};
 use crate::past::{AsOf, Past, Source};
 use crate::problems::{bad_parameter, unreadable};
 use crate::routes::{boards, items, projects};
+use crate::selection::tag;
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
-use domain::{BoardId, ItemId, ProjectId};
-use eventstore::{Log, NameError, Position, ReadError, StreamId, Tag};
+use domain::{BoardId, ItemId, ProjectId, tags};
+use eventstore::{Log, Position, StreamId};
 use http_kit::params::Path;
 use http_kit::problem::Problem;
 use projector::models::Models;
@@ -26,7 +28,7 @@ use std::str::FromStr;
 
 /// An id of what can be asked for as it was.
 pub(super) trait Remembered: FromStr<Err: Display> + Display + Copy + Send + 'static {
-    type Answer: Serialize + Send + 'static;
+    type Answer: Told + Send + 'static;
 
     /// Where all events are that its answer follows from, or that there never was such a thing for the audience. These are
     /// the models of today: what was deleted is still known to them.
@@ -34,29 +36,16 @@ pub(super) trait Remembered: FromStr<Err: Display> + Display + Copy + Send + 'st
 
     /// What the models know of it.
     fn copy(self, models: &Models, audience: &Audience) -> Result<Self::Answer, Problem>;
-
-    /// With what stands in the log.
-    fn fill(answer: Self::Answer, log: &Log) -> Result<Self::Answer, ReadError>;
-
-    /// Whether there is something to fill in.
-    fn lacks_texts(answer: &Self::Answer) -> bool;
-
-    fn version(answer: &Self::Answer) -> u64;
 }
 
-/// All of a stream, by the stream's name.
-fn stream(name: String) -> Result<Source, NameError> {
-    StreamId::new(name).map(Source::Stream)
+/// All of a stream, by the stream's name: names that are made of ids are names of the log.
+fn stream(name: String) -> Result<Source, Problem> {
+    StreamId::new(name).map(Source::Stream).map_err(|error| bad_parameter("id", error))
 }
 
 /// All that is tagged with a thing.
-fn tagged_with(kind: &str, id: impl Display) -> Result<Source, NameError> {
-    Tag::new(format!("{kind}:{id}")).map(Source::Tag)
-}
-
-/// Names that are made of ids are names of the log.
-fn named(sources: Result<Vec<Source>, NameError>) -> Result<Vec<Source>, Problem> {
-    sources.map_err(|error| bad_parameter("id", error))
+fn tagged_with(begins_with: &str, id: impl Display) -> Result<Source, Problem> {
+    tag(begins_with, id).map(Source::Tag)
 }
 
 impl Remembered for ItemId {
@@ -66,24 +55,12 @@ impl Remembered for ItemId {
         let item = items::ever(models, audience, self)?;
         // Its board says which columns there are, what became of those that were removed, and whether it is gone with it.
         let sources =
-            [stream(self.stream_id()), tagged_with("item", self), stream(item.board_id.stream_id())];
-        named(sources.into_iter().collect())
+            [stream(self.stream_id()), tagged_with(tags::ITEM, self), stream(item.board_id.stream_id())];
+        sources.into_iter().collect()
     }
 
     fn copy(self, models: &Models, audience: &Audience) -> Result<ItemAnswer, Problem> {
         Ok(ItemAnswer::of(models, items::present(models, audience, self)?))
-    }
-
-    fn fill(answer: ItemAnswer, log: &Log) -> Result<ItemAnswer, ReadError> {
-        answer.fill(log)
-    }
-
-    fn lacks_texts(answer: &ItemAnswer) -> bool {
-        answer.lacks_texts()
-    }
-
-    fn version(answer: &ItemAnswer) -> u64 {
-        answer.version()
     }
 }
 
@@ -93,23 +70,11 @@ impl Remembered for BoardId {
     fn sources(self, models: &Models, audience: &Audience) -> Result<Vec<Source>, Problem> {
         boards::ever(models, audience, self)?;
         // The tag is on its items and their comments, too.
-        named([stream(self.stream_id()), tagged_with("board", self)].into_iter().collect())
+        [stream(self.stream_id()), tagged_with(tags::BOARD, self)].into_iter().collect()
     }
 
     fn copy(self, models: &Models, audience: &Audience) -> Result<BoardAnswer, Problem> {
         Ok(BoardAnswer::of(boards::present(models, audience, self)?))
-    }
-
-    fn fill(answer: BoardAnswer, log: &Log) -> Result<BoardAnswer, ReadError> {
-        answer.fill(log)
-    }
-
-    fn lacks_texts(answer: &BoardAnswer) -> bool {
-        answer.lacks_texts()
-    }
-
-    fn version(answer: &BoardAnswer) -> u64 {
-        answer.version()
     }
 }
 
@@ -119,24 +84,12 @@ impl Remembered for ProjectId {
     fn sources(self, models: &Models, audience: &Audience) -> Result<Vec<Source>, Problem> {
         let project = projects::present(models, audience, self)?;
         // Nothing is tagged with its project; all that counts in it is on its boards, and these are never forgotten.
-        let boards = project.boards.iter().map(|board| tagged_with("board", board));
-        named([stream(self.stream_id())].into_iter().chain(boards).collect())
+        let boards = project.boards.iter().map(|board| tagged_with(tags::BOARD, board));
+        std::iter::once(stream(self.stream_id())).chain(boards).collect()
     }
 
     fn copy(self, models: &Models, audience: &Audience) -> Result<ProjectAnswer, Problem> {
         Ok(ProjectAnswer::of(models, projects::present(models, audience, self)?))
-    }
-
-    fn fill(answer: ProjectAnswer, log: &Log) -> Result<ProjectAnswer, ReadError> {
-        answer.fill(log)
-    }
-
-    fn lacks_texts(answer: &ProjectAnswer) -> bool {
-        answer.lacks_texts()
-    }
-
-    fn version(answer: &ProjectAnswer) -> u64 {
-        answer.version()
     }
 }
 
@@ -153,11 +106,11 @@ pub(super) async fn by_id<I: Remembered>(
     let sources = move |models: &Models| id.sources(models, &asking);
     let copy = move |models: &Models| id.copy(models, &audience);
     let finish = move |answer: I::Answer, log: &Log| {
-        let answer = I::fill(answer, log).map_err(|error| unreadable(&error))?;
+        let answer = answer.fill(log).map_err(|error| unreadable(&error))?;
         // A version of the past is no condition for a command, so only today's answers have strong tags.
-        Ok(if as_of.is_some() { json(&answer) } else { tagged(I::version(&answer), &answer) })
+        Ok(if as_of.is_some() { json(&answer) } else { tagged(answer.version(), &answer) })
     };
-    service.read_as_of(as_of, freshness, sources, copy, I::lacks_texts, finish).await
+    service.read_as_of(as_of, freshness, sources, copy, I::Answer::lacks_texts, finish).await
 }
 
 /// What differs of a thing between two moments.
@@ -198,7 +151,7 @@ pub(super) async fn diff<I: Remembered>(
             (before, after) => (before.ok(), after.ok()),
         };
         let body = |answer: Option<I::Answer>| {
-            let filled = answer.map(|answer| I::fill(answer, log)).transpose();
+            let filled = answer.map(|answer| answer.fill(log)).transpose();
             filled.map_err(|error| unreadable(&error))?.as_ref().map(written).transpose()
         };
         let (before, after) = (body(before)?, body(after)?);
