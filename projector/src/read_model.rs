@@ -45,6 +45,10 @@ pub trait ReadModel: fmt::Debug + Send + Sync + Sized + 'static {
     /// Digest of everything in it at its checkpoint: equal models, equal digests.
     fn digest(&mut self) -> Digest;
 
+    /// Tells of each entity its name (kind and id, such as `item:0198…`) and the digest of it alone, in no order. Of two
+    /// models with different digests, some entity has different digests, or is in one only.
+    fn each_digest(&mut self, told: &mut dyn FnMut(&dyn fmt::Display, Digest));
+
     /// How many things it knows, for people.
     fn count(&self) -> usize;
 
