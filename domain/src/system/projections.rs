@@ -12,6 +12,7 @@ mod state;
 
 pub use state::{DeadLetter, OpenRebuild, ProjectionState, Refused, bounded};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -89,7 +90,7 @@ pub struct RebuildCancelled {
 }
 
 /// See [`ControlEvent::RebuildFinished`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RebuildFinished {
     /// Which one.
@@ -116,7 +117,7 @@ pub struct RebuildFinished {
 }
 
 /// What became of a rebuild.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RebuildOutcome {
     /// What was built is in use.
@@ -128,7 +129,7 @@ pub enum RebuildOutcome {
 }
 
 /// One side of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Digest of everything in it, hexadecimal.
@@ -138,7 +139,7 @@ pub struct Built {
 }
 
 /// An entity that is not the same on both sides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
     /// Its name: kind and id, such as `item:0198…`.
@@ -152,7 +153,7 @@ pub struct Difference {
 }
 
 /// See [`ControlEvent::DeadLetterAdded`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterAdded {
     /// Where the event is.

@@ -53,6 +53,10 @@ impl ReadModel for Models {
         self.apply_event(event);
     }
 
+    fn replaces(&mut self, other: &Self) {
+        self.generation = other.generation + 1;
+    }
+
     fn advance(&mut self, to: Lineage) {
         self.checkpoint = to;
     }

@@ -7,6 +7,9 @@ use super::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
+/// Most hexadecimal digits of a digest.
+const DIGEST_BYTES_MAX: usize = 128;
+
 /// A rebuild that was asked for and has not come to an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRebuild {
@@ -90,6 +93,17 @@ impl ProjectionState {
                 self.is_open(finished.rebuild_id)?;
                 if finished.differences.len() > DIFFERENCES_MAX {
                     return Err(invalid("differences", format!("at most {DIFFERENCES_MAX} are listed")));
+                }
+                let sides =
+                    finished.differences.iter().flat_map(|difference| [&difference.old, &difference.new]);
+                let digests = sides
+                    .flatten()
+                    .chain(finished.old.iter().chain(&finished.new).map(|built| &built.digest));
+                if digests.map(String::len).max().unwrap_or_default() > DIGEST_BYTES_MAX {
+                    return Err(invalid(
+                        "differences",
+                        format!("a digest has at most {DIGEST_BYTES_MAX} digits"),
+                    ));
                 }
                 let names = finished.differences.iter().map(|difference| difference.entity.len());
                 if names.max().unwrap_or_default() > ENTITY_BYTES_MAX {
