@@ -341,11 +341,11 @@ fn rebuild_search(
         let census = store.census()?;
         Ok(Built { position: lineage.next, digest: census.digest, count: census.documents })
     };
-    let old = match IndexStore::open(data_dir, log) {
+    let old = match IndexStore::open_under(data_dir, log, Some(&models.letters())) {
         None => None,
-        Some((store, taken_in)) => {
+        Some((store, taken_in, is_whole)) => {
             // What changed since is marked while the log is replayed and worked off at the end.
-            let mut search = SearchProjection::start(store, taken_in, models.clone(), log.clone(), false)?;
+            let mut search = SearchProjection::start(store, taken_in, models.clone(), log.clone(), is_whole)?;
             tail::catch_up(log, &mut [&mut search], |_| {})?;
             search.finish()?;
             match IndexStore::open(data_dir, log) {

@@ -24,6 +24,9 @@ pub(crate) const INDEX_DIR: &str = "search";
 /// Documents whose outlines are taken under one lock.
 const OUTLINES: usize = 256;
 
+/// In place of a digest: documents were made under different dead letters.
+const MIXED: &str = "mixed";
+
 /// The payload of every commit, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct Payload {
@@ -32,10 +35,10 @@ struct Payload {
     next: Position,
     /// 64 hexadecimal digits.
     chain: String,
-    /// Digest of the models' dead letters before `next` that all documents were made under; nothing when some were made under
-    /// others, or an older build did not say.
+    /// Digest of the models' dead letters before `next` that all documents were made under; empty of an older build, which knew
+    /// none, and [`MIXED`] when some were made under others.
     #[serde(default)]
-    letters: Option<String>,
+    letters: String,
 }
 
 /// How much an index writer may take.
@@ -84,9 +87,12 @@ impl IndexStore {
         };
         match log.confirms(&lineage) {
             Ok(true) => {
-                let made_under = payload_of(&index).and_then(|payload| payload.letters);
-                let obeyed = letters.map(|letters| letters.digest_before(lineage.next).to_string());
-                let is_whole = obeyed.is_some() && made_under == obeyed;
+                let made_under = payload_of(&index).map(|payload| payload.letters).unwrap_or_default();
+                let is_whole = letters.is_some_and(|letters| {
+                    let before = |letters: &Letters| letters.digest_before(lineage.next).to_string();
+                    let none = made_under.is_empty().then(|| before(&Letters::default()));
+                    before(letters) == none.unwrap_or(made_under)
+                });
                 Some((Self { dir, index, fields }, lineage, is_whole))
             }
             Ok(false) => {
@@ -199,7 +205,10 @@ impl Writer {
             store: lineage.store,
             next: lineage.next,
             chain: lineage.chain.to_string(),
-            letters: made_under.map(|letters| letters.digest_before(lineage.next).to_string()),
+            letters: match made_under {
+                Some(letters) => letters.digest_before(lineage.next).to_string(),
+                None => MIXED.to_owned(),
+            },
         };
         let payload =
             serde_json::to_string(&payload).map_err(|error| SearchError::Index(error.to_string()))?;
