@@ -47,6 +47,15 @@ fn end(sunday: &Sunday, name: &str, id: &Value) -> Value {
     found
 }
 
+/// Lets those who read all the time end, also when a test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads all the time, and says how often.
 fn read_while(sunday: &Sunday, is_done: &AtomicBool, path: &str) -> u64 {
     let (mut newest, mut count) = (0, 0);
@@ -89,6 +98,7 @@ fn readers_see_no_gap_while_everything_is_built_anew() {
             }
             count
         });
+        let done = Done(&is_done);
         for name in NAMES {
             let asked = ask(&sunday, &format!("{name}/rebuild"), &json!({}));
             let end = end(&sunday, name, &asked["id"]);
@@ -96,7 +106,7 @@ fn readers_see_no_gap_while_everything_is_built_anew() {
             assert_eq!(end["old"]["digest"].as_str().unwrap().len(), 64);
             assert!(end["position"].as_u64().unwrap() >= position, "{end}");
         }
-        is_done.store(true, Ordering::Relaxed);
+        drop(done);
         assert!(writer.join().unwrap() > 0);
         for reader in readers {
             assert!(reader.join().unwrap() > 0);

@@ -175,8 +175,10 @@ fn read(store: &Store, projection: &str) -> Result<Known, Refusal> {
 fn commit(ask: &Ask, outcome: Outcome, last: Option<Version>) -> Result<CommitBuilder, Refusal> {
     let fault = |error: &dyn std::fmt::Display| Refusal::Fault(error.to_string());
     let mut commit = CommitBuilder::new();
-    commit.command(Command { id: ask.command, fingerprint: ask.fingerprint, outcome });
+    // It covers the events before it.
+    let command = Command { id: ask.command, fingerprint: ask.fingerprint, outcome };
     if outcome == Outcome::Unchanged {
+        commit.command(command);
         return Ok(commit);
     }
     let stream = stream(ask.projection)?;
@@ -199,6 +201,7 @@ fn commit(ask: &Ask, outcome: Outcome, last: Option<Version>) -> Result<CommitBu
         metadata,
         payload: ask.event.payload().map_err(|error| fault(&error))?,
     });
+    commit.command(command);
     Ok(commit)
 }
 

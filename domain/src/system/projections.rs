@@ -131,6 +131,7 @@ pub enum RebuildOutcome {
 /// One side of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "RebuildSide")]
 pub struct Built {
     /// Digest of everything in it, hexadecimal.
     pub digest: String,
@@ -141,6 +142,7 @@ pub struct Built {
 /// An entity that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "RebuildDifference")]
 pub struct Difference {
     /// Its name: kind and id, such as `item:0198…`.
     pub entity: String,
