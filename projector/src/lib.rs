@@ -24,10 +24,11 @@
 
 pub mod activity;
 pub mod analytics;
+mod backoff;
+pub mod control;
 pub mod decode;
 mod generation;
 pub mod image;
-mod imaged;
 mod lock;
 pub mod models;
 mod pace;
@@ -46,5 +47,5 @@ pub use models::Models;
 pub use read_model::ReadModel;
 pub use read_models::{Following, ReadModels};
 pub use rebuild::rebuild;
-pub use run::{Health, Projector, StartError, StopError};
+pub use run::{Connections, Health, Projector, StartError, StopError};
 pub use shared::{Shared, SharedModels};

@@ -5,6 +5,7 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::control::{Differences, Waiting, differences, letters_of};
 use crate::generation::Generations;
 use crate::image::{self, IMAGES_DIR, ImageError};
 use crate::lock::{LockError, ProjectorLock};
@@ -14,7 +15,8 @@ use crate::read_model::ReadModel;
 use crate::search::{DocumentKey, Effort, INDEX_DIR, IndexStore, SearchError, SearchProjection};
 use crate::shared::{Shared, SharedModels};
 use crate::tail;
-use eventstore::{Damage, Digest, Log, OpenError, Position};
+use domain::system::projections::Difference;
+use eventstore::{Damage, Digest, Log, OpenError, Position, ReadError};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -87,6 +89,10 @@ pub struct Rebuilt {
     pub new: Built,
     /// How long making the new one took; the read models are made by one replay.
     pub took: Duration,
+    /// In how many entities old and new differ.
+    pub differing: u64,
+    /// The first of them.
+    pub differences: Vec<Difference>,
 }
 
 impl Rebuilt {
@@ -116,6 +122,18 @@ pub enum RebuildError {
     /// The log cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// An event cannot be taken in, and nothing in the log says what to do about it. Whoever may decide appends the
+    /// [`decision`](Waiting::decision) to the projection's stream and rebuilds once more.
+    #[error("{}: {waiting}", .projection.as_str())]
+    Undecided {
+        /// The projection.
+        projection: ProjectionName,
+        /// The event.
+        waiting: Box<Waiting>,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The log can only be read in part; what is live knows more than a rebuild would.
     #[error(transparent)]
     Damage(#[from] Damage),
@@ -143,6 +161,27 @@ pub fn rebuild(
     names: &[ProjectionName],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<RebuildReport, RebuildError> {
+    build(data_dir, names, false, progress)
+}
+
+/// The same, but what is in use stays in use: what was built is compared and put away.
+///
+/// # Errors
+/// See [`RebuildError`].
+pub fn shadow(
+    data_dir: &Path,
+    names: &[ProjectionName],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<RebuildReport, RebuildError> {
+    build(data_dir, names, true, progress)
+}
+
+fn build(
+    data_dir: &Path,
+    names: &[ProjectionName],
+    shadow: bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<RebuildReport, RebuildError> {
     let _lock = ProjectorLock::acquire(data_dir)?;
     let log = Log::open_offline(data_dir)?;
     if let Some(damage) = log.damage() {
@@ -153,9 +192,9 @@ pub fn rebuild(
 
     let replay = Replay::run(&log, &wanted, progress)?;
     // The images are put into use together, by one rename, before the index, which takes longest.
-    let mut projections = replay.put_into_use(data_dir, &log, &wanted)?;
+    let mut projections = replay.put_into_use(data_dir, &log, &wanted, shadow)?;
     if is_wanted(ProjectionName::Search) {
-        projections.push(rebuild_search(data_dir, &log, &replay.models, progress)?);
+        projections.push(rebuild_search(data_dir, &log, &replay.models, shadow, progress)?);
     }
     projections.sort_by_key(|rebuilt| wanted.iter().position(|name| *name == rebuilt.projection));
     Ok(RebuildReport { events: log.watermark().get(), projections })
@@ -178,9 +217,9 @@ impl Replay {
         let began = Instant::now();
         let (store, total) = (log.store_id(), log.watermark().get());
         let (mut models, mut activity, mut analytics) = (
-            Shared::new(Models::begin(store)),
-            Shared::new(Activity::begin(store)),
-            Shared::new(Analytics::begin(store)),
+            Shared::obeying(Models::begin(store), letters_of(Models::NAME, log)?),
+            Shared::obeying(Activity::begin(store), letters_of(Activity::NAME, log)?),
+            Shared::obeying(Analytics::begin(store), letters_of(Analytics::NAME, log)?),
         );
         // Documents are made of the models, so these are replayed for the search index, too.
         let mut fed: Vec<(ProjectionName, &mut dyn Projection)> = Vec::new();
@@ -197,6 +236,16 @@ impl Replay {
         let mut tell = |projection, done| progress(Progress { projection, done, total });
         // All of them move together: the first one speaks for them until they are done.
         tail::catch_up(log, &mut fed, |position| tell(names[0], position.get()))?;
+        let waiting = [
+            (ProjectionName::Models, models.waiting()),
+            (ProjectionName::Activity, activity.waiting()),
+            (ProjectionName::Analytics, analytics.waiting()),
+        ];
+        for (projection, waiting) in waiting {
+            if let Some(waiting) = waiting {
+                return Err(RebuildError::Undecided { projection, waiting: Box::new(waiting) });
+            }
+        }
         names.iter().for_each(|name| tell(*name, total));
         Ok(Self { models, activity, analytics, took: began.elapsed() })
     }
@@ -207,6 +256,7 @@ impl Replay {
         data_dir: &Path,
         log: &Log,
         wanted: &[ProjectionName],
+        shadow: bool,
     ) -> Result<Vec<Rebuilt>, RebuildError> {
         let is_wanted = |name| wanted.contains(&name);
         let mut rebuilt = Vec::new();
@@ -222,8 +272,12 @@ impl Replay {
         rebuilt.extend(images.write(ProjectionName::Models, &self.models, is_wanted)?);
         rebuilt.extend(images.write(ProjectionName::Activity, &self.activity, is_wanted)?);
         rebuilt.extend(images.write(ProjectionName::Analytics, &self.analytics, is_wanted)?);
-        generations.make_current(&generation)?;
-        generations.sweep()?;
+        if shadow {
+            std::fs::remove_dir_all(&generation)?;
+        } else {
+            generations.make_current(&generation)?;
+            generations.sweep()?;
+        }
         Ok(rebuilt)
     }
 }
@@ -250,10 +304,13 @@ impl Images<'_> {
             }
             return Ok(None);
         }
+        let (mut differing, mut listed) = (0, Vec::new());
         let old = match image::load::<M>(self.data_dir, self.log) {
             Ok(model) => {
-                let mut old = Shared::new(model);
+                let mut old = Shared::obeying(model, new.letters());
                 tail::catch_up(self.log, &mut [&mut old], |_| {})?;
+                let found = differences(&mut *old.write(), &mut *new.write());
+                (differing, listed) = (found.len() as u64, found.listed());
                 Some(built(&old))
             }
             Err(error) => {
@@ -261,8 +318,9 @@ impl Images<'_> {
                 None
             }
         };
-        image::write(self.generation, &*new.read())?;
-        Ok(Some(Rebuilt { projection, old, new: built(new), took: self.took }))
+        image::write(self.generation, &*new.read(), &new.letters())?;
+        let (new, took) = (built(new), self.took);
+        Ok(Some(Rebuilt { projection, old, new, took, differing, differences: listed }))
     }
 }
 
@@ -275,6 +333,7 @@ fn rebuild_search(
     data_dir: &Path,
     log: &Log,
     models: &SharedModels,
+    shadow: bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Rebuilt, RebuildError> {
     let lineage = Projection::checkpoint(models);
@@ -282,14 +341,17 @@ fn rebuild_search(
         let census = store.census()?;
         Ok(Built { position: lineage.next, digest: census.digest, count: census.documents })
     };
-    let old = match IndexStore::open(data_dir, log) {
+    let old = match IndexStore::open_under(data_dir, log, Some(&models.letters())) {
         None => None,
-        Some((store, taken_in)) => {
+        Some((store, taken_in, is_whole)) => {
             // What changed since is marked while the log is replayed and worked off at the end.
-            let mut search = SearchProjection::start(store, taken_in, models.clone(), log.clone())?;
+            let mut search = SearchProjection::start(store, taken_in, models.clone(), log.clone(), is_whole)?;
             tail::catch_up(log, &mut [&mut search], |_| {})?;
             search.finish()?;
-            IndexStore::open(data_dir, log).map(|(store, _)| built(&store)).transpose()?
+            match IndexStore::open(data_dir, log) {
+                None => None,
+                Some((store, _)) => Some((built(&store)?, store)),
+            }
         }
     };
 
@@ -303,10 +365,27 @@ fn rebuild_search(
         done += written as u64;
         progress(Progress { projection: ProjectionName::Search, done, total });
     })?;
-    writer.commit(&lineage)?;
+    writer.commit(&lineage, Some(&models.letters()))?;
     drop(writer);
-    let new = built(&store)?;
-    store.make_current(data_dir)?;
-    Generations::new(data_dir, INDEX_DIR).sweep()?;
-    Ok(Rebuilt { projection: ProjectionName::Search, old, new, took: began.elapsed() })
+    let (new, took) = (built(&store)?, began.elapsed());
+    let differences = match &old {
+        Some((old, old_store)) if *old != new => {
+            Differences::of(old_store.by_name()?, store.by_name()?.into_iter())
+        }
+        _ => Differences::default(),
+    };
+    if shadow {
+        std::fs::remove_dir_all(store.dir())?;
+    } else {
+        store.make_current(data_dir)?;
+        Generations::new(data_dir, INDEX_DIR).sweep()?;
+    }
+    Ok(Rebuilt {
+        projection: ProjectionName::Search,
+        old: old.map(|(old, _)| old),
+        new,
+        took,
+        differing: differences.len() as u64,
+        differences: differences.listed(),
+    })
 }

@@ -2,18 +2,20 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::control::{Clerk, ClerkThread, Decisions, ImageDir, Permit, RepairHook, Role, Steered};
 use crate::generation::Generations;
 use crate::image::{IMAGES_DIR, ImageError};
-use crate::imaged::Imaged;
 use crate::lock::{LockError, ProjectorLock};
 use crate::models::Models;
 use crate::read_models::ReadModels;
-use crate::search::{INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus};
+use crate::search::{INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus, SteeredSearch};
 use crate::shared::SharedModels;
 use crate::tail::{self, Stop};
 use eventstore::{Log, Position};
+use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Why the projector cannot start.
@@ -54,13 +56,16 @@ pub enum StopError {
 pub struct Health {
     stop: Stop,
     search: SearchStatus,
+    clerk: Clerk,
 }
 
 impl Health {
     /// Why it does not move, when something is wrong.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.stop.failure().or_else(|| self.search.failure())
+        let unwritten =
+            || Some(format!("a decision cannot be written into the log: {}", self.clerk.failure()?));
+        self.stop.failure().or_else(|| self.search.failure()).or_else(unwritten)
     }
 }
 
@@ -71,16 +76,32 @@ pub struct Projector {
     health: Health,
     /// What it leaves to be saved; nothing after a panic.
     thread: Option<JoinHandle<Option<Work>>>,
+    _clerk: ClerkThread,
     _lock: ProjectorLock,
 }
 
 /// What one tail feeds.
 #[derive(Debug)]
 struct Work {
-    models: Imaged<Models>,
-    activity: Imaged<Activity>,
-    analytics: Imaged<Analytics>,
-    search: SearchProjection,
+    models: Steered<Models>,
+    activity: Steered<Activity>,
+    analytics: Steered<Analytics>,
+    search: SteeredSearch,
+}
+
+/// What a projector has to do with others.
+#[derive(Clone, Default)]
+pub struct Connections {
+    /// Who writes its decisions; without, it decides nothing, and what needs a decision waits.
+    pub decisions: Option<Arc<dyn Decisions>>,
+    /// What is done when an entity of a read model is to be repaired.
+    pub repairs: Option<RepairHook>,
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("decisions", &self.decisions).finish_non_exhaustive()
+    }
 }
 
 impl Projector {
@@ -90,6 +111,14 @@ impl Projector {
     /// # Errors
     /// When another projector is at work on this data directory, or it cannot be written.
     pub fn start(data_dir: &Path, log: Log) -> Result<Self, StartError> {
+        Self::start_with(data_dir, log, Connections::default())
+    }
+
+    /// The same, with somebody who writes its decisions into the log, say.
+    ///
+    /// # Errors
+    /// See [`Projector::start`].
+    pub fn start_with(data_dir: &Path, log: Log, connections: Connections) -> Result<Self, StartError> {
         let lock = ProjectorLock::acquire(data_dir)?;
         let images = Generations::new(data_dir, IMAGES_DIR);
         let generation = match images.current() {
@@ -102,7 +131,8 @@ impl Projector {
         };
         images.sweep()?;
         let models = ReadModels::open(data_dir, &log);
-        let (store, lineage) = IndexStore::open_or_begin(data_dir, &log)?;
+        let letters = models.models.letters();
+        let (store, lineage, is_whole) = IndexStore::open_or_begin(data_dir, &log, &letters)?;
         Generations::new(data_dir, INDEX_DIR).sweep()?;
         tracing::info!(
             models = models.checkpoint().get(),
@@ -110,14 +140,25 @@ impl Projector {
             log = log.watermark().get(),
             "the projector starts"
         );
-        let search = SearchProjection::start(store, lineage, models.models.clone(), log.clone())?;
+        let (clerk, clerk_thread) = Clerk::start(connections.decisions)?;
+        let permit = Permit::default();
+        let search = SearchProjection::start(store, lineage, models.models.clone(), log.clone(), is_whole)?;
+        let search =
+            SteeredSearch::new(search, &models.models, &log, data_dir, clerk.clone(), permit.clone());
         let status = search.status();
+        let images = ImageDir::new(data_dir, &generation);
+        let role = || Role::Projector { clerk: clerk.clone(), images: images.clone() };
         let mut work = Work {
-            models: Imaged::new(models.models.clone(), &generation),
-            activity: Imaged::new(models.activity.clone(), &generation),
-            analytics: Imaged::new(models.analytics.clone(), &generation),
+            models: Steered::new(models.models.clone(), &log, role(), permit.clone()),
+            activity: Steered::new(models.activity.clone(), &log, role(), permit.clone()),
+            analytics: Steered::new(models.analytics.clone(), &log, role(), permit),
             search,
         };
+        if let Some(repairs) = connections.repairs {
+            work.models.repair_with(Arc::clone(&repairs));
+            work.activity.repair_with(Arc::clone(&repairs));
+            work.analytics.repair_with(repairs);
+        }
         let stop = Stop::telling(models.condition());
         let thread = {
             let stop = stop.clone();
@@ -127,7 +168,8 @@ impl Projector {
                 tail::run(&log, &mut [models, activity, analytics, search], &stop).then_some(work)
             })?
         };
-        Ok(Self { models, health: Health { stop, search: status }, thread: Some(thread), _lock: lock })
+        let health = Health { stop, search: status, clerk };
+        Ok(Self { models, health, thread: Some(thread), _clerk: clerk_thread, _lock: lock })
     }
 
     /// The items and boards that it keeps up to date, to be read in the same process.

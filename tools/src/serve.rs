@@ -7,6 +7,7 @@
 //!
 //! Invariant: parts stop in the reverse of the order they started in, also when one of them did not start.
 
+use crate::decisions::OwnDecisions;
 use crate::failure::Failure;
 use crate::import::{ImportError, Summary, Token, import};
 use crate::summary;
@@ -17,12 +18,14 @@ use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
 use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
-use projector::Projector;
+use projector::control::Decisions;
+use projector::{Connections, Projector};
 use query_api::QueryService;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -49,6 +52,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// How callers are known.
     pub plan: Plan,
+    /// Not ready while a projection is this many seconds behind; 0 for never.
+    pub behind_seconds_max: u64,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -77,6 +82,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
     };
 
     let parts = Parts::start(options.data_dir.clone()).await?;
+    parts.query.tolerate_behind(options.behind_seconds_max);
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
         // Nobody may read it: that is no reason not to serve.
@@ -140,15 +146,17 @@ impl Parts {
         blocking(move || {
             let store = Store::open(&data_dir, &StoreOptions::default())?;
             let log = (*store).clone();
-            let projector =
-                Projector::start(&data_dir, log.clone()).map_err(|error| Failure::Part(error.to_string()))?;
+            let state =
+                AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
+            let decisions: Arc<dyn Decisions> = Arc::new(OwnDecisions::new(state.projections().clone()));
+            let connections = Connections { decisions: Some(decisions), ..Connections::default() };
+            let projector = Projector::start_with(&data_dir, log.clone(), connections)
+                .map_err(|error| Failure::Part(error.to_string()))?;
             let query = {
                 let health = projector.health();
                 let failure = move || health.failure();
                 QueryService::over(&data_dir, log, projector.read_models().clone(), failure)
             };
-            let state =
-                AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
             // A log that takes nothing for the moment is served all the same, and gets them at the next start.
             if let Err(error) = state.registry().register_domain() {
                 tracing::warn!(%error, "the domain's schemas could not be registered");

@@ -3,15 +3,17 @@
 //! Invariant: what tantivy committed carries the lineage that it stands for in its payload. A generation that this
 //! build, or this log, does not know as its own is not used.
 
+use crate::control::Letters;
 use crate::generation::Generations;
 use crate::models::SharedModels;
-use crate::search::census::{Census, census};
+use crate::search::census::{Census, by_name, census};
 use crate::search::document::{DocumentKey, Outline};
 use crate::search::query::key_term;
 use crate::search::schema::{self, Fields, SEARCH_VERSION};
 use crate::search::searcher::SearchError;
 use eventstore::{Digest, Lineage, Log, Position};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tantivy::{Index, IndexWriter, ReloadPolicy};
 use uuid::Uuid;
@@ -22,6 +24,9 @@ pub(crate) const INDEX_DIR: &str = "search";
 /// Documents whose outlines are taken under one lock.
 const OUTLINES: usize = 256;
 
+/// In place of a digest: documents were made under different dead letters.
+const MIXED: &str = "mixed";
+
 /// The payload of every commit, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct Payload {
@@ -30,6 +35,10 @@ struct Payload {
     next: Position,
     /// 64 hexadecimal digits.
     chain: String,
+    /// Digest of the models' dead letters before `next` that all documents were made under; empty of an older build, which knew
+    /// none, and [`MIXED`] when some were made under others.
+    #[serde(default)]
+    letters: String,
 }
 
 /// How much an index writer may take.
@@ -58,6 +67,15 @@ pub(crate) struct IndexStore {
 impl IndexStore {
     /// The index in use, with what it has taken in; `None` when there is none that this log confirms.
     pub(crate) fn open(data_dir: &Path, log: &Log) -> Option<(Self, Lineage)> {
+        Self::open_under(data_dir, log, None).map(|(store, lineage, _)| (store, lineage))
+    }
+
+    /// The same, and whether all of its documents were made under these dead letters.
+    pub(crate) fn open_under(
+        data_dir: &Path,
+        log: &Log,
+        letters: Option<&Letters>,
+    ) -> Option<(Self, Lineage, bool)> {
         let dir = Generations::new(data_dir, INDEX_DIR).current()?;
         let given_up = |reason: &dyn std::fmt::Display| {
             tracing::warn!(%reason, "the search index is not used; it is built anew");
@@ -68,7 +86,15 @@ impl IndexStore {
             return None;
         };
         match log.confirms(&lineage) {
-            Ok(true) => Some((Self { dir, index, fields }, lineage)),
+            Ok(true) => {
+                let made_under = payload_of(&index).map(|payload| payload.letters).unwrap_or_default();
+                let is_whole = letters.is_some_and(|letters| {
+                    let before = |letters: &Letters| letters.digest_before(lineage.next).to_string();
+                    let none = made_under.is_empty().then(|| before(&Letters::default()));
+                    before(letters) == none.unwrap_or(made_under)
+                });
+                Some((Self { dir, index, fields }, lineage, is_whole))
+            }
             Ok(false) => {
                 given_up(&"the log does not confirm its lineage");
                 None
@@ -90,15 +116,24 @@ impl IndexStore {
     }
 
     /// The index in use or, when there is none that this log confirms, a new one, at once in use.
-    pub(crate) fn open_or_begin(data_dir: &Path, log: &Log) -> Result<(Self, Lineage), SearchError> {
-        if let Some(opened) = Self::open(data_dir, log) {
+    pub(crate) fn open_or_begin(
+        data_dir: &Path,
+        log: &Log,
+        letters: &Letters,
+    ) -> Result<(Self, Lineage, bool), SearchError> {
+        if let Some(opened) = Self::open_under(data_dir, log, Some(letters)) {
             return Ok(opened);
         }
         let lineage = Lineage { store: log.store_id(), next: Position::ZERO, chain: Digest::default() };
         let begun = Self::begin(data_dir)?;
-        begun.writer(Effort::LIVE)?.commit(&lineage)?;
+        begun.writer(Effort::LIVE)?.commit(&lineage, Some(letters))?;
         begun.make_current(data_dir)?;
-        Ok((begun, lineage))
+        Ok((begun, lineage, true))
+    }
+
+    /// Where it is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Puts this generation into use.
@@ -110,6 +145,12 @@ impl IndexStore {
     pub(crate) fn writer(&self, effort: Effort) -> Result<Writer, SearchError> {
         let writer = self.index.writer_with_num_threads(effort.threads, effort.memory)?;
         Ok(Writer { writer, fields: self.fields })
+    }
+
+    /// The digest of every document of the last commit, by its name.
+    pub(crate) fn by_name(&self) -> Result<HashMap<String, Digest>, SearchError> {
+        let reader = self.index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        by_name(&reader.searcher(), &self.fields)
     }
 
     /// What the last commit holds.
@@ -154,12 +195,20 @@ impl Writer {
     }
 
     /// Makes what was written visible, as the state at `lineage` (or newer).
-    pub(crate) fn commit(&mut self, lineage: &Lineage) -> Result<(), SearchError> {
+    pub(crate) fn commit(
+        &mut self,
+        lineage: &Lineage,
+        made_under: Option<&Letters>,
+    ) -> Result<(), SearchError> {
         let payload = Payload {
             version: SEARCH_VERSION,
             store: lineage.store,
             next: lineage.next,
             chain: lineage.chain.to_string(),
+            letters: match made_under {
+                Some(letters) => letters.digest_before(lineage.next).to_string(),
+                None => MIXED.to_owned(),
+            },
         };
         let payload =
             serde_json::to_string(&payload).map_err(|error| SearchError::Index(error.to_string()))?;
@@ -172,9 +221,13 @@ impl Writer {
 
 /// What an index's last commit has taken in; `None` when another build made it.
 pub(crate) fn lineage_of(index: &Index) -> Option<Lineage> {
-    let payload: Payload = serde_json::from_str(&index.load_metas().ok()?.payload?).ok()?;
+    let payload = payload_of(index)?;
     let chain = digest_of_hex(&payload.chain)?;
     (payload.version == SEARCH_VERSION).then_some(Lineage { store: payload.store, next: payload.next, chain })
+}
+
+fn payload_of(index: &Index) -> Option<Payload> {
+    serde_json::from_str(&index.load_metas().ok()?.payload?).ok()
 }
 
 fn digest_of_hex(text: &str) -> Option<Digest> {
