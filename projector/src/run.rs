@@ -2,18 +2,22 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::checker::{self, Background, CheckError, CheckFigures, CheckSettings, Entity, Manner};
 use crate::generation::Generations;
 use crate::image::{IMAGES_DIR, ImageError};
 use crate::imaged::Imaged;
 use crate::lock::{LockError, ProjectorLock};
 use crate::models::Models;
 use crate::read_models::ReadModels;
-use crate::search::{INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus};
+use crate::rebuild::ProjectionName;
+use crate::search::{
+    DocumentKey, INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus, comments_of,
+};
 use crate::shared::SharedModels;
 use crate::tail::{self, Stop};
 use eventstore::{Log, Position};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 /// Why the projector cannot start.
@@ -64,13 +68,55 @@ impl Health {
     }
 }
 
+/// Puts single things in order, in the read models of a process and, where it has one, in the index that it writes. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub struct Repairs {
+    log: Log,
+    models: ReadModels,
+    search: Option<SearchStatus>,
+}
+
+impl Repairs {
+    /// Of a process that writes no index.
+    #[must_use]
+    pub fn of(log: Log, models: ReadModels) -> Self {
+        Self { log, models, search: None }
+    }
+
+    /// Puts a thing in order in one projection: in a read model it is replaced by what a replay of the log says, in the index
+    /// its documents are written anew from the models, within a second. True when something was wrong with it; of the index
+    /// that is not known, and only a process that writes one does anything there. Blocks.
+    ///
+    /// # Errors
+    /// See [`CheckError`]; everything is as it was then.
+    pub fn repair(&self, projection: ProjectionName, entity: &Entity) -> Result<bool, CheckError> {
+        if projection != ProjectionName::Search {
+            let manner = Manner { share: 1, is_stopped: &|| false };
+            return checker::repair(&self.log, &self.models, projection, entity, &manner);
+        }
+        let Some(search) = &self.search else { return Ok(false) };
+        let comments: Vec<_> = match entity {
+            Entity::Item(id) => {
+                self.models.models.read().item(*id).into_iter().flat_map(comments_of).collect()
+            }
+            _ => Vec::new(),
+        };
+        search.renew(DocumentKey::of_entity(entity).into_iter().chain(comments));
+        Ok(true)
+    }
+}
+
 /// A running projector. Dropping it ends it without saving, as a crash would; see [`Projector::stop`].
 #[derive(Debug)]
 pub struct Projector {
     models: ReadModels,
+    log: Log,
     health: Health,
     /// What it leaves to be saved; nothing after a panic.
     thread: Option<JoinHandle<Option<Work>>>,
+    data_dir: PathBuf,
+    checks: Option<Background>,
     _lock: ProjectorLock,
 }
 
@@ -119,6 +165,7 @@ impl Projector {
             search,
         };
         let stop = Stop::telling(models.condition());
+        let kept = log.clone();
         let thread = {
             let stop = stop.clone();
             std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
@@ -127,7 +174,15 @@ impl Projector {
                 tail::run(&log, &mut [models, activity, analytics, search], &stop).then_some(work)
             })?
         };
-        Ok(Self { models, health: Health { stop, search: status }, thread: Some(thread), _lock: lock })
+        Ok(Self {
+            models,
+            log: kept,
+            health: Health { stop, search: status },
+            thread: Some(thread),
+            data_dir: data_dir.to_owned(),
+            checks: None,
+            _lock: lock,
+        })
     }
 
     /// The items and boards that it keeps up to date, to be read in the same process.
@@ -160,6 +215,25 @@ impl Projector {
         self.health.failure()
     }
 
+    /// Compares samples of its read models and its index with the log from now on; what it finds.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn check_in_background(&mut self, settings: CheckSettings) -> io::Result<CheckFigures> {
+        let (log, models) = (self.log.clone(), self.models.clone());
+        let background = Background::start(settings, log, models, Some(self.data_dir.clone()))?;
+        let figures = background.figures();
+        self.checks = Some(background);
+        Ok(figures)
+    }
+
+    /// Puts single things in order, wherever that is asked.
+    #[must_use]
+    pub fn repairs(&self) -> Repairs {
+        let (log, models) = (self.log.clone(), self.models.clone());
+        Repairs { log, models, search: Some(self.health.search.clone()) }
+    }
+
     /// Tells what is wrong with it, wherever that is asked.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -171,6 +245,7 @@ impl Projector {
     /// # Errors
     /// When something could not be saved; it is made of the log at the next start.
     pub fn stop(mut self) -> Result<(), StopError> {
+        self.checks = None;
         self.health.stop.stop();
         let Some(ended) = self.thread.take() else { return Ok(()) };
         let Ok(Some(mut work)) = ended.join() else {

@@ -62,6 +62,11 @@ impl<M: ReadModel> Shared<M> {
         self.inner.model.read()
     }
 
+    /// The model, to be repaired.
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, M> {
+        self.inner.model.write()
+    }
+
     /// The digest of the model with the checkpoint that it stands for. What a digest works off is work under the lock,
     /// which keeps readers out.
     #[must_use]

@@ -35,3 +35,10 @@ use std::path::PathBuf;
 pub fn history(name: &str) -> PathBuf {
     workspace_root().join("tests").join("data").join(name)
 }
+
+/// How much a test does: what a variable says, or else what it does everywhere.
+#[must_use]
+pub fn size(variable: &str, usual: u64) -> u64 {
+    let Ok(text) = std::env::var(variable) else { return usual };
+    text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is no number"))
+}

@@ -51,6 +51,16 @@ impl Sunday {
     /// The three processes, started in this order of `command-api`, `projector` and `query-api`; ready.
     #[must_use]
     pub fn three_processes(data_dir: &Path, order: [&str; 3]) -> Self {
+        Self::processes(data_dir, &order)
+    }
+
+    /// A command API and a query API in processes of their own, ready; nobody keeps an index or images.
+    #[must_use]
+    pub fn without_projector(data_dir: &Path) -> Self {
+        Self::processes(data_dir, &["command-api", "query-api"])
+    }
+
+    fn processes(data_dir: &Path, order: &[&str]) -> Self {
         let (command_addr, query_addr) = (free_addr(), free_addr());
         let start = |name: &str| {
             let mut process = command(name);
@@ -62,7 +72,7 @@ impl Sunday {
             };
             Process::start(name, &mut process, data_dir.join(format!("{name}.stderr")))
         };
-        let processes = order.into_iter().map(start).collect();
+        let processes = order.iter().map(|name| start(name)).collect();
         Self::ready(data_dir, processes, command_addr, query_addr)
     }
 

@@ -18,6 +18,7 @@ use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use projector::Projector;
+use projector::checker::CheckSettings;
 use query_api::QueryService;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -49,6 +50,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// How callers are known.
     pub plan: Plan,
+    /// When the projections are compared with the log, and how much of them.
+    pub checks: CheckSettings,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -76,7 +79,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
         None => None,
     };
 
-    let parts = Parts::start(options.data_dir.clone()).await?;
+    let parts = Parts::start(options.data_dir.clone(), options.checks).await?;
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
         // Nobody may read it: that is no reason not to serve.
@@ -136,17 +139,19 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(data_dir: PathBuf) -> Result<Self, Failure> {
+    async fn start(data_dir: PathBuf, checks: CheckSettings) -> Result<Self, Failure> {
         blocking(move || {
             let store = Store::open(&data_dir, &StoreOptions::default())?;
             let log = (*store).clone();
-            let projector =
-                Projector::start(&data_dir, log.clone()).map_err(|error| Failure::Part(error.to_string()))?;
+            let part = |error: &dyn std::fmt::Display| Failure::Part(error.to_string());
+            let mut projector = Projector::start(&data_dir, log.clone()).map_err(|error| part(&error))?;
+            let figures = projector.check_in_background(checks).map_err(|error| part(&error))?;
             let query = {
                 let health = projector.health();
                 let failure = move || health.failure();
                 QueryService::over(&data_dir, log, projector.read_models().clone(), failure)
             };
+            query.tell_checks(figures);
             let state =
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
             // A log that takes nothing for the moment is served all the same, and gets them at the next start.

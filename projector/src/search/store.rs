@@ -3,6 +3,7 @@
 //! Invariant: what tantivy committed carries the lineage that it stands for in its payload. A generation that this
 //! build, or this log, does not know as its own is not used.
 
+use crate::failpoint::failpoint;
 use crate::generation::Generations;
 use crate::models::SharedModels;
 use crate::search::census::{Census, census};
@@ -51,8 +52,8 @@ impl Effort {
 #[derive(Debug)]
 pub(crate) struct IndexStore {
     dir: PathBuf,
-    index: Index,
-    fields: Fields,
+    pub(crate) index: Index,
+    pub(crate) fields: Fields,
 }
 
 impl IndexStore {
@@ -109,7 +110,7 @@ impl IndexStore {
 
     pub(crate) fn writer(&self, effort: Effort) -> Result<Writer, SearchError> {
         let writer = self.index.writer_with_num_threads(effort.threads, effort.memory)?;
-        Ok(Writer { writer, fields: self.fields })
+        Ok(Writer { writer, fields: self.fields, dir: self.dir.clone() })
     }
 
     /// What the last commit holds.
@@ -123,6 +124,7 @@ impl IndexStore {
 pub(crate) struct Writer {
     writer: IndexWriter,
     fields: Fields,
+    dir: PathBuf,
 }
 
 impl Writer {
@@ -153,6 +155,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds documents beside those that are there: a fault, planted.
+    #[cfg(test)]
+    pub(crate) fn add_again(&mut self, keys: &[DocumentKey], models: &SharedModels, log: &Log) {
+        for key in keys {
+            let document = Outline::of(&models.read(), *key).unwrap().document(&self.fields, log).unwrap();
+            self.writer.add_document(document).unwrap();
+        }
+    }
+
     /// Makes what was written visible, as the state at `lineage` (or newer).
     pub(crate) fn commit(&mut self, lineage: &Lineage) -> Result<(), SearchError> {
         let payload = Payload {
@@ -163,10 +174,17 @@ impl Writer {
         };
         let payload =
             serde_json::to_string(&payload).map_err(|error| SearchError::Index(error.to_string()))?;
+        self.pass("documents are written")?;
         let mut commit = self.writer.prepare_commit()?;
         commit.set_payload(&payload);
+        failpoint("a commit is prepared", &self.dir)
+            .map_err(|error| SearchError::Index(error.to_string()))?;
         commit.commit()?;
-        Ok(())
+        self.pass("a commit is done")
+    }
+
+    fn pass(&self, name: &'static str) -> Result<(), SearchError> {
+        failpoint(name, &self.dir).map_err(|error| SearchError::Index(error.to_string()))
     }
 }
 

@@ -1,0 +1,69 @@
+//! A read model compared with a replay of the log, while it moves on.
+//!
+//! ```text
+//! live    ──●────────●─────●──────▶   a few hundred parts at a time are observed under the lock, with the checkpoint
+//! replay  ──┴────────┴─────┴──────▶   goes on to exactly that checkpoint, and is asked for the same parts
+//! ```
+//!
+//! Invariant: two observations are compared only at the same lineage. So there is nothing to be patient about: what differs,
+//! differs. A model that moves on meanwhile only means that different parts are compared at different positions.
+
+use crate::checker::entity::Scope;
+use crate::checker::gait::Gait;
+use crate::checker::inspect::Inspect;
+use crate::checker::replay::{CheckError, Replay};
+use crate::checker::report::{Checked, Finding};
+use crate::rebuild::ProjectionName;
+use crate::shared::Shared;
+use eventstore::Log;
+use rustc_hash::FxHashSet;
+use std::time::Instant;
+
+/// Parts that are observed under one lock.
+const PARTS: usize = 256;
+
+/// Compares a model with the log.
+pub(crate) fn compare<M: Inspect>(
+    projection: ProjectionName,
+    log: &Log,
+    live: &Shared<M>,
+    scope: &Scope,
+    gait: &mut Gait<'_>,
+) -> Result<Checked, CheckError> {
+    let began = Instant::now();
+    let mut replay = Replay::<M>::begin(log, scope);
+    // Most of the way goes without looking at the live one.
+    replay.approach(live.checkpoint(), gait)?;
+    let (at, found) = {
+        let live = live.read();
+        (live.checkpoint(), live.keys(scope))
+    };
+    replay.advance(&at, gait)?;
+    let mut keys = replay.model.keys(scope);
+    let known: FxHashSet<_> = keys.iter().cloned().collect();
+    keys.extend(found.into_iter().filter(|key| !known.contains(key)));
+    drop(known);
+    let mut checked = Checked::begin(projection, at.next);
+    for parts in keys.chunks(PARTS) {
+        let (at, found) = {
+            let live = live.read();
+            let found: Vec<_> = parts.iter().map(|key| live.observe(key, scope)).collect();
+            (live.checkpoint(), found)
+        };
+        replay.advance(&at, gait)?;
+        for (key, found) in parts.iter().zip(found) {
+            let expected = replay.model.observe(key, scope);
+            checked.compared += 1;
+            if found != expected {
+                for (entity, part, class) in replay.model.judge(key, found.as_ref(), expected.as_ref()) {
+                    let (expected, actual) =
+                        (expected.as_ref().map(|seen| seen.digest), found.as_ref().map(|seen| seen.digest));
+                    checked.add(Finding { class, entity, part, expected, actual });
+                }
+            }
+        }
+        gait.breathe()?;
+    }
+    checked.took = began.elapsed();
+    Ok(checked)
+}
