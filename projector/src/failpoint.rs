@@ -130,6 +130,9 @@ mod tests {
 
             let projector = Projector::start(world.data_dir(), world.log()).unwrap();
             settle(&world, &projector, &searcher);
+            while projector.checkpoint() < world.log().watermark() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             projector.stop().unwrap();
             let manner = Manner { share: 1, is_stopped: &|| false };
             let checked = check_data_dir(world.data_dir(), &world.log(), &Scope::All, &manner).unwrap();

@@ -21,6 +21,7 @@ mod client;
 pub mod oracle;
 mod process;
 pub mod random;
+pub mod scan;
 mod sunday;
 
 pub use binaries::{cargo, workspace_root};

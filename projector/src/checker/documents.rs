@@ -21,7 +21,11 @@ use crate::search::{DocumentKey, Found, IndexStore, SearchError, content_of};
 use eventstore::{Digest, Log};
 use rustc_hash::FxHashMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often an index is opened again.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Compares the index of a data directory with the log.
 pub(crate) fn compare(
@@ -33,10 +37,13 @@ pub(crate) fn compare(
     let began = Instant::now();
     let mut replay = Replay::<Models>::begin(log, scope);
     // Most of the way goes without holding any files of the index open.
-    let (_, behind) = IndexStore::open(data_dir, log).ok_or(SearchError::NoIndex)?;
+    let (_, behind) = patiently(|| IndexStore::open(data_dir, log).ok_or(SearchError::NoIndex))?;
     replay.approach(behind.next, gait)?;
-    let (store, lineage) = IndexStore::open(data_dir, log).ok_or(SearchError::NoIndex)?;
-    let found = store.contents(scope)?;
+    // Whoever writes it merges its files, and deletes them, while they are being opened.
+    let (found, lineage) = patiently(|| {
+        let (store, lineage) = IndexStore::open(data_dir, log).ok_or(SearchError::NoIndex)?;
+        Ok((store.contents(scope)?, lineage))
+    })?;
     let end = log.watermark();
     replay.advance(&lineage, gait)?;
 
@@ -77,6 +84,19 @@ pub(crate) fn compare(
     }
     checked.took = began.elapsed();
     Ok(checked)
+}
+
+/// Tries a few times: what is refused may be a moment ahead of the log as it is known here, or be replaced right now.
+fn patiently<T>(mut open: impl FnMut() -> Result<T, SearchError>) -> Result<T, SearchError> {
+    let mut opened = open();
+    for _ in 0..ATTEMPTS {
+        if opened.is_ok() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        opened = open();
+    }
+    opened
 }
 
 fn agrees(found: Option<Found>, expected: Option<u64>) -> bool {

@@ -21,6 +21,7 @@ mod documents;
 mod entity;
 mod gait;
 mod inspect;
+mod queue;
 mod repair;
 mod replay;
 mod report;
@@ -31,12 +32,13 @@ pub use background::{Background, CheckFigures, CheckSettings, LastPass};
 pub(crate) use entity::tagged;
 pub use entity::{Entity, Scope};
 pub(crate) use inspect::{Inspect, Observed};
+pub use queue::RepairQueue;
 pub use replay::CheckError;
 pub use report::{Checked, Class, FINDINGS_MAX, Finding};
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
-use crate::image;
+use crate::image::{self, ImageError};
 use crate::models::Models;
 use crate::read_model::ReadModel;
 use crate::read_models::ReadModels;
@@ -45,6 +47,10 @@ use crate::shared::Shared;
 use eventstore::Log;
 use gait::Gait;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a check waits for the log to come to where an image is.
+const FOLLOW_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What there is to be checked.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +131,15 @@ fn check_image<M: Inspect>(
     scope: &Scope,
     gait: &mut Gait<'_>,
 ) -> Result<Option<Checked>, CheckError> {
-    match image::load::<M>(data_dir, log) {
+    let mut loaded = image::load::<M>(data_dir, log);
+    // A log that somebody else writes is known here a moment later than to whoever writes images of it.
+    if let Err(ImageError::Foreign(lineage)) = &loaded
+        && lineage.store == log.store_id()
+        && log.wait_for(lineage.next, FOLLOW_TIME_MAX)
+    {
+        loaded = image::load::<M>(data_dir, log);
+    }
+    match loaded {
         // It stands still, so it is a model that does not move on.
         Ok(model) => compare::compare(projection, log, &Shared::new(model), scope, gait).map(Some),
         Err(error) => {

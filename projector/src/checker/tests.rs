@@ -371,3 +371,24 @@ fn the_check_in_the_background_counts_what_it_finds() {
     );
     assert_eq!(off.unwrap().figures().passes(), 0);
 }
+
+#[test]
+fn repairs_that_are_asked_for_are_carried_out_and_nonsense_is_not() {
+    let running = Running::over(with_items());
+    running.projector.models().write().item_to_spoil(item("K-1")).title = crate::models::Name::new("spoilt");
+    let queue = RepairQueue::start(running.projector.repairs()).unwrap();
+    for (projection, entity) in [
+        ("models", "item:7"),
+        ("modles", "item:01980000-0000-7000-8000-000000000003"),
+        ("models", "column:01980000-0000-7000-8000-000000000003"),
+    ] {
+        assert!(!queue.ask(projection, entity), "{projection} {entity}");
+    }
+    assert!(
+        queue.ask("models", "item:01980000-0000-7000-8000-000000000003"),
+        "what nobody has is nothing to repair"
+    );
+    assert!(queue.ask("models", &Entity::Item(item("K-1")).to_string()));
+    drop(queue);
+    assert_eq!(running.check(&Scope::All), []);
+}
