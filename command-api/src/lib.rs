@@ -18,6 +18,7 @@ mod envelope;
 mod figures;
 mod openapi;
 mod problems;
+mod projections;
 mod recorded;
 mod registry;
 mod request;
@@ -27,6 +28,7 @@ mod state;
 mod streams;
 
 pub use problems::problem;
+pub use projections::ProjectionControl;
 pub use registry::{Compatibility, Difference, Registry};
 pub use routes::router;
 pub use service::CommandService;

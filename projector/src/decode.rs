@@ -85,6 +85,24 @@ impl<'a> DecodedEvent<'a> {
         Self { view, subject, happening }
     }
 
+    /// Why its payload is not what its type says; nothing when it is, or when nobody knows the type.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<String> {
+        match self.happening {
+            Happening::Known(_) | Happening::Unknown => None,
+            // Seldom enough to be read once more for the reason.
+            Happening::Unreadable => {
+                let view = &self.view;
+                let decoded = codec::decode(view.event_type(), view.schema_version(), view.payload());
+                Some(
+                    decoded
+                        .err()
+                        .map_or_else(|| "its payload cannot be read".to_owned(), |error| error.to_string()),
+                )
+            }
+        }
+    }
+
     /// The business time: when it happened, or else when it was recorded.
     #[must_use]
     pub fn time(&self) -> Timestamp {

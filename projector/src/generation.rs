@@ -76,6 +76,18 @@ impl Generations {
         replace(&self.root.join(CURRENT), |file| writeln!(file, "{name}"))
     }
 
+    /// Gives a generation whatever files of another one it lacks; both then have the same bytes, on disk once.
+    pub(crate) fn link_missing(&self, from: &Path, to: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            let is_temporary = Path::new(&name).extension().is_some_and(|extension| extension == "tmp");
+            if !is_temporary && !to.join(&name).exists() {
+                fs::hard_link(from.join(&name), to.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes what is not in use: older generations and what a crash left half made. Readers that have files of
     /// theirs mapped keep them.
     pub(crate) fn sweep(&self) -> io::Result<()> {
@@ -106,6 +118,13 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<(
     fs::rename(&temporary, path)?;
     failpoint("a file is renamed", path)?;
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Writes a file that nobody relies on so that there is the old one or the new one, as long as the machine runs.
+pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, path)
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -1,20 +1,22 @@
 //! Images of the read models: a file for each that saves replaying the log from its beginning.
 //!
 //! ```text
-//! 0   magic "SUNDYIM2"        8
+//! 0   magic "SUNDYIM3"        8
 //! 8   the model's name       16    zeros behind it
 //! 24  the model's version     4    little-endian, like all numbers
 //! 28  store                  16    ┐
 //! 44  next position           8    │ lineage
 //! 52  chain head             32    ┘
-//! 84  length of the rows      8
-//! 92  rows                    …    of the model's own making
+//! 84  dead letters           32    digest of those before the next position that it was made under
+//! 116 length of the rows      8
+//! 124 rows                    …    of the model's own making
 //!     SHA-256 of all before  32
 //! ```
 //!
 //! Invariant: an image is a cache and never believed: whatever is wrong with it (a byte, its name or version, a
-//! lineage that the log does not confirm), that model is made of the log instead, and no other.
+//! lineage that the log does not confirm, dead letters that are decided otherwise now), that model is made of the log instead, and no other.
 
+use crate::control::{Letters, letters_of};
 use crate::generation::{Generations, replace};
 use crate::read_model::ReadModel;
 use eventstore::codec::CodecError;
@@ -24,13 +26,14 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Directory of the images in a data directory.
 pub(crate) const IMAGES_DIR: &str = "images";
-const MAGIC: &[u8; 8] = b"SUNDYIM2";
+const MAGIC: &[u8; 8] = b"SUNDYIM3";
 const NAME_BYTES: usize = 16;
-const HEADER_BYTES: usize = 92;
+const HEADER_BYTES: usize = 124;
 const DIGEST_BYTES: usize = 32;
 
 /// Why an image is not used.
@@ -65,6 +68,9 @@ pub enum ImageError {
     /// It is not of this log.
     #[error("the log does not confirm the image's lineage at position {next} of store {store}", next = .0.next, store = .0.store)]
     Foreign(Lineage),
+    /// Other events are dead letters now than when it was made.
+    #[error("the image was made under other dead letters")]
+    OtherLetters,
     /// The log could not be asked.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -75,8 +81,8 @@ pub(crate) fn path<M: ReadModel>(generation: &Path) -> PathBuf {
     generation.join(M::NAME).with_extension("img")
 }
 
-/// The bytes of an image.
-pub(crate) fn encode<M: ReadModel>(model: &M) -> Result<Vec<u8>, ImageError> {
+/// The bytes of an image of a model that was made under these dead letters.
+pub(crate) fn encode<M: ReadModel>(model: &M, letters: &Letters) -> Result<Vec<u8>, ImageError> {
     let rows = model.to_rows().map_err(|error| damaged(&error))?;
     let lineage = model.checkpoint();
     let mut image = Vec::with_capacity(HEADER_BYTES + rows.len() + DIGEST_BYTES);
@@ -86,6 +92,7 @@ pub(crate) fn encode<M: ReadModel>(model: &M) -> Result<Vec<u8>, ImageError> {
     image.extend_from_slice(lineage.store.as_bytes());
     image.extend_from_slice(&lineage.next.get().to_le_bytes());
     image.extend_from_slice(&lineage.chain.0);
+    image.extend_from_slice(&letters.digest_before(lineage.next).0);
     image.extend_from_slice(&(rows.len() as u64).to_le_bytes());
     image.extend_from_slice(&rows);
     let digest = Sha256::digest(&image);
@@ -93,8 +100,8 @@ pub(crate) fn encode<M: ReadModel>(model: &M) -> Result<Vec<u8>, ImageError> {
     Ok(image)
 }
 
-/// The model of an image's bytes.
-pub(crate) fn decode<M: ReadModel>(image: &[u8]) -> Result<M, ImageError> {
+/// The model of an image's bytes, and the digest of the dead letters that it was made under.
+pub(crate) fn decode<M: ReadModel>(image: &[u8]) -> Result<(M, Digest), ImageError> {
     let at = image.len().checked_sub(DIGEST_BYTES).ok_or_else(|| damaged(&"it ends early"))?;
     let (covered, digest) = image.split_at(at);
     if Sha256::digest(covered).as_slice() != digest {
@@ -117,10 +124,11 @@ pub(crate) fn decode<M: ReadModel>(image: &[u8]) -> Result<M, ImageError> {
         chain: Digest(field(header, 52)),
     };
     let rows = &covered[HEADER_BYTES..];
-    if u64::from_le_bytes(field(header, 84)) != rows.len() as u64 {
+    if u64::from_le_bytes(field(header, 116)) != rows.len() as u64 {
         return Err(damaged(&"its length is another"));
     }
-    M::from_rows(rows, lineage).map_err(|error: CodecError| damaged(&error))
+    let model = M::from_rows(rows, lineage).map_err(|error: CodecError| damaged(&error))?;
+    Ok((model, Digest(field(header, 84))))
 }
 
 fn damaged(reason: &dyn Display) -> ImageError {
@@ -141,8 +149,8 @@ fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
 }
 
 /// Writes an image into a generation.
-pub(crate) fn write<M: ReadModel>(generation: &Path, model: &M) -> Result<(), ImageError> {
-    write_bytes::<M>(generation, &encode(model)?)
+pub(crate) fn write<M: ReadModel>(generation: &Path, model: &M, letters: &Letters) -> Result<(), ImageError> {
+    write_bytes::<M>(generation, &encode(model, letters)?)
 }
 
 pub(crate) fn write_bytes<M: ReadModel>(generation: &Path, image: &[u8]) -> Result<(), ImageError> {
@@ -172,21 +180,41 @@ fn read<M: ReadModel>(generation: &Path) -> Result<Vec<u8>, ImageError> {
 /// # Errors
 /// When there is none, or anything is wrong with it, or the log does not confirm it.
 pub fn load<M: ReadModel>(data_dir: &Path, log: &Log) -> Result<M, ImageError> {
-    let generation = Generations::new(data_dir, IMAGES_DIR).current().ok_or(ImageError::None)?;
-    let model: M = decode(&read::<M>(&generation)?)?;
-    let lineage = model.checkpoint();
-    if log.confirms(&lineage)? { Ok(model) } else { Err(ImageError::Foreign(lineage)) }
+    load_under(data_dir, log, &*letters_of(M::NAME, log)?)
 }
 
-/// The model of the image that is in use, or else one that has everything to come.
+/// The model of the image that is in use, if it was made under these dead letters.
+pub(crate) fn load_under<M: ReadModel>(
+    data_dir: &Path,
+    log: &Log,
+    letters: &Letters,
+) -> Result<M, ImageError> {
+    let generation = Generations::new(data_dir, IMAGES_DIR).current().ok_or(ImageError::None)?;
+    let (model, made_under) = decode::<M>(&read::<M>(&generation)?)?;
+    let lineage = model.checkpoint();
+    if !log.confirms(&lineage)? {
+        return Err(ImageError::Foreign(lineage));
+    }
+    if made_under != letters.digest_before(lineage.next) {
+        return Err(ImageError::OtherLetters);
+    }
+    Ok(model)
+}
+
+/// The model of the image that is in use, or else one that has everything to come; with the dead letters that it is to obey.
 #[must_use]
-pub fn load_or_new<M: ReadModel>(data_dir: &Path, log: &Log) -> M {
-    match load(data_dir, log) {
-        Ok(model) => return model,
+pub(crate) fn load_or_new<M: ReadModel>(data_dir: &Path, log: &Log) -> (M, Arc<Letters>) {
+    let letters = letters_of(M::NAME, log).unwrap_or_else(|error| {
+        // Whoever follows the log finds out what it says.
+        tracing::warn!(model = M::NAME, %error, "the dead letters of a read model cannot be read");
+        Arc::default()
+    });
+    match load_under(data_dir, log, &letters) {
+        Ok(model) => return (model, letters),
         Err(ImageError::None) => {}
         Err(error) => {
             tracing::warn!(model = M::NAME, %error, "the image of a read model is not used; the log is replayed");
         }
     }
-    M::begin(log.store_id())
+    (M::begin(log.store_id()), letters)
 }

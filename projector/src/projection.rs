@@ -23,6 +23,11 @@ pub trait Projection {
     /// When the commits cannot be taken in; they will be given again.
     fn apply(&mut self, commits: &[DecodedCommit<'_>]) -> Result<(), ProjectionError>;
 
+    /// Whether it stands still until something else has happened, and is given nothing until then.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
     /// Called after every batch, and now and then while nothing happens: the time to save.
     fn rest(&mut self) {}
 }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 /// A model in memory that is made of the log, commit by commit.
 ///
 /// An implementation MUST give the same [`digest`](ReadModel::digest) for the same commits, whether they were replayed,
-/// taken in one by one, or partly read from rows; and it MUST be total: an event that makes no sense changes nothing.
+/// taken in one by one, or partly read from rows; and it MUST be total: an event that makes no sense changes nothing. What it [`refuses`](ReadModel::refuses) is not given to it, and
+/// neither is what comes later in the same stream.
 pub trait ReadModel: fmt::Debug + Send + Sync + Sized + 'static {
     /// What it is called in commands, in answers and on disk: at most 16 lower-case letters.
     const NAME: &'static str;
@@ -26,6 +27,17 @@ pub trait ReadModel: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Takes in one event; the checkpoint stays where it is.
     fn take_in(&mut self, event: &DecodedEvent<'_>);
+
+    /// Why an event cannot be taken in, asked before anything of its commit is: it becomes a dead letter then. What a
+    /// build does not know is no reason.
+    fn refuses(&self, event: &DecodedEvent<'_>) -> Option<String> {
+        event.unreadable()
+    }
+
+    /// It takes the place of another one, which was kept up to date until now, in the same process.
+    fn replaces(&mut self, other: &Self) {
+        let _ = other;
+    }
 
     /// All events up to there have been taken in.
     fn advance(&mut self, to: Lineage);
@@ -44,6 +56,10 @@ pub trait ReadModel: fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Digest of everything in it at its checkpoint: equal models, equal digests.
     fn digest(&mut self) -> Digest;
+
+    /// Tells of each entity its name (kind and id, such as `item:0198…`) and the digest of it alone, in no order. Of two
+    /// models with different digests, some entity has different digests, or is in one only.
+    fn each_digest(&mut self, told: &mut dyn FnMut(&dyn fmt::Display, Digest));
 
     /// How many things it knows, for people.
     fn count(&self) -> usize;

@@ -5,14 +5,18 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::checker::RepairQueue;
+use crate::control::{Permit, Role, Steered, Waiting};
 use crate::models::Models;
 use crate::projection::Projection;
 use crate::read_model::ReadModel;
+use crate::run::Repairs;
 use crate::shared::{Shared, SharedModels};
 use crate::tail::{self, Condition, Stop};
 use eventstore::{Log, Position};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use uuid::Uuid;
@@ -28,6 +32,8 @@ pub struct ReadModels {
     pub analytics: Shared<Analytics>,
     /// How the tail is that feeds them.
     condition: Condition,
+    /// Where images are.
+    data_dir: Option<PathBuf>,
 }
 
 impl ReadModels {
@@ -39,6 +45,7 @@ impl ReadModels {
             activity: Shared::new(Activity::begin(store)),
             analytics: Shared::new(Analytics::begin(store)),
             condition: Condition::default(),
+            data_dir: None,
         }
     }
 
@@ -51,6 +58,7 @@ impl ReadModels {
             activity: Shared::open(data_dir, log),
             analytics: Shared::open(data_dir, log),
             condition: Condition::default(),
+            data_dir: Some(data_dir.to_owned()),
         }
     }
 
@@ -70,6 +78,15 @@ impl ReadModels {
         tokio::time::timeout(timeout, all).await.unwrap_or(false)
     }
 
+    /// What one of them waits for, when it cannot take in the next event; with its name.
+    #[must_use]
+    pub fn waiting(&self) -> Option<(&'static str, Waiting)> {
+        let models = self.models.waiting().map(|waiting| (Models::NAME, waiting));
+        models
+            .or_else(|| Some((Activity::NAME, self.activity.waiting()?)))
+            .or_else(|| Some((Analytics::NAME, self.analytics.waiting()?)))
+    }
+
     /// Why they do not move, when something is wrong.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
@@ -82,13 +99,23 @@ impl ReadModels {
         self.condition.last_error()
     }
 
-    /// Keeps them up to date with a log, in a thread that ends when the returned handle is dropped.
+    /// Keeps them up to date with a log, and does what is asked of them there, in a thread that ends when the returned handle is dropped.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn follow(&self, log: Log) -> io::Result<Following> {
-        let Self { mut models, mut activity, mut analytics, condition } = self.clone();
+        let Self { models, activity, analytics, condition, data_dir } = self.clone();
+        let of_log = log.clone();
+        let repairs = RepairQueue::start(Repairs::of(log.clone(), self.clone()))?.into_hook();
         Following::start(log, condition, move |tail| {
+            let permit = Permit::default();
+            let role = || Role::Reader { data_dir: data_dir.clone() };
+            let mut models = Steered::new(models, &of_log, role(), permit.clone());
+            let mut activity = Steered::new(activity, &of_log, role(), permit.clone());
+            let mut analytics = Steered::new(analytics, &of_log, role(), permit);
+            models.repair_with(Arc::clone(&repairs));
+            activity.repair_with(Arc::clone(&repairs));
+            analytics.repair_with(repairs);
             tail(&mut [&mut models, &mut activity, &mut analytics]);
         })
     }

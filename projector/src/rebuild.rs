@@ -5,6 +5,7 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::control::{Waiting, letters_of};
 use crate::generation::Generations;
 use crate::image::{self, IMAGES_DIR, ImageError};
 use crate::lock::{LockError, ProjectorLock};
@@ -14,7 +15,7 @@ use crate::read_model::ReadModel;
 use crate::search::{DocumentKey, Effort, INDEX_DIR, IndexStore, SearchError, SearchProjection};
 use crate::shared::{Shared, SharedModels};
 use crate::tail;
-use eventstore::{Damage, Digest, Log, OpenError, Position};
+use eventstore::{Damage, Digest, Log, OpenError, Position, ReadError};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -116,6 +117,18 @@ pub enum RebuildError {
     /// The log cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// An event cannot be taken in, and nothing in the log says what to do about it. Whoever may decide appends the
+    /// [`decision`](Waiting::decision) to the projection's stream and rebuilds once more.
+    #[error("{}: {waiting}", .projection.as_str())]
+    Undecided {
+        /// The projection.
+        projection: ProjectionName,
+        /// The event.
+        waiting: Box<Waiting>,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The log can only be read in part; what is live knows more than a rebuild would.
     #[error(transparent)]
     Damage(#[from] Damage),
@@ -178,9 +191,9 @@ impl Replay {
         let began = Instant::now();
         let (store, total) = (log.store_id(), log.watermark().get());
         let (mut models, mut activity, mut analytics) = (
-            Shared::new(Models::begin(store)),
-            Shared::new(Activity::begin(store)),
-            Shared::new(Analytics::begin(store)),
+            Shared::obeying(Models::begin(store), letters_of(Models::NAME, log)?),
+            Shared::obeying(Activity::begin(store), letters_of(Activity::NAME, log)?),
+            Shared::obeying(Analytics::begin(store), letters_of(Analytics::NAME, log)?),
         );
         // Documents are made of the models, so these are replayed for the search index, too.
         let mut fed: Vec<(ProjectionName, &mut dyn Projection)> = Vec::new();
@@ -197,6 +210,16 @@ impl Replay {
         let mut tell = |projection, done| progress(Progress { projection, done, total });
         // All of them move together: the first one speaks for them until they are done.
         tail::catch_up(log, &mut fed, |position| tell(names[0], position.get()))?;
+        let waiting = [
+            (ProjectionName::Models, models.waiting()),
+            (ProjectionName::Activity, activity.waiting()),
+            (ProjectionName::Analytics, analytics.waiting()),
+        ];
+        for (projection, waiting) in waiting {
+            if let Some(waiting) = waiting {
+                return Err(RebuildError::Undecided { projection, waiting: Box::new(waiting) });
+            }
+        }
         names.iter().for_each(|name| tell(*name, total));
         Ok(Self { models, activity, analytics, took: began.elapsed() })
     }
@@ -252,7 +275,7 @@ impl Images<'_> {
         }
         let old = match image::load::<M>(self.data_dir, self.log) {
             Ok(model) => {
-                let mut old = Shared::new(model);
+                let mut old = Shared::obeying(model, new.letters());
                 tail::catch_up(self.log, &mut [&mut old], |_| {})?;
                 Some(built(&old))
             }
@@ -261,7 +284,7 @@ impl Images<'_> {
                 None
             }
         };
-        image::write(self.generation, &*new.read())?;
+        image::write(self.generation, &*new.read(), &new.letters())?;
         Ok(Some(Rebuilt { projection, old, new: built(new), took: self.took }))
     }
 }
@@ -286,7 +309,7 @@ fn rebuild_search(
         None => None,
         Some((store, taken_in)) => {
             // What changed since is marked while the log is replayed and worked off at the end.
-            let mut search = SearchProjection::start(store, taken_in, models.clone(), log.clone())?;
+            let mut search = SearchProjection::start(store, taken_in, models.clone(), log.clone(), false)?;
             tail::catch_up(log, &mut [&mut search], |_| {})?;
             search.finish()?;
             IndexStore::open(data_dir, log).map(|(store, _)| built(&store)).transpose()?
@@ -303,7 +326,7 @@ fn rebuild_search(
         done += written as u64;
         progress(Progress { projection: ProjectionName::Search, done, total });
     })?;
-    writer.commit(&lineage)?;
+    writer.commit(&lineage, Some(&models.letters()))?;
     drop(writer);
     let new = built(&store)?;
     store.make_current(data_dir)?;

@@ -2,22 +2,27 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
-use crate::checker::{self, Background, CheckError, CheckFigures, CheckSettings, Entity, Manner};
+use crate::checker::{
+    self, Background, CheckError, CheckFigures, CheckSettings, Entity, Manner, RepairQueue,
+};
+use crate::control::{Clerk, ClerkThread, Decisions, ImageDir, Permit, RepairHook, Role, Steered};
 use crate::generation::Generations;
 use crate::image::{IMAGES_DIR, ImageError};
-use crate::imaged::Imaged;
 use crate::lock::{LockError, ProjectorLock};
 use crate::models::Models;
 use crate::read_models::ReadModels;
 use crate::rebuild::ProjectionName;
 use crate::search::{
-    DocumentKey, INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus, comments_of,
+    DocumentKey, INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus, SteeredSearch,
+    comments_of,
 };
 use crate::shared::SharedModels;
 use crate::tail::{self, Stop};
 use eventstore::{Log, Position};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Why the projector cannot start.
@@ -58,13 +63,16 @@ pub enum StopError {
 pub struct Health {
     stop: Stop,
     search: SearchStatus,
+    clerk: Clerk,
 }
 
 impl Health {
     /// Why it does not move, when something is wrong.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.stop.failure().or_else(|| self.search.failure())
+        let unwritten =
+            || Some(format!("a decision cannot be written into the log: {}", self.clerk.failure()?));
+        self.stop.failure().or_else(|| self.search.failure()).or_else(unwritten)
     }
 }
 
@@ -117,16 +125,32 @@ pub struct Projector {
     thread: Option<JoinHandle<Option<Work>>>,
     data_dir: PathBuf,
     checks: Option<Background>,
+    _clerk: ClerkThread,
     _lock: ProjectorLock,
 }
 
 /// What one tail feeds.
 #[derive(Debug)]
 struct Work {
-    models: Imaged<Models>,
-    activity: Imaged<Activity>,
-    analytics: Imaged<Analytics>,
-    search: SearchProjection,
+    models: Steered<Models>,
+    activity: Steered<Activity>,
+    analytics: Steered<Analytics>,
+    search: SteeredSearch,
+}
+
+/// What a projector has to do with others.
+#[derive(Clone, Default)]
+pub struct Connections {
+    /// Who writes its decisions; without, it decides nothing, and what needs a decision waits.
+    pub decisions: Option<Arc<dyn Decisions>>,
+    /// What is done when an entity is to be repaired, where it is not done by a thread of the projector's own.
+    pub repairs: Option<RepairHook>,
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("decisions", &self.decisions).finish_non_exhaustive()
+    }
 }
 
 impl Projector {
@@ -136,6 +160,14 @@ impl Projector {
     /// # Errors
     /// When another projector is at work on this data directory, or it cannot be written.
     pub fn start(data_dir: &Path, log: Log) -> Result<Self, StartError> {
+        Self::start_with(data_dir, log, Connections::default())
+    }
+
+    /// The same, with somebody who writes its decisions into the log, say.
+    ///
+    /// # Errors
+    /// See [`Projector::start`].
+    pub fn start_with(data_dir: &Path, log: Log, connections: Connections) -> Result<Self, StartError> {
         let lock = ProjectorLock::acquire(data_dir)?;
         let images = Generations::new(data_dir, IMAGES_DIR);
         let generation = match images.current() {
@@ -148,7 +180,8 @@ impl Projector {
         };
         images.sweep()?;
         let models = ReadModels::open(data_dir, &log);
-        let (store, lineage) = IndexStore::open_or_begin(data_dir, &log)?;
+        let letters = models.models.letters();
+        let (store, lineage, is_whole) = IndexStore::open_or_begin(data_dir, &log, &letters)?;
         Generations::new(data_dir, INDEX_DIR).sweep()?;
         tracing::info!(
             models = models.checkpoint().get(),
@@ -156,14 +189,33 @@ impl Projector {
             log = log.watermark().get(),
             "the projector starts"
         );
-        let search = SearchProjection::start(store, lineage, models.models.clone(), log.clone())?;
+        let (clerk, clerk_thread) = Clerk::start(connections.decisions)?;
+        let permit = Permit::default();
+        let search = SearchProjection::start(store, lineage, models.models.clone(), log.clone(), is_whole)?;
+        let search =
+            SteeredSearch::new(search, &models.models, &log, data_dir, clerk.clone(), permit.clone());
         let status = search.status();
+        let images = ImageDir::new(data_dir, &generation);
+        let role = || Role::Projector { clerk: clerk.clone(), images: images.clone() };
         let mut work = Work {
-            models: Imaged::new(models.models.clone(), &generation),
-            activity: Imaged::new(models.activity.clone(), &generation),
-            analytics: Imaged::new(models.analytics.clone(), &generation),
+            models: Steered::new(models.models.clone(), &log, role(), permit.clone()),
+            activity: Steered::new(models.activity.clone(), &log, role(), permit.clone()),
+            analytics: Steered::new(models.analytics.clone(), &log, role(), permit),
             search,
         };
+        let repairs = match connections.repairs {
+            Some(repairs) => repairs,
+            None => RepairQueue::start(Repairs {
+                log: log.clone(),
+                models: models.clone(),
+                search: Some(status.clone()),
+            })?
+            .into_hook(),
+        };
+        work.models.repair_with(Arc::clone(&repairs));
+        work.activity.repair_with(Arc::clone(&repairs));
+        work.analytics.repair_with(Arc::clone(&repairs));
+        work.search.repair_with(repairs);
         let stop = Stop::telling(models.condition());
         let kept = log.clone();
         let thread = {
@@ -174,13 +226,15 @@ impl Projector {
                 tail::run(&log, &mut [models, activity, analytics, search], &stop).then_some(work)
             })?
         };
+        let health = Health { stop, search: status, clerk };
         Ok(Self {
             models,
             log: kept,
-            health: Health { stop, search: status },
+            health,
             thread: Some(thread),
             data_dir: data_dir.to_owned(),
             checks: None,
+            _clerk: clerk_thread,
             _lock: lock,
         })
     }

@@ -4,6 +4,7 @@
 //! Invariant: whole commits, in order, from the oldest checkpoint on. When anything fails, the loop begins again from
 //! the checkpoints, which only move with what was taken in.
 
+use crate::backoff::Backoff;
 use crate::decode::DecodedCommit;
 use crate::projection::{Projection, ProjectionError};
 use eventstore::{Log, Position, ReadError, RecordedCommit};
@@ -19,8 +20,6 @@ const BATCH_COMMITS_MAX: usize = 256;
 const BATCH_EVENTS: usize = 1_024;
 /// How long nothing happens until projections are given time to save, at most.
 const REST: Duration = Duration::from_millis(250);
-/// Pause after a failure.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// How a tail is, for whoever asks from another thread. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -121,8 +120,9 @@ fn run_unguarded(log: &Log, projections: &mut [&mut dyn Projection], stop: &Stop
     };
     let mut watermark = log.watch();
     let mut stopped = stop.stopped.subscribe();
+    let mut backoff = Backoff::default();
     while !stop.is_stopped() {
-        let pause = match feed(log, projections, stop, || {
+        let pause = match feed(log, projections, stop, &mut backoff, || {
             runtime.block_on(async {
                 tokio::select! {
                     changed = watermark.changed() => {
@@ -139,7 +139,7 @@ fn run_unguarded(log: &Log, projections: &mut [&mut dyn Projection], stop: &Stop
             Ok(()) => continue,
             Err(error) => {
                 stop.fail(Some(error.to_string()));
-                TRY_AGAIN
+                backoff.failed()
             }
         };
         runtime.block_on(async {
@@ -148,28 +148,63 @@ fn run_unguarded(log: &Log, projections: &mut [&mut dyn Projection], stop: &Stop
     }
 }
 
-/// Gives everything up to the watermark, waits, and goes on, until it is stopped or something fails.
+/// Gives everything up to the watermark, waits, and goes on, until it is stopped or something fails; or until a projection is
+/// behind that waited meanwhile, so that it has to begin anew.
 fn feed(
     log: &Log,
     projections: &mut [&mut dyn Projection],
     stop: &Stop,
+    backoff: &mut Backoff,
     mut wait: impl FnMut(),
 ) -> Result<(), ProjectionError> {
-    let mut commits = log.commits(oldest(projections));
+    let mut given = oldest(projections);
+    let mut commits = log.commits(given);
     let mut batch = Vec::new();
     while !stop.is_stopped() {
         fill(&mut commits, &mut batch)?;
-        if batch.is_empty() {
-            stop.fail(None);
-        } else {
-            give(&batch, projections)?;
+        match batch.last() {
+            None => stop.fail(None),
+            Some(last) => {
+                give(&batch, projections)?;
+                given = given.max(last.next());
+            }
         }
+        backoff.succeeded();
         projections.iter_mut().for_each(|projection| projection.rest());
+        if projections.iter().any(|one| !one.is_waiting() && one.checkpoint().next < given) {
+            return Ok(());
+        }
         if batch.is_empty() {
             wait();
         }
     }
     Ok(())
+}
+
+/// Gives projections everything before `limit`, where one of them stands already or another projection does; `go_on` hears the
+/// position after each batch and says whether to.
+///
+/// # Errors
+/// When the log cannot be read, or a projection cannot go on.
+pub(crate) fn catch_up_to(
+    log: &Log,
+    projections: &mut [&mut dyn Projection],
+    limit: Position,
+    mut go_on: impl FnMut(Position) -> bool,
+) -> Result<(), ProjectionError> {
+    let mut commits = log.commits(oldest(projections));
+    let mut batch = Vec::new();
+    loop {
+        fill(&mut commits, &mut batch)?;
+        // A commit without events at the limit is none of what comes before it.
+        batch.retain(|commit| commit.first() < limit);
+        let Some(last) = batch.last() else { return Ok(()) };
+        let reached = last.next();
+        give(&batch, projections)?;
+        if !go_on(reached) || projections.iter().all(|projection| projection.is_waiting()) {
+            return Ok(());
+        }
+    }
 }
 
 /// Gives projections everything that a log has now; `progress` hears the position after each batch.
@@ -189,11 +224,20 @@ pub(crate) fn catch_up(
         let reached = last.next();
         give(&batch, projections)?;
         progress(reached);
+        if projections.iter().any(|projection| projection.is_waiting()) {
+            return Ok(());
+        }
     }
 }
 
+/// Where whoever is furthest behind goes on. Those who wait are given nothing.
 fn oldest(projections: &[&mut dyn Projection]) -> Position {
-    projections.iter().map(|projection| projection.checkpoint().next).min().unwrap_or_default()
+    let moving = projections.iter().filter(|projection| !projection.is_waiting());
+    let oldest = moving.map(|projection| projection.checkpoint().next).min();
+    // Should all of them wait, nobody has to be given anything.
+    oldest
+        .or_else(|| projections.iter().map(|projection| projection.checkpoint().next).max())
+        .unwrap_or_default()
 }
 
 fn fill(

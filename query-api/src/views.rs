@@ -31,7 +31,7 @@ pub(crate) struct Views {
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The board's mark when it was copied.
-    pub(crate) touched: Position,
+    pub(crate) touched: (u64, Position),
     pub(crate) body: Bytes,
     pub(crate) tag: HeaderValue,
 }
@@ -44,7 +44,7 @@ impl View {
 
 impl Views {
     /// The view, if it is still the one of a board with this mark.
-    pub(crate) fn get(&self, board: BoardId, window: Window, touched: Position) -> Option<View> {
+    pub(crate) fn get(&self, board: BoardId, window: Window, touched: (u64, Position)) -> Option<View> {
         let view = self.kept.get(&(board, window))?;
         (view.touched == touched).then(|| view.clone())
     }
@@ -74,7 +74,7 @@ mod tests {
 
     fn view(touched: u64, bytes: usize) -> View {
         View {
-            touched: Position::new(touched),
+            touched: (0, Position::new(touched)),
             body: vec![b' '; bytes].into(),
             tag: HeaderValue::from_static("W/\"\""),
         }
@@ -85,11 +85,12 @@ mod tests {
         let (views, board) = (Views::default(), BoardId::new(Uuid::from_u128(1)));
         let window = Window { column: None, offset: 0, limit: 50 };
         views.keep(board, window, view(7, 100));
-        assert!(views.get(board, window, Position::new(7)).is_some());
-        assert!(views.get(board, window, Position::new(8)).is_none());
-        assert!(views.get(board, Window { limit: 49, ..window }, Position::new(7)).is_none());
+        assert!(views.get(board, window, (0, Position::new(7))).is_some());
+        assert!(views.get(board, window, (0, Position::new(8))).is_none());
+        assert!(views.get(board, Window { limit: 49, ..window }, (0, Position::new(7))).is_none());
+        assert!(views.get(board, window, (1, Position::new(7))).is_none(), "of other models");
         views.keep(board, window, view(8, 50));
-        assert!(views.get(board, window, Position::new(7)).is_none());
+        assert!(views.get(board, window, (0, Position::new(7))).is_none());
         assert_eq!(views.bytes.load(Ordering::Relaxed), 50 + OVERHEAD_BYTES);
     }
 
@@ -104,6 +105,6 @@ mod tests {
         }
         let window = Window { column: None, offset: 0, limit: 1 };
         views.keep(board, window, view(1, VIEW_BYTES_MAX + 1));
-        assert!(views.get(board, window, Position::new(1)).is_none());
+        assert!(views.get(board, window, (0, Position::new(1))).is_none());
     }
 }

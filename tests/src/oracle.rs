@@ -231,13 +231,13 @@ fn difference(query: Client, key: &str, expected: &Expected) -> Option<String> {
 impl Oracle {
     /// Asks for what is made of many items: the projects' statistics, and what everybody is to do.
     pub fn compare_sums(&self, query: Client) {
-        let (mut projects, mut people) = (BTreeMap::new(), BTreeMap::new());
+        let (mut projects, mut people) = (BTreeMap::new(), BTreeMap::<_, u64>::new());
         for item in self.items.values() {
             let (total, completed): &mut (u64, u64) = projects.entry(item.project.as_str()).or_default();
             *total += 1;
             *completed += u64::from(item.completed);
             for person in &item.assignees {
-                *people.entry(person.as_str()).or_default() += 1_u64;
+                *people.entry(person.as_str()).or_default() += 1;
             }
         }
         let list = query.get("/api/v1/projects?limit=500").json();

@@ -8,6 +8,7 @@ use super::bulk::{Bulk, bulk};
 use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, RemoveField};
 use super::operation::{Nothing, Operation, delete, get, patch, post};
 use crate::envelope::{BATCH_BYTES_MAX, BatchBody};
+use crate::projections::routes as projections;
 use crate::registry::routes as registry;
 use crate::service::Intent;
 use crate::streams;
@@ -31,6 +32,8 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         .chain(needing(Scope::CommentsWrite, comments()))
         .chain(needing(Scope::StreamsWrite, streams()))
         .chain(schemas())
+        .chain(needing(Scope::ProjectionsOperate, projections()))
+        .chain(needing(Scope::ProjectionsDecide, decisions()))
         .chain(batches())
         .collect()
 });
@@ -218,6 +221,72 @@ fn schemas() -> Vec<Operation> {
             .asks::<registry::Whose>()
             .refuses(404, &["not_found"]),
     ]
+}
+
+/// What every event of a projection's stream may come to.
+const CONTROL: [(u16, &[&str]); 3] = [
+    (404, &["not_found"]),
+    (413, &["event_too_large"]),
+    (422, &["idempotency_key_reused", "too_many_dead_letters"]),
+];
+
+fn projections() -> Vec<Operation> {
+    let all = vec![
+        post(
+            "/projections/{name}/rebuild",
+            "projection.rebuild",
+            "Asks for a projection to be built anew, beside the one in use.",
+        )
+        .calls(projections::rebuild, projections::TAKEN)
+        .takes::<projections::Rebuild>()
+        .refuses(409, &["rebuild_under_way"]),
+        post(
+            "/projections/{name}/rebuild/cancel",
+            "projection.cancel_rebuild",
+            "Ends a rebuild; what is in use stays in use.",
+        )
+        .calls(projections::cancel, projections::TAKEN)
+        .takes::<projections::Cancel>()
+        .refuses(409, &["no_rebuild", "rebuild_under_way"]),
+        post(
+            "/projections/{name}/dead-letters/retry",
+            "projection.retry_dead_letters",
+            "Has dead letters taken in once more, all or those that are named, and what they held back.",
+        )
+        .calls(projections::retry, projections::TAKEN)
+        .takes::<projections::Retry>()
+        .refuses(409, &["no_dead_letter"]),
+        post(
+            "/projections/{name}/dead-letters/{position}/retry",
+            "projection.retry_dead_letter",
+            "Has one dead letter taken in once more, and what it held back.",
+        )
+        .calls(projections::retry_one, projections::TAKEN)
+        .parameter("position", projections::position)
+        .refuses(409, &["no_dead_letter"]),
+        post(
+            "/projections/{name}/repairs",
+            "projection.repair",
+            "Asks for one entity of a projection to be made anew.",
+        )
+        .calls(projections::repair, projections::TAKEN)
+        .takes::<projections::Repair>(),
+    ];
+    all.into_iter().map(of_projection).collect()
+}
+
+fn decisions() -> Vec<Operation> {
+    vec![of_projection(
+        post("/projections/{name}/decisions", "projection.decide", "Records what the projector decided.")
+            .calls(projections::decide, projections::TAKEN)
+            .takes::<projections::Decision>()
+            .refuses(409, &["no_rebuild", "rebuild_under_way", "no_such_event"]),
+    )]
+}
+
+fn of_projection(operation: Operation) -> Operation {
+    let operation = operation.parameter("name", projections::name).heeds(&["IdempotencyKey"]);
+    CONTROL.into_iter().fold(operation, |operation, (status, codes)| operation.refuses(status, codes))
 }
 
 fn batches() -> Vec<Operation> {

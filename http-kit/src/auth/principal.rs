@@ -27,6 +27,10 @@ pub enum Scope {
     StreamsWrite,
     /// Register schemas.
     SchemasWrite,
+    /// Ask for rebuilds, retries and repairs of projections.
+    ProjectionsOperate,
+    /// Say what became of them, and which events are dead letters: the projector's own.
+    ProjectionsDecide,
     /// Say on whose behalf and when something happened: histories from elsewhere.
     Import,
     /// Read the whole log, the system's events included.
@@ -39,7 +43,7 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::WorkspacesWrite,
         Self::ProjectsWrite,
         Self::BoardsWrite,
@@ -47,6 +51,8 @@ impl Scope {
         Self::CommentsWrite,
         Self::StreamsWrite,
         Self::SchemasWrite,
+        Self::ProjectionsOperate,
+        Self::ProjectionsDecide,
         Self::Import,
         Self::Audit,
         Self::Metrics,
@@ -64,6 +70,8 @@ impl Scope {
             Self::CommentsWrite => "comments:write",
             Self::StreamsWrite => "streams:write",
             Self::SchemasWrite => "schemas:write",
+            Self::ProjectionsOperate => "projections:operate",
+            Self::ProjectionsDecide => "projections:decide",
             Self::Import => "import",
             Self::Audit => "audit",
             Self::Metrics => "metrics:read",

@@ -21,6 +21,8 @@ fn means(scope: Scope) -> &'static str {
         Scope::CommentsWrite => "add, edit and delete comments",
         Scope::StreamsWrite => "append to streams outside the domain",
         Scope::SchemasWrite => "register schemas",
+        Scope::ProjectionsOperate => "ask for rebuilds, retries and repairs of projections",
+        Scope::ProjectionsDecide => "say what became of them: the projector's own",
         Scope::Import => "say on whose behalf and when something happened",
         Scope::Audit => "read the whole log",
         Scope::Metrics => "read the process's figures",

@@ -9,6 +9,7 @@ use crate::read_model::ReadModel;
 use domain::{BoardId, DomainEvent, ItemId, ProjectId, WorkspaceId, board};
 use eventstore::codec::CodecError;
 use eventstore::{Digest, EventView, Lineage, Position};
+use std::fmt;
 use uuid::Uuid;
 
 /// What an event concerns.
@@ -121,6 +122,10 @@ impl ReadModel for Activity {
             None => *self.sum.insert(digest::sum(self)),
         };
         sum.digest()
+    }
+
+    fn each_digest(&mut self, told: &mut dyn FnMut(&dyn fmt::Display, Digest)) {
+        digest::each(self, told);
     }
 
     fn count(&self) -> usize {

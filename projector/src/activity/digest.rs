@@ -6,7 +6,8 @@
 use super::{Activity, Thing};
 use crate::models::{DigestSum, EntityDigest, digest_entity};
 use domain::{BoardId, ProjectId, WorkspaceId};
-use eventstore::Position;
+use eventstore::{Digest, Position};
+use std::fmt;
 use uuid::Uuid;
 
 const WORKSPACE: u8 = b'W';
@@ -32,6 +33,34 @@ pub(super) fn sum(activity: &Activity) -> DigestSum {
         sum.add(&of_board(*board, *project));
     }
     sum
+}
+
+/// Tells the sum over each list.
+pub(super) fn each(activity: &Activity, told: &mut dyn FnMut(&dyn fmt::Display, Digest)) {
+    for (thing, positions) in &activity.things {
+        let mut sum = DigestSum::default();
+        positions.newest(None).for_each(|position| sum.add(&of_thing(*thing, position)));
+        told(&name_of(*thing), sum.digest());
+    }
+    for (person, tenants) in &activity.people {
+        for (workspace, positions) in tenants {
+            let mut sum = DigestSum::default();
+            positions.newest(None).for_each(|position| sum.add(&of_person(person, *workspace, position)));
+            told(&format_args!("person:{workspace}:{person}"), sum.digest());
+        }
+    }
+    for (board, project) in &activity.projects {
+        told(&format_args!("belongs:{board}"), Digest(of_board(*board, *project)));
+    }
+}
+
+fn name_of(thing: Thing) -> String {
+    match thing {
+        Thing::Workspace(id) => format!("workspace:{id}"),
+        Thing::Project(id) => format!("project:{id}"),
+        Thing::Board(id) => format!("board:{id}"),
+        Thing::Item(id) => format!("item:{id}"),
+    }
 }
 
 pub(super) fn of_thing(thing: Thing, position: Position) -> EntityDigest {

@@ -11,6 +11,7 @@ use crate::read_model::ReadModel;
 use domain::{BoardId, ColumnId, DomainEvent, ItemId, board, item};
 use eventstore::codec::CodecError;
 use eventstore::{Digest, Lineage, Timestamp};
+use std::fmt;
 use uuid::Uuid;
 
 const SECOND: i64 = 1_000_000_000;
@@ -242,6 +243,12 @@ impl ReadModel for Analytics {
             sum.add(&part.digest().0);
         }
         sum.digest()
+    }
+
+    fn each_digest(&mut self, told: &mut dyn FnMut(&dyn fmt::Display, Digest)) {
+        self.boards.each_digest(|id, digest| told(&format_args!("board:{id}"), digest));
+        self.items.each_digest(|id, digest| told(&format_args!("item:{id}"), digest));
+        self.rows.each_digest(|(board, day), digest| told(&format_args!("day:{board}:{day}"), digest));
     }
 
     fn count(&self) -> usize {

@@ -13,10 +13,12 @@ use crate::checker::gait::Gait;
 use crate::checker::inspect::Inspect;
 use crate::checker::replay::{CheckError, Replay};
 use crate::checker::report::{Checked, Finding};
+use crate::control::Letters;
 use crate::rebuild::ProjectionName;
 use crate::shared::Shared;
-use eventstore::Log;
+use eventstore::{Lineage, Log};
 use rustc_hash::FxHashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Parts that are observed under one lock.
@@ -31,13 +33,11 @@ pub(crate) fn compare<M: Inspect>(
     gait: &mut Gait<'_>,
 ) -> Result<Checked, CheckError> {
     let began = Instant::now();
-    let mut replay = Replay::<M>::begin(log, scope);
+    let mut replay = Replay::<M>::begin(log, scope, live.letters());
     // Most of the way goes without looking at the live one.
     replay.approach(live.checkpoint(), gait)?;
-    let (at, found) = {
-        let live = live.read();
-        (live.checkpoint(), live.keys(scope))
-    };
+    let ((at, letters), found) = observe(live, |model| model.keys(scope))?;
+    replay.obey(letters)?;
     replay.advance(&at, gait)?;
     let mut keys = replay.model.keys(scope);
     let known: FxHashSet<_> = keys.iter().cloned().collect();
@@ -45,11 +45,9 @@ pub(crate) fn compare<M: Inspect>(
     drop(known);
     let mut checked = Checked::begin(projection, at.next);
     for parts in keys.chunks(PARTS) {
-        let (at, found) = {
-            let live = live.read();
-            let found: Vec<_> = parts.iter().map(|key| live.observe(key, scope)).collect();
-            (live.checkpoint(), found)
-        };
+        let ((at, letters), found) =
+            observe(live, |model| -> Vec<_> { parts.iter().map(|key| model.observe(key, scope)).collect() })?;
+        replay.obey(letters)?;
         replay.advance(&at, gait)?;
         for (key, found) in parts.iter().zip(found) {
             let expected = replay.model.observe(key, scope);
@@ -66,4 +64,17 @@ pub(crate) fn compare<M: Inspect>(
     }
     checked.took = began.elapsed();
     Ok(checked)
+}
+
+/// What is seen of a model under one lock, with where it is and what it passes over.
+fn observe<M: Inspect, T>(
+    live: &Shared<M>,
+    see: impl FnOnce(&M) -> T,
+) -> Result<((Lineage, Arc<Letters>), T), CheckError> {
+    let model = live.read();
+    if live.waiting().is_some_and(|waiting| waiting.is_torn) {
+        // It has half of an event, and is made anew once that is decided.
+        return Err(CheckError::Remade);
+    }
+    Ok(((model.checkpoint(), live.letters()), see(&model)))
 }

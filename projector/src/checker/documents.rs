@@ -15,12 +15,15 @@ use crate::checker::entity::{Entity, Scope};
 use crate::checker::gait::Gait;
 use crate::checker::replay::{CheckError, Replay};
 use crate::checker::report::{Checked, Class, Finding};
+use crate::control::letters_of;
 use crate::models::Models;
+use crate::read_model::ReadModel;
 use crate::rebuild::ProjectionName;
 use crate::search::{DocumentKey, Found, IndexStore, SearchError, content_of};
 use eventstore::{Digest, Log};
 use rustc_hash::FxHashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often an index is opened again.
@@ -35,16 +38,22 @@ pub(crate) fn compare(
     gait: &mut Gait<'_>,
 ) -> Result<Checked, CheckError> {
     let began = Instant::now();
-    let mut replay = Replay::<Models>::begin(log, scope);
+    let letters = letters_of(Models::NAME, log)?;
+    let mut replay = Replay::<Models>::begin(log, scope, Arc::clone(&letters));
     // Most of the way goes without holding any files of the index open.
     let (_, behind) = patiently(|| IndexStore::open(data_dir, log).ok_or(SearchError::NoIndex))?;
     replay.approach(behind.next, gait)?;
     // Whoever writes it merges its files, and deletes them, while they are being opened.
     let (found, lineage) = patiently(|| {
-        let (store, lineage) = IndexStore::open(data_dir, log).ok_or(SearchError::NoIndex)?;
-        Ok((store.contents(scope)?, lineage))
+        let opened = IndexStore::open_under(data_dir, log, Some(&letters)).ok_or(SearchError::NoIndex)?;
+        let (store, lineage, is_whole) = opened;
+        Ok((store.contents(scope)?, (lineage, is_whole)))
     })?;
     let end = log.watermark();
+    let (lineage, is_whole) = lineage;
+    if !is_whole || *letters_of(Models::NAME, log)? != *letters {
+        return Err(CheckError::Remade);
+    }
     replay.advance(&lineage, gait)?;
 
     let mut checked = Checked::begin(ProjectionName::Search, lineage.next);

@@ -38,6 +38,7 @@ pub use report::{Checked, Class, FINDINGS_MAX, Finding};
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::control::letters_of;
 use crate::image::{self, ImageError};
 use crate::models::Models;
 use crate::read_model::ReadModel;
@@ -141,7 +142,11 @@ fn check_image<M: Inspect>(
     }
     match loaded {
         // It stands still, so it is a model that does not move on.
-        Ok(model) => compare::compare(projection, log, &Shared::new(model), scope, gait).map(Some),
+        Ok(model) => {
+            // It was made under what the log says now, or it would not have been loaded.
+            let live = Shared::obeying(model, letters_of(<M as ReadModel>::NAME, log)?);
+            compare::compare(projection, log, &live, scope, gait).map(Some)
+        }
         Err(error) => {
             let model = <M as ReadModel>::NAME;
             tracing::info!(model, %error, "there is no image that the log confirms: it is not compared");

@@ -2,10 +2,13 @@
 //! other things to do.
 
 use crate::checker::entity::Entity;
+use crate::control::RepairHook;
 use crate::rebuild::ProjectionName;
 use crate::run::Repairs;
 use crate::tail::guarded;
+use domain::system::projections::RepairRequested;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -30,6 +33,14 @@ impl RepairQueue {
             .name("repair".to_owned())
             .spawn(move || carry_out(&receiver, &repairs))?;
         Ok(Self { sender: Some(sender), thread: Some(thread) })
+    }
+
+    /// As what is called when the log asks for a repair.
+    #[must_use]
+    pub fn into_hook(self) -> RepairHook {
+        Arc::new(move |projection, _, asked: &RepairRequested| {
+            self.ask(projection, &asked.entity);
+        })
     }
 
     /// Asks for a repair, by the names that events have for projection and entity. Never waits; false, and a line in the log,

@@ -24,11 +24,15 @@ pub(crate) fn repair<M: Inspect>(
 ) -> Result<bool, CheckError> {
     let scope = Scope::of(entity, log)?;
     let Scope::One(whole) = &scope else { return Ok(false) };
-    let mut replay = Replay::<M>::begin(log, &scope);
+    let mut replay = Replay::<M>::begin(log, &scope, live.letters());
     for _ in 0..ATTEMPTS {
         replay.approach(live.checkpoint(), gait)?;
         let mut model = live.write();
         let at = model.checkpoint();
+        if live.waiting().is_some_and(|waiting| waiting.is_torn) {
+            return Err(CheckError::Remade);
+        }
+        replay.obey(live.letters())?;
         for _ in 0..BEHIND_MAX {
             if replay.model.checkpoint() == at || !replay.step(at.next)? {
                 break;

@@ -3,9 +3,11 @@
 use crate::checker::entity::Scope;
 use crate::checker::gait::{Gait, Stopped};
 use crate::checker::inspect::Inspect;
+use crate::control::Letters;
 use crate::decode::{DecodedCommit, DecodedEvent};
 use crate::projection::ProjectionError;
 use eventstore::{Commits, Lineage, Log, Position, ReadError, RecordedCommit};
+use std::sync::Arc;
 
 /// Why a check or a repair did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,9 @@ pub enum CheckError {
     /// The search index could not be read.
     #[error(transparent)]
     Search(#[from] crate::search::SearchError),
+    /// What is checked is being made anew, because it was decided otherwise what it passes over.
+    #[error("it is being made anew at the moment; check it when that is done")]
+    Remade,
     /// The model moved on faster than the replay came after it.
     #[error("the model moves on faster than the log is replayed; try again when less is written")]
     Outrun,
@@ -47,12 +52,29 @@ pub(crate) struct Replay<'a, M> {
     /// What was read and lies beyond what was asked for.
     ahead: Option<RecordedCommit>,
     scope: &'a Scope,
+    /// The dead letters that the other one passes over.
+    letters: Arc<Letters>,
 }
 
 impl<'a, M: Inspect> Replay<'a, M> {
     /// Before anything happened.
-    pub(crate) fn begin(log: &Log, scope: &'a Scope) -> Self {
-        Self { model: M::begin(log.store_id()), commits: log.commits(Position::ZERO), ahead: None, scope }
+    pub(crate) fn begin(log: &Log, scope: &'a Scope, letters: Arc<Letters>) -> Self {
+        Self {
+            model: M::begin(log.store_id()),
+            commits: log.commits(Position::ZERO),
+            ahead: None,
+            scope,
+            letters,
+        }
+    }
+
+    /// Passes over what the other one passes over from now on. What it was made of until now has to be the same.
+    pub(crate) fn obey(&mut self, letters: Arc<Letters>) -> Result<(), CheckError> {
+        if *letters != *self.letters && !letters.agree_before(&self.letters, self.model.checkpoint().next) {
+            return Err(CheckError::Remade);
+        }
+        self.letters = letters;
+        Ok(())
     }
 
     /// Goes on to where something is that has taken in at least as much; exactly to there.
@@ -98,7 +120,7 @@ impl<'a, M: Inspect> Replay<'a, M> {
         let mut read = 0;
         for view in commit.events() {
             read += 1;
-            if self.model.wants(&view, self.scope) {
+            if !self.letters.pass_over(&view) && self.model.wants(&view, self.scope) {
                 events.push(DecodedEvent::decode(view));
             }
         }

@@ -8,6 +8,7 @@ use crate::support::*;
 use domain::{ItemId, WorkspaceId};
 use eventstore::Position;
 use serde_json::json;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
@@ -53,7 +54,7 @@ impl Running {
                 if self.check(&Scope::All).is_empty() {
                     break;
                 }
-                std::thread::sleep(std::time::Duration::from_millis(50));
+                std::thread::sleep(Duration::from_millis(50));
             }
         }
         assert_eq!(self.check(&Scope::All), [], "after repairs");
@@ -206,7 +207,7 @@ fn what_is_wrong_in_feeds_and_figures_is_found_and_repaired() {
     running.expect(ProjectionName::Activity, &[(Class::Missing, ann)]);
     assert_eq!(read_models.activity.digest().1, {
         let scope = Scope::All;
-        let mut replay = replay::Replay::<Activity>::begin(&running.world.log(), &scope);
+        let mut replay = replay::Replay::<Activity>::begin(&running.world.log(), &scope, Arc::default());
         while replay.step(running.world.log().watermark()).unwrap() {}
         ReadModel::digest(&mut replay.model)
     });
@@ -240,7 +241,7 @@ fn what_is_wrong_in_the_index_is_found_and_repaired() {
         let mut writer = store.writer(Effort::LIVE).unwrap();
         writer.write(&[key(one), key(two), key(unknown)], &spoilt, &world.log(), |_| {}).unwrap();
         writer.add_again(&[key(three)], &spoilt, &world.log());
-        writer.commit(&lineage).unwrap();
+        writer.commit(&lineage, Some(&crate::control::Letters::default())).unwrap();
     }
     let running = Running::over(world);
     // The sample of everything sees the same, by another way through the index.
@@ -270,7 +271,7 @@ fn a_forged_image_with_right_digests_is_found() {
     forged.item_to_spoil(item("K-4")).assignees = vec![crate::models::Name::new("mallory")];
     let generation =
         crate::generation::Generations::new(world.data_dir(), image::IMAGES_DIR).current().unwrap();
-    image::write(&generation, &forged).unwrap();
+    image::write(&generation, &forged, &crate::control::Letters::default()).unwrap();
     let checked = check_data_dir(world.data_dir(), &world.log(), &Scope::All, &AT_ONCE).unwrap();
     let models = &checked[0];
     let told: Vec<_> = models.findings.iter().map(|finding| (finding.class, &finding.entity)).collect();
@@ -340,13 +341,13 @@ fn a_check_under_load_finds_nothing_where_nothing_is_wrong() {
 fn the_check_in_the_background_counts_what_it_finds() {
     let running = Running::over(with_items());
     running.projector.models().write().item_to_spoil(item("K-1")).title = crate::models::Name::new("spoilt");
-    let settings = CheckSettings { every: std::time::Duration::from_millis(1), one_in: 1 };
+    let settings = CheckSettings { every: Duration::from_millis(1), one_in: 1 };
     let models = running.projector.read_models().clone();
     let dir = Some(running.world.data_dir().to_owned());
     let background = Background::start(settings, running.world.log(), models.clone(), dir).unwrap();
     let figures = background.figures();
     while figures.passes() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     assert!(figures.findings(Class::Stale) >= 2 && figures.compared() > 20);
     assert_eq!(figures.findings(Class::Orphaned), 0);
@@ -359,7 +360,7 @@ fn the_check_in_the_background_counts_what_it_finds() {
         .unwrap();
     let repaired_at = figures.passes();
     while figures.passes() < repaired_at + 2 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(figures.last().unwrap().counts, [0; 4]);
     drop(background);
@@ -391,4 +392,51 @@ fn repairs_that_are_asked_for_are_carried_out_and_nonsense_is_not() {
     assert!(queue.ask("models", &Entity::Item(item("K-1")).to_string()));
     drop(queue);
     assert_eq!(running.check(&Scope::All), []);
+}
+
+#[test]
+fn what_the_log_asks_to_be_repaired_is_repaired_in_every_process() {
+    let running = Running::over(with_items());
+    // A reader beside the projector, with models of its own.
+    let reader = ReadModels::open(running.world.data_dir(), &running.world.log());
+    let following = reader.follow(running.world.log()).unwrap();
+    assert!(wait(&reader.models, running.world.log().watermark()));
+    let one = item("K-1");
+    for models in [running.projector.models(), &reader.models] {
+        models.write().item_to_spoil(one).title = crate::models::Name::new("spoilt");
+    }
+    // Written anew, so that the index tells what the models say.
+    running.projector.repairs().repair(ProjectionName::Search, &Entity::Item(one)).unwrap();
+    while running.check(&Scope::All).len() < 2 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ask = |projection: &str| {
+        let asked = domain::system::projections::RepairRequested {
+            repair_id: Uuid::now_v7(),
+            entity: Entity::Item(one).to_string(),
+        };
+        let stream = domain::system::projections::stream_of(projection);
+        let payload = serde_json::to_value(&asked).unwrap();
+        running.world.append(&stream, "sys.repair_requested", payload);
+    };
+    let subjects = Subjects { read_models: Some(&reader), index_of: None };
+    let findings = |index_of| {
+        let subjects = Subjects { index_of, ..subjects };
+        let checked = check(&running.world.log(), &subjects, &Scope::All, &AT_ONCE).unwrap();
+        checked.iter().map(Checked::total).sum::<u64>()
+    };
+    assert_eq!(findings(None), 1);
+    ask("models");
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    let settled = |projection: &str, is_done: &dyn Fn() -> bool| {
+        while !is_done() {
+            assert!(std::time::Instant::now() < patience, "{projection} was not repaired");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    settled("models", &|| findings(None) == 0 && running.check(&Scope::All).len() == 1);
+    // The models are right again; the document was made before that, and nobody has asked for it yet.
+    ask("search");
+    settled("search", &|| running.check(&Scope::All).is_empty());
+    drop(following);
 }

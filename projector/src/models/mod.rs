@@ -57,6 +57,8 @@ pub struct Models {
     items_by_key: HashMap<Name, Vec<ItemId>>,
     /// Behind the newest event that concerned a board, an item on it, or a comment on one; since this process has them.
     touched: FxHashMap<BoardId, Position>,
+    /// How many models were in their place before, in this process: marks of others are none of theirs.
+    generation: u64,
     /// Who is to do what that is not gone; follows from the items.
     assigned: assigned::Assigned,
     checkpoint: Lineage,
@@ -87,6 +89,7 @@ impl Models {
             comments: Table::new(b'c'),
             items_by_key: HashMap::new(),
             touched: FxHashMap::default(),
+            generation: 0,
             assigned: assigned::Assigned::default(),
             checkpoint: Lineage { store, next: Position::ZERO, chain: Digest::default() },
             counts: Counts::default(),
@@ -251,8 +254,8 @@ impl Models {
     /// A mark that changes whenever anything on a board does: what was made of the board while it had this mark is what would
     /// be made of it now. It says nothing from one process to another.
     #[must_use]
-    pub fn touched(&self, board: BoardId) -> Position {
-        self.touched.get(&board).copied().unwrap_or_default()
+    pub fn touched(&self, board: BoardId) -> (u64, Position) {
+        (self.generation, self.touched.get(&board).copied().unwrap_or_default())
     }
 
     /// Number of entities, deleted ones included: workspaces, projects, boards, items, comments.

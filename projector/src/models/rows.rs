@@ -10,6 +10,7 @@ use eventstore::codec::{self, CodecError};
 use eventstore::{Digest, Lineage};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::fmt;
 use uuid::Uuid;
 
 /// All rows, borrowed when an image is written, owned when it was read.
@@ -52,12 +53,24 @@ impl ReadModel for Models {
         self.apply_event(event);
     }
 
+    fn replaces(&mut self, other: &Self) {
+        self.generation = other.generation + 1;
+    }
+
     fn advance(&mut self, to: Lineage) {
         self.checkpoint = to;
     }
 
     fn digest(&mut self) -> Digest {
         Self::digest(self)
+    }
+
+    fn each_digest(&mut self, told: &mut dyn FnMut(&dyn fmt::Display, Digest)) {
+        self.workspaces.each_digest(|id, digest| told(&format_args!("workspace:{id}"), digest));
+        self.projects.each_digest(|id, digest| told(&format_args!("project:{id}"), digest));
+        self.boards.each_digest(|id, digest| told(&format_args!("board:{id}"), digest));
+        self.items.each_digest(|id, digest| told(&format_args!("item:{id}"), digest));
+        self.comments.each_digest(|id, digest| told(&format_args!("comment:{id}"), digest));
     }
 
     fn count(&self) -> usize {

@@ -4,7 +4,7 @@
 //! dirty; [`Table::settle`] brings the sum up to date. Deleted entities stay as rows: their ids are never used again.
 
 use crate::models::digest::{self, DigestSum, EntityDigest};
-use eventstore::codec;
+use eventstore::{Digest, codec};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 use std::hash::Hash;
@@ -100,6 +100,14 @@ impl<K: Copy + Eq + Hash, T: Serialize> Table<K, T> {
     pub(crate) fn reserve(&mut self, rows: usize) {
         self.rows.reserve(rows);
         self.dirty.reserve(rows);
+    }
+
+    /// Tells the digest of each row, after bringing them up to date.
+    pub(crate) fn each_digest(&mut self, mut told: impl FnMut(&K, Digest)) {
+        self.settle();
+        for (id, row) in &self.rows {
+            told(id, Digest(row.digest.unwrap_or_default()));
+        }
     }
 
     /// Brings the sum up to date and returns it.

@@ -84,6 +84,12 @@ impl DocumentKey {
         Some(Self { kind, id })
     }
 
+    /// The document of an entity with this name (`item:0198…`), if there is one.
+    pub(crate) fn named(entity: &str) -> Option<Self> {
+        let (kind, id) = entity.split_once(':')?;
+        Some(Self { kind: DocumentKind::parse(kind)?, id: Uuid::try_parse(id).ok()? })
+    }
+
     /// The documents of everything that is in the models.
     pub(crate) fn all(models: &Models) -> Vec<Self> {
         let key = |kind, id| Self { kind, id };

@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tantivy::{DocAddress, Index, IndexReader, ReloadPolicy, TantivyDocument, TantivyError};
 
+/// How often in a row an index is replaced while it is opened; no rebuild is that fast.
+const OPENED_AGAIN_MAX: u32 = 5;
 /// How often a wait looks for a newer index.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -256,16 +258,29 @@ impl Shared {
             return Ok(opened);
         }
         let _looking = self.looking.lock();
-        let known = self.opened.read().clone();
-        let newer = match known {
-            // Somebody else looked while this thread waited.
-            Some(opened) if opened.is_newest(&self.generations) => return Ok(opened),
-            Some(opened) if opened.is_current(&self.generations) => opened.reload()?,
-            _ => self.open_current()?,
-        };
-        let newer = Arc::new(newer);
-        *self.opened.write() = Some(Arc::clone(&newer));
-        Ok(newer)
+        let mut attempts = 0;
+        loop {
+            let current = self.generations.current_identity();
+            let known = self.opened.read().clone();
+            let newer = match known {
+                // Somebody else looked while this thread waited.
+                Some(opened) if opened.is_newest(&self.generations) => return Ok(opened),
+                Some(opened) if opened.is_current(&self.generations) => opened.reload(),
+                _ => self.open_current(),
+            };
+            match newer {
+                Ok(newer) => {
+                    let newer = Arc::new(newer);
+                    *self.opened.write() = Some(Arc::clone(&newer));
+                    return Ok(newer);
+                }
+                // What was looked at was swept while it was, because another one is in use.
+                Err(_) if attempts < OPENED_AGAIN_MAX && self.generations.current_identity() != current => {
+                    attempts += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn open_current(&self) -> Result<Opened, SearchError> {

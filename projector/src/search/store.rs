@@ -3,6 +3,7 @@
 //! Invariant: what tantivy committed carries the lineage that it stands for in its payload. A generation that this
 //! build, or this log, does not know as its own is not used.
 
+use crate::control::Letters;
 use crate::failpoint::failpoint;
 use crate::generation::Generations;
 use crate::models::SharedModels;
@@ -31,6 +32,10 @@ struct Payload {
     next: Position,
     /// 64 hexadecimal digits.
     chain: String,
+    /// Digest of the models' dead letters before `next` that all documents were made under; nothing when some were made under
+    /// others, or an older build did not say.
+    #[serde(default)]
+    letters: Option<String>,
 }
 
 /// How much an index writer may take.
@@ -59,6 +64,15 @@ pub(crate) struct IndexStore {
 impl IndexStore {
     /// The index in use, with what it has taken in; `None` when there is none that this log confirms.
     pub(crate) fn open(data_dir: &Path, log: &Log) -> Option<(Self, Lineage)> {
+        Self::open_under(data_dir, log, None).map(|(store, lineage, _)| (store, lineage))
+    }
+
+    /// The same, and whether all of its documents were made under these dead letters.
+    pub(crate) fn open_under(
+        data_dir: &Path,
+        log: &Log,
+        letters: Option<&Letters>,
+    ) -> Option<(Self, Lineage, bool)> {
         let dir = Generations::new(data_dir, INDEX_DIR).current()?;
         let given_up = |reason: &dyn std::fmt::Display| {
             tracing::warn!(%reason, "the search index is not used; it is built anew");
@@ -69,7 +83,12 @@ impl IndexStore {
             return None;
         };
         match log.confirms(&lineage) {
-            Ok(true) => Some((Self { dir, index, fields }, lineage)),
+            Ok(true) => {
+                let made_under = payload_of(&index).and_then(|payload| payload.letters);
+                let obeyed = letters.map(|letters| letters.digest_before(lineage.next).to_string());
+                let is_whole = obeyed.is_some() && made_under == obeyed;
+                Some((Self { dir, index, fields }, lineage, is_whole))
+            }
             Ok(false) => {
                 given_up(&"the log does not confirm its lineage");
                 None
@@ -91,15 +110,24 @@ impl IndexStore {
     }
 
     /// The index in use or, when there is none that this log confirms, a new one, at once in use.
-    pub(crate) fn open_or_begin(data_dir: &Path, log: &Log) -> Result<(Self, Lineage), SearchError> {
-        if let Some(opened) = Self::open(data_dir, log) {
+    pub(crate) fn open_or_begin(
+        data_dir: &Path,
+        log: &Log,
+        letters: &Letters,
+    ) -> Result<(Self, Lineage, bool), SearchError> {
+        if let Some(opened) = Self::open_under(data_dir, log, Some(letters)) {
             return Ok(opened);
         }
         let lineage = Lineage { store: log.store_id(), next: Position::ZERO, chain: Digest::default() };
         let begun = Self::begin(data_dir)?;
-        begun.writer(Effort::LIVE)?.commit(&lineage)?;
+        begun.writer(Effort::LIVE)?.commit(&lineage, Some(letters))?;
         begun.make_current(data_dir)?;
-        Ok((begun, lineage))
+        Ok((begun, lineage, true))
+    }
+
+    /// Where it is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Puts this generation into use.
@@ -165,12 +193,17 @@ impl Writer {
     }
 
     /// Makes what was written visible, as the state at `lineage` (or newer).
-    pub(crate) fn commit(&mut self, lineage: &Lineage) -> Result<(), SearchError> {
+    pub(crate) fn commit(
+        &mut self,
+        lineage: &Lineage,
+        made_under: Option<&Letters>,
+    ) -> Result<(), SearchError> {
         let payload = Payload {
             version: SEARCH_VERSION,
             store: lineage.store,
             next: lineage.next,
             chain: lineage.chain.to_string(),
+            letters: made_under.map(|letters| letters.digest_before(lineage.next).to_string()),
         };
         let payload =
             serde_json::to_string(&payload).map_err(|error| SearchError::Index(error.to_string()))?;
@@ -190,9 +223,13 @@ impl Writer {
 
 /// What an index's last commit has taken in; `None` when another build made it.
 pub(crate) fn lineage_of(index: &Index) -> Option<Lineage> {
-    let payload: Payload = serde_json::from_str(&index.load_metas().ok()?.payload?).ok()?;
+    let payload = payload_of(index)?;
     let chain = digest_of_hex(&payload.chain)?;
     (payload.version == SEARCH_VERSION).then_some(Lineage { store: payload.store, next: payload.next, chain })
+}
+
+fn payload_of(index: &Index) -> Option<Payload> {
+    serde_json::from_str(&index.load_metas().ok()?.payload?).ok()
 }
 
 fn digest_of_hex(text: &str) -> Option<Digest> {

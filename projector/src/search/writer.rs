@@ -6,6 +6,8 @@
 //! Invariant: a commit's lineage is that of the marks it works off, never that of the models, which may be ahead: what
 //! changed in between is marked again and would otherwise be missed after a restart.
 
+use crate::backoff::Backoff;
+use crate::control::Letters;
 use crate::decode::{DecodedCommit, DecodedEvent, Happening, Subject};
 use crate::models::{ItemModel, SharedModels};
 use crate::projection::{Projection, ProjectionError, Step, step};
@@ -19,6 +21,7 @@ use eventstore::{Lineage, Log, Position};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustc_hash::FxHashSet;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -31,13 +34,13 @@ const DELAY_MAX: Duration = Duration::from_millis(500);
 const DOCUMENTS_MAX: usize = 50_000;
 /// Tokenizing takes more than everything else together, and can wait: commands and queries come first.
 const NICENESS: i32 = 10;
-/// Pause after a failure.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps the search index up to date with the models.
 #[derive(Debug)]
 pub(crate) struct SearchProjection {
     models: SharedModels,
+    log: Log,
+    dir: PathBuf,
     /// What was marked; the index follows.
     checkpoint: Lineage,
     work: Arc<Work>,
@@ -62,6 +65,12 @@ struct State {
     waiting: Option<(Instant, Instant)>,
     ending: Option<Ending>,
     failure: Option<String>,
+    /// A batch is being written.
+    is_busy: bool,
+    /// Somebody waits for everything that is marked.
+    is_wanted: bool,
+    /// What the documents were made under; nothing when some of them were made under others.
+    made_under: Option<Arc<Letters>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,26 +82,89 @@ enum Ending {
 }
 
 impl SearchProjection {
-    /// Starts to keep an index up to date that has taken in `lineage`.
+    /// Starts to keep an index up to date that has taken in `lineage`, all of it made under the models' dead letters
+    /// or, where it is not `whole`, under others.
     pub(crate) fn start(
         store: IndexStore,
         lineage: Lineage,
         models: SharedModels,
         log: Log,
+        whole: bool,
     ) -> io::Result<Self> {
-        let work = Arc::new(Work::new(lineage));
+        let work = Arc::new(Work::new(lineage, whole.then(|| models.letters())));
+        let (dir, to_mark) = (store.dir().to_owned(), log.clone());
         let thread = {
             let (work, models) = (Arc::clone(&work), models.clone());
             std::thread::Builder::new()
                 .name("search-write".to_owned())
                 .spawn(move || work.run_guarded(|| work.run(&store, &models, &log)))?
         };
-        Ok(Self { models, checkpoint: lineage, work, thread: Some(thread) })
+        Ok(Self { models, log: to_mark, dir, checkpoint: lineage, work, thread: Some(thread) })
     }
 
     /// Tells, from any thread, how far the index is.
     pub(crate) fn status(&self) -> SearchStatus {
-        SearchStatus { work: Arc::clone(&self.work) }
+        SearchStatus { work: Arc::new(Mutex::new(Arc::clone(&self.work))) }
+    }
+
+    /// The generation that it writes.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Some of its documents were made of models that are no more.
+    pub(crate) fn is_whole_no_more(&self) {
+        self.work.state.lock().made_under = None;
+    }
+
+    /// Whether all of its documents were made under the models' dead letters.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.work.state.lock().made_under.is_some()
+    }
+
+    /// Works off what is marked now; false when that takes longer than `patience`, or fails.
+    pub(crate) fn flush(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut state = self.work.state.lock();
+        state.is_wanted = true;
+        self.work.changed.notify_all();
+        let is_done = |state: &State| {
+            state.waiting.is_none() && !state.is_busy && state.committed.next >= state.marked.next
+        };
+        while !is_done(&state) && !self.work.changed.wait_until(&mut state, until).timed_out() {}
+        state.is_wanted = false;
+        is_done(&state)
+    }
+
+    /// Marks what is other since the models were replaced: these entities, and whatever happened since they were compared.
+    pub(crate) fn mark_replaced(
+        &mut self,
+        since: Position,
+        entities: &[String],
+    ) -> Result<(), ProjectionError> {
+        let mut dirty: FxHashSet<_> = entities.iter().filter_map(|name| DocumentKey::named(name)).collect();
+        for commit in self.log.commits(since) {
+            let commit = commit?;
+            if commit.first() >= self.checkpoint.next {
+                break;
+            }
+            DecodedCommit::decode(&commit).events.iter().for_each(|event| self.mark(event, &mut dirty));
+        }
+        let mut state = self.work.state.lock();
+        state.dirty.extend(dirty);
+        let now = Instant::now();
+        state.waiting = Some((state.waiting.map_or(now, |(oldest, _)| oldest), now));
+        drop(state);
+        self.work.changed.notify_all();
+        Ok(())
+    }
+
+    /// From now on its documents are made under what the models obey.
+    fn note_letters(&self) {
+        let letters = self.models.letters();
+        if let Some(made_under) = &mut self.work.state.lock().made_under {
+            *made_under = letters;
+        }
     }
 
     /// Works off what is marked and ends.
@@ -159,28 +231,38 @@ pub(crate) fn comments_of(item: &ItemModel) -> impl Iterator<Item = DocumentKey>
 /// How far the index is, and what is wrong with it.
 #[derive(Debug, Clone)]
 pub(crate) struct SearchStatus {
-    work: Arc<Work>,
+    work: Arc<Mutex<Arc<Work>>>,
 }
 
 impl SearchStatus {
     /// The next position that the index will take in.
     pub(crate) fn committed(&self) -> Position {
-        self.work.state.lock().committed.next
+        self.work().state.lock().committed.next
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
-        self.work.state.lock().failure.clone()
+        self.work().state.lock().failure.clone()
+    }
+
+    /// Tells of another index from now on.
+    pub(crate) fn turn_to(&self, other: &SearchProjection) {
+        *self.work.lock() = Arc::clone(&other.work);
+    }
+
+    fn work(&self) -> Arc<Work> {
+        Arc::clone(&self.work.lock())
     }
 
     /// Has documents written anew from the newest state of the models, whether anything changed or not: what stands there
     /// twice stands there once then, and what should not be there does not.
     pub(crate) fn renew(&self, keys: impl IntoIterator<Item = DocumentKey>) {
-        let mut state = self.work.state.lock();
+        let work = self.work();
+        let mut state = work.state.lock();
         state.dirty.extend(keys);
         let now = Instant::now();
         state.waiting = Some((state.waiting.map_or(now, |(oldest, _)| oldest), now));
         drop(state);
-        self.work.changed.notify_all();
+        work.changed.notify_all();
     }
 }
 
@@ -203,10 +285,23 @@ impl Projection for SearchProjection {
         self.checkpoint
     }
 
+    fn is_waiting(&self) -> bool {
+        self.models.waiting().is_some() && self.checkpoint.next >= self.models.checkpoint()
+    }
+
+    fn rest(&mut self) {
+        self.note_letters();
+    }
+
     fn apply(&mut self, commits: &[DecodedCommit<'_>]) -> Result<(), ProjectionError> {
         let mut dirty = FxHashSet::default();
         let before = self.checkpoint.next;
+        let reached = self.models.checkpoint();
         for commit in commits {
+            // Documents are made of the models, so the index is never ahead of them.
+            if commit.lineage.next > reached {
+                break;
+            }
             if step(&self.checkpoint, commit)? == Step::TakeIn {
                 commit.events.iter().for_each(|event| self.mark(event, &mut dirty));
                 self.checkpoint = commit.lineage;
@@ -227,7 +322,7 @@ impl Projection for SearchProjection {
 }
 
 impl Work {
-    fn new(lineage: Lineage) -> Self {
+    fn new(lineage: Lineage, made_under: Option<Arc<Letters>>) -> Self {
         let state = State {
             dirty: FxHashSet::default(),
             marked: lineage,
@@ -235,6 +330,9 @@ impl Work {
             waiting: None,
             ending: None,
             failure: None,
+            is_busy: false,
+            is_wanted: false,
+            made_under,
         };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -253,11 +351,16 @@ impl Work {
             tracing::debug!(%error, "the search index is written at the usual priority");
         }
         let mut writer = None;
-        while let Some((keys, lineage)) = self.next_batch() {
+        let mut backoff = Backoff::default();
+        while let Some((keys, lineage, made_under)) = self.next_batch() {
             let batch: Vec<_> = keys.into_iter().collect();
-            match self.write_batch(store, &mut writer, &batch, &lineage, models, log) {
+            match self.write_batch(store, &mut writer, &batch, (&lineage, made_under.as_deref()), models, log)
+            {
                 Ok(()) => {
+                    backoff.succeeded();
                     let mut state = self.state.lock();
+                    state.is_busy = false;
+                    self.changed.notify_all();
                     if state.failure.take().is_some() {
                         tracing::info!("the search index goes on");
                     }
@@ -265,7 +368,7 @@ impl Work {
                 Err(error) => {
                     // A writer that failed is of no use; a new one begins at the last commit.
                     writer = None;
-                    if self.failed(&batch, error.to_string()) {
+                    if self.failed(&batch, error.to_string(), backoff.failed()) {
                         return;
                     }
                 }
@@ -274,8 +377,9 @@ impl Work {
     }
 
     /// Puts a batch back. True when it is not to be tried again.
-    fn failed(&self, batch: &[DocumentKey], failure: String) -> bool {
+    fn failed(&self, batch: &[DocumentKey], failure: String, pause: Duration) -> bool {
         let mut state = self.state.lock();
+        state.is_busy = false;
         if state.failure.as_ref() != Some(&failure) {
             tracing::error!(error = failure, "the search index stands still");
         }
@@ -284,12 +388,12 @@ impl Work {
         let now = Instant::now();
         state.waiting = state.waiting.or(Some((now, now)));
         // New marks wake this up too; they are no reason to try again sooner.
-        while state.ending.is_none() && !self.changed.wait_until(&mut state, now + TRY_AGAIN).timed_out() {}
+        while state.ending.is_none() && !self.changed.wait_until(&mut state, now + pause).timed_out() {}
         state.ending.is_some()
     }
 
     /// What is to be committed next, once it is time; `None` at the end.
-    fn next_batch(&self) -> Option<(FxHashSet<DocumentKey>, Lineage)> {
+    fn next_batch(&self) -> Option<Batch> {
         let mut state = self.state.lock();
         loop {
             match (state.ending, state.waiting) {
@@ -299,7 +403,7 @@ impl Work {
                 (None, None) => self.changed.wait(&mut state),
                 (None, Some((oldest, newest))) => {
                     let due = (newest + IDLE).min(oldest + DELAY_MAX);
-                    if state.dirty.len() >= DOCUMENTS_MAX || Instant::now() >= due {
+                    if state.is_wanted || state.dirty.len() >= DOCUMENTS_MAX || Instant::now() >= due {
                         return Some(take(&mut state));
                     }
                     self.changed.wait_until(&mut state, due);
@@ -313,7 +417,7 @@ impl Work {
         store: &IndexStore,
         writer: &mut Option<Writer>,
         keys: &[DocumentKey],
-        lineage: &Lineage,
+        (lineage, made_under): (&Lineage, Option<&Letters>),
         models: &SharedModels,
         log: &Log,
     ) -> Result<(), SearchError> {
@@ -326,15 +430,19 @@ impl Work {
             // A crash would not have come as far as to the commit.
             return Ok(());
         }
-        writer.commit(lineage)?;
+        writer.commit(lineage, made_under)?;
         self.state.lock().committed = *lineage;
         Ok(())
     }
 }
 
-fn take(state: &mut MutexGuard<'_, State>) -> (FxHashSet<DocumentKey>, Lineage) {
+/// Documents to be made, what is taken in with them, and under which dead letters.
+type Batch = (FxHashSet<DocumentKey>, Lineage, Option<Arc<Letters>>);
+
+fn take(state: &mut MutexGuard<'_, State>) -> Batch {
     state.waiting = None;
-    (std::mem::take(&mut state.dirty), state.marked)
+    state.is_busy = true;
+    (std::mem::take(&mut state.dirty), state.marked, state.made_under.clone())
 }
 
 #[cfg(test)]
@@ -347,9 +455,9 @@ mod tests {
     #[test]
     fn a_panic_of_the_writing_thread_is_told_as_a_failure() {
         let lineage = Lineage { store: Uuid::nil(), next: Position::ZERO, chain: Digest::default() };
-        let work = Arc::new(Work::new(lineage));
+        let work = Arc::new(Work::new(lineage, None));
         work.run_guarded(|| panic!("a bug"));
-        let failure = SearchStatus { work }.failure().unwrap();
+        let failure = SearchStatus { work: Arc::new(Mutex::new(work)) }.failure().unwrap();
         assert!(failure.contains("panicked: a bug"), "{failure}");
     }
 }

@@ -1,0 +1,6 @@
+//! What the system says to itself in the log: events of streams `sys-…`, which are nobody's tenant.
+//!
+//! Invariant: names and shapes here are kept like those of the domain's own events: what was once written can be read
+//! for ever, further members are passed over, and `tests/golden/system` has an example of each.
+
+pub mod projections;
