@@ -4,13 +4,15 @@ mod settings;
 
 use clap::Parser;
 use eventstore::{Log, OpenError};
-use projector::Projector;
 use projector::checker::CheckSettings;
+use projector::control::HttpDecisions;
+use projector::{Connections, Projector};
 use settings::{LogFormat, Settings};
 use std::error::Error;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -42,6 +44,14 @@ struct Arguments {
     /// TOML file with settings that neither flags nor variables give
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
+    /// Where the command API is, which writes this projector's decisions into the log, such as http://127.0.0.1:7400;
+    /// without, nothing is decided: rebuilds and events that cannot be taken in wait
+    #[arg(long, env = "SUNDAY_COMMAND_URL")]
+    command_url: Option<String>,
+    /// File with a token for that, with the scope projections:decide; otherwise it stands in the variable SUNDAY_TOKEN, or it is
+    /// the development token of the data directory
+    #[arg(long, value_name = "FILE", env = "SUNDAY_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -82,12 +92,19 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         arguments.check_every.or(settings.check_every),
         arguments.check_sample.or(settings.check_sample),
     );
+    let mut connections = Connections::default();
+    match &arguments.command_url {
+        Some(url) => {
+            connections.decisions = Some(Arc::new(HttpDecisions::new(url, arguments.token_file, &data_dir)?))
+        }
+        None => tracing::warn!("no command API is named (--command-url): what needs a decision waits"),
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut projector = tokio::select! {
-            projector = start(&data_dir) => projector?,
+            projector = start(&data_dir, connections) => projector?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         };
@@ -103,7 +120,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 /// Waits for a writer to make a log, then starts.
-async fn start(data_dir: &Path) -> Result<Projector, Box<dyn Error>> {
+async fn start(data_dir: &Path, connections: Connections) -> Result<Projector, Box<dyn Error>> {
     let mut said = false;
     let log = loop {
         match Log::open(data_dir) {
@@ -118,5 +135,5 @@ async fn start(data_dir: &Path) -> Result<Projector, Box<dyn Error>> {
             Err(error) => return Err(error.into()),
         }
     };
-    Ok(Projector::start(data_dir, log)?)
+    Ok(Projector::start_with(data_dir, log, connections)?)
 }

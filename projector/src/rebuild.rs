@@ -5,7 +5,7 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
-use crate::control::{Waiting, letters_of};
+use crate::control::{Differences, Waiting, differences, letters_of};
 use crate::generation::Generations;
 use crate::image::{self, IMAGES_DIR, ImageError};
 use crate::lock::{LockError, ProjectorLock};
@@ -15,6 +15,7 @@ use crate::read_model::ReadModel;
 use crate::search::{DocumentKey, Effort, INDEX_DIR, IndexStore, SearchError, SearchProjection};
 use crate::shared::{Shared, SharedModels};
 use crate::tail;
+use domain::system::projections::Difference;
 use eventstore::{Damage, Digest, Log, OpenError, Position, ReadError};
 use std::io;
 use std::path::Path;
@@ -88,6 +89,10 @@ pub struct Rebuilt {
     pub new: Built,
     /// How long making the new one took; the read models are made by one replay.
     pub took: Duration,
+    /// In how many entities old and new differ.
+    pub differing: u64,
+    /// The first of them.
+    pub differences: Vec<Difference>,
 }
 
 impl Rebuilt {
@@ -156,6 +161,27 @@ pub fn rebuild(
     names: &[ProjectionName],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<RebuildReport, RebuildError> {
+    build(data_dir, names, false, progress)
+}
+
+/// The same, but what is in use stays in use: what was built is compared and put away.
+///
+/// # Errors
+/// See [`RebuildError`].
+pub fn shadow(
+    data_dir: &Path,
+    names: &[ProjectionName],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<RebuildReport, RebuildError> {
+    build(data_dir, names, true, progress)
+}
+
+fn build(
+    data_dir: &Path,
+    names: &[ProjectionName],
+    shadow: bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<RebuildReport, RebuildError> {
     let _lock = ProjectorLock::acquire(data_dir)?;
     let log = Log::open_offline(data_dir)?;
     if let Some(damage) = log.damage() {
@@ -166,9 +192,9 @@ pub fn rebuild(
 
     let replay = Replay::run(&log, &wanted, progress)?;
     // The images are put into use together, by one rename, before the index, which takes longest.
-    let mut projections = replay.put_into_use(data_dir, &log, &wanted)?;
+    let mut projections = replay.put_into_use(data_dir, &log, &wanted, shadow)?;
     if is_wanted(ProjectionName::Search) {
-        projections.push(rebuild_search(data_dir, &log, &replay.models, progress)?);
+        projections.push(rebuild_search(data_dir, &log, &replay.models, shadow, progress)?);
     }
     projections.sort_by_key(|rebuilt| wanted.iter().position(|name| *name == rebuilt.projection));
     Ok(RebuildReport { events: log.watermark().get(), projections })
@@ -230,6 +256,7 @@ impl Replay {
         data_dir: &Path,
         log: &Log,
         wanted: &[ProjectionName],
+        shadow: bool,
     ) -> Result<Vec<Rebuilt>, RebuildError> {
         let is_wanted = |name| wanted.contains(&name);
         let mut rebuilt = Vec::new();
@@ -245,8 +272,12 @@ impl Replay {
         rebuilt.extend(images.write(ProjectionName::Models, &self.models, is_wanted)?);
         rebuilt.extend(images.write(ProjectionName::Activity, &self.activity, is_wanted)?);
         rebuilt.extend(images.write(ProjectionName::Analytics, &self.analytics, is_wanted)?);
-        generations.make_current(&generation)?;
-        generations.sweep()?;
+        if shadow {
+            std::fs::remove_dir_all(&generation)?;
+        } else {
+            generations.make_current(&generation)?;
+            generations.sweep()?;
+        }
         Ok(rebuilt)
     }
 }
@@ -273,10 +304,13 @@ impl Images<'_> {
             }
             return Ok(None);
         }
+        let (mut differing, mut listed) = (0, Vec::new());
         let old = match image::load::<M>(self.data_dir, self.log) {
             Ok(model) => {
                 let mut old = Shared::obeying(model, new.letters());
                 tail::catch_up(self.log, &mut [&mut old], |_| {})?;
+                let found = differences(&mut *old.write(), &mut *new.write());
+                (differing, listed) = (found.len() as u64, found.listed());
                 Some(built(&old))
             }
             Err(error) => {
@@ -285,7 +319,8 @@ impl Images<'_> {
             }
         };
         image::write(self.generation, &*new.read(), &new.letters())?;
-        Ok(Some(Rebuilt { projection, old, new: built(new), took: self.took }))
+        let (new, took) = (built(new), self.took);
+        Ok(Some(Rebuilt { projection, old, new, took, differing, differences: listed }))
     }
 }
 
@@ -298,6 +333,7 @@ fn rebuild_search(
     data_dir: &Path,
     log: &Log,
     models: &SharedModels,
+    shadow: bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Rebuilt, RebuildError> {
     let lineage = Projection::checkpoint(models);
@@ -312,7 +348,10 @@ fn rebuild_search(
             let mut search = SearchProjection::start(store, taken_in, models.clone(), log.clone(), false)?;
             tail::catch_up(log, &mut [&mut search], |_| {})?;
             search.finish()?;
-            IndexStore::open(data_dir, log).map(|(store, _)| built(&store)).transpose()?
+            match IndexStore::open(data_dir, log) {
+                None => None,
+                Some((store, _)) => Some((built(&store)?, store)),
+            }
         }
     };
 
@@ -328,8 +367,25 @@ fn rebuild_search(
     })?;
     writer.commit(&lineage, Some(&models.letters()))?;
     drop(writer);
-    let new = built(&store)?;
-    store.make_current(data_dir)?;
-    Generations::new(data_dir, INDEX_DIR).sweep()?;
-    Ok(Rebuilt { projection: ProjectionName::Search, old, new, took: began.elapsed() })
+    let (new, took) = (built(&store)?, began.elapsed());
+    let differences = match &old {
+        Some((old, old_store)) if *old != new => {
+            Differences::of(old_store.by_name()?, store.by_name()?.into_iter())
+        }
+        _ => Differences::default(),
+    };
+    if shadow {
+        std::fs::remove_dir_all(store.dir())?;
+    } else {
+        store.make_current(data_dir)?;
+        Generations::new(data_dir, INDEX_DIR).sweep()?;
+    }
+    Ok(Rebuilt {
+        projection: ProjectionName::Search,
+        old: old.map(|(old, _)| old),
+        new,
+        took,
+        differing: differences.len() as u64,
+        differences: differences.listed(),
+    })
 }

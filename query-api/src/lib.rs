@@ -34,7 +34,7 @@ mod selection;
 mod service;
 mod views;
 
-pub use service::QueryService;
+pub use service::{BEHIND_SECONDS_MAX, QueryService};
 
 use axum::Router;
 use http_kit::app::App;

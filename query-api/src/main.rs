@@ -11,7 +11,7 @@ use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use http_kit::telemetry::{self, LogFormat};
 use projector::checker::CheckSettings;
-use query_api::QueryService;
+use query_api::{BEHIND_SECONDS_MAX, QueryService};
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,9 @@ struct Arguments {
     /// TOML file with settings that neither flags nor variables give
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
+    /// Not ready while a projection is this many seconds behind; 0 for never [default: 60]
+    #[arg(long, env = "SUNDAY_BEHIND_SECONDS_MAX")]
+    behind_seconds_max: Option<u64>,
     #[command(flatten)]
     auth: AuthSettings,
 }
@@ -95,6 +98,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         arguments.check_every.or(settings.check_every),
         arguments.check_sample.or(settings.check_sample),
     ))?;
+    service.tolerate_behind(arguments.behind_seconds_max.unwrap_or(BEHIND_SECONDS_MAX));
     service.end_live_streams_at(shutdown.clone());
     let router = query_api::router(service, authentication, limits.clone());
     server::serve_within(listener, router, shutdown, &limits).await;

@@ -11,26 +11,29 @@ use crate::past::RECALLS_MAX;
 use crate::problems::{interrupted, not_caught_up};
 use crate::views::Views;
 use axum::response::{IntoResponse, Response};
-use eventstore::{Log, Position};
+use eventstore::{Log, Position, RecordedEvent, Timestamp};
 use http_kit::problem::Problem;
 use http_kit::shutdown::Shutdown;
 use projector::activity::Activity;
 use projector::analytics::Analytics;
 use projector::checker::{CheckFigures, CheckSettings};
+use projector::control::{Controls, Underway};
 use projector::models::Models;
 use projector::search::Searcher;
 use projector::{Following, ReadModel, ReadModels, SharedModels};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Reads that run at one time; the next ones wait. It bounds threads, and the memory of answers that are being made.
 const READS_MAX: usize = 64;
+/// A projection may be this many seconds behind, unless configured otherwise.
+pub const BEHIND_SECONDS_MAX: u64 = 60;
 /// How often a request that waits for the index looks whether it has come.
 const INDEX_LOOK: Duration = Duration::from_millis(5);
 
@@ -59,6 +62,10 @@ struct Shared {
     rooms: Rooms,
     views: Views,
     checks: Checks,
+    controls: Controls,
+    data_dir: PathBuf,
+    /// Seconds that a projection may be behind; 0 for any number.
+    behind_max: AtomicU64,
 }
 
 /// Tells why the projections do not move; owns the thread that moves them, where it is ours.
@@ -81,7 +88,7 @@ impl QueryService {
         let following = models.follow(log.clone())?;
         let searcher = Searcher::open(data_dir, log.clone());
         let failure = move || Following::failure(&following);
-        Ok(Self::new(log, models, searcher, Source(Box::new(failure))))
+        Ok(Self::new(data_dir, log, models, searcher, Source(Box::new(failure))))
     }
 
     /// Serves models that somebody else in this process keeps up to date, such as its projector; `failure` tells why
@@ -94,10 +101,10 @@ impl QueryService {
         failure: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let searcher = Searcher::open(data_dir, log.clone());
-        Self::new(log, models, searcher, Source(Box::new(failure)))
+        Self::new(data_dir, log, models, searcher, Source(Box::new(failure)))
     }
 
-    fn new(log: Log, models: ReadModels, searcher: Searcher, source: Source) -> Self {
+    fn new(data_dir: &Path, log: Log, models: ReadModels, searcher: Searcher, source: Source) -> Self {
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
@@ -107,6 +114,9 @@ impl QueryService {
         let rooms = Rooms::default();
         let views = Views::default();
         let checks = Checks::default();
+        let controls = Controls::new(log.clone());
+        let behind_max = AtomicU64::new(BEHIND_SECONDS_MAX);
+        let data_dir = data_dir.to_owned();
         let shared = Shared {
             log,
             models,
@@ -121,6 +131,9 @@ impl QueryService {
             rooms,
             views,
             checks,
+            controls,
+            data_dir,
+            behind_max,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -159,6 +172,21 @@ impl QueryService {
     #[must_use]
     pub fn searcher(&self) -> &Searcher {
         &self.shared.searcher
+    }
+
+    /// What is asked of projections and decided about them.
+    pub(crate) fn controls(&self) -> &Controls {
+        &self.shared.controls
+    }
+
+    /// The rebuild of a projection that is carried out, as far as its projector says.
+    pub(crate) fn underway(&self, projection: &str) -> Option<Underway> {
+        projector::control::underway(&self.shared.data_dir, projection)
+    }
+
+    /// It is not ready while one of its projections is this many seconds behind; 0 for never.
+    pub fn tolerate_behind(&self, seconds: u64) {
+        self.shared.behind_max.store(seconds, Ordering::Relaxed);
     }
 
     /// Those who get events as they happen.
@@ -233,8 +261,11 @@ impl QueryService {
         if let Some(failure) = self.failure() {
             return Err(format!("the projections stand still: {failure}"));
         }
+        if let Some((projection, waiting)) = shared.models.waiting() {
+            return Err(format!("the projection {projection} waits: {waiting}"));
+        }
         if shared.caught_up.load(Ordering::Relaxed) {
-            return Ok(());
+            return self.is_behind().map_or(Ok(()), Err);
         }
         let reached = shared.models.checkpoint();
         if reached < shared.began_at {
@@ -255,6 +286,30 @@ impl QueryService {
         }
         shared.caught_up.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Which projection is further behind than it may be.
+    fn is_behind(&self) -> Option<String> {
+        let shared = &self.shared;
+        let max = shared.behind_max.load(Ordering::Relaxed);
+        if max == 0 {
+            return None;
+        }
+        let positions = [
+            ("models", shared.models.models.checkpoint()),
+            ("activity", shared.models.activity.checkpoint()),
+            ("analytics", shared.models.analytics.checkpoint()),
+            ("search", shared.searcher.checkpoint()),
+        ];
+        let watermark = shared.log.watermark();
+        positions.into_iter().filter(|(_, position)| *position < watermark).find_map(|(name, position)| {
+            // A log that cannot be read there is told by whoever has to read it.
+            let next = shared.log.event(position).ok().flatten()?;
+            let age = Timestamp::now().get().saturating_sub(RecordedEvent::get(&next)?.recorded_at().get());
+            let seconds = u64::try_from(age / 1_000_000_000).unwrap_or_default();
+            let lag = watermark.get().saturating_sub(position.get());
+            (seconds > max).then(|| format!("the projection {name} is {lag} events and {seconds} s behind"))
+        })
     }
 
     /// Answers from the models: `copy` takes out what is needed while they are locked, `finish` makes the answer of

@@ -39,6 +39,9 @@ pub enum Failure {
         /// What it said.
         source: io::Error,
     },
+    /// Whoever was asked is not as far yet. It is asked again, and never told.
+    #[error("not as far yet")]
+    NotYet,
     /// A part of the system would not start or stop.
     #[error("{0}")]
     Part(String),
@@ -69,7 +72,7 @@ impl Failure {
             Self::Import(ImportError::Token { .. }) => 2,
             Self::Replica(ReplicaError::Damaged { .. } | ReplicaError::Unsound { .. }) => 4,
             Self::Replica(ReplicaError::NoRoom { .. } | ReplicaError::Failed { .. }) => 3,
-            Self::Import(_) | Self::Part(_) | Self::Replica(_) => 1,
+            Self::Import(_) | Self::NotYet | Self::Part(_) | Self::Replica(_) => 1,
         }
     }
 }

@@ -4,7 +4,7 @@
 //!  sunday serve   ─▶ command-api + projector + query-api in one process
 //!  sunday import  ─▶ a history through the command API
 //!  sunday replay  ─▶ the log's events as JSON lines
-//!  sunday rebuild ─▶ read models and search index anew
+//!  sunday rebuild ─▶ read models and search index anew; of a directory at rest, or asked of those who are at work
 //!  sunday check   ─▶ read models and search index compared with the log, thing by thing
 //!  sunday verify  ─▶ every byte of the log checked
 //!  sunday follow  ─▶ a warm standby of a log elsewhere; sunday promote makes it the log that is written
@@ -15,11 +15,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod check;
+pub mod decisions;
 pub mod failure;
 pub mod follow;
 pub mod import;
 pub mod progress;
 pub mod rebuild;
+pub mod rebuild_online;
 pub mod replay;
 pub mod serve;
 pub mod summary;

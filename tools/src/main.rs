@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tools::failure::Failure;
 use tools::replay::Selection;
-use tools::{check, follow, import, rebuild, replay, serve, summary, verify};
+use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summary, verify};
 
 /// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
@@ -64,6 +64,9 @@ enum Task {
         otlp_endpoint: Option<String>,
         #[command(flatten)]
         checks: Checks,
+        /// Not ready while a projection is this many seconds behind; 0 for never [default: 60]
+        #[arg(long, env = "SUNDAY_BEHIND_SECONDS_MAX")]
+        behind_seconds_max: Option<u64>,
     },
     /// Import a work history through the command API; twice is as good as once
     Import {
@@ -102,9 +105,20 @@ enum Task {
     Rebuild {
         #[command(flatten)]
         data: Data,
-        /// Only this one: models or search
+        /// Only this one: models, search, activity or analytics
         #[arg(long, value_name = "NAME", value_parser = projection)]
         projection: Option<ProjectionName>,
+        /// Build and compare only; what is in use stays in use
+        #[arg(long)]
+        shadow: bool,
+        /// Ask the command API here, instead of working on a directory that nobody else works on
+        #[arg(long, value_name = "URL", requires = "query_url", conflicts_with = "data_dir")]
+        command_url: Option<String>,
+        /// Where the query API is, which says how far it is
+        #[arg(long, value_name = "URL", requires = "command_url")]
+        query_url: Option<String>,
+        #[command(flatten)]
+        token: TokenFile,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -211,7 +225,17 @@ fn main() -> ExitCode {
 fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
     let mut out = io::stdout().lock();
     match task {
-        Task::Serve { data, command_addr, query_addr, import, token, auth, otlp_endpoint, checks } => {
+        Task::Serve {
+            data,
+            command_addr,
+            query_addr,
+            import,
+            token,
+            auth,
+            otlp_endpoint,
+            checks,
+            behind_seconds_max,
+        } => {
             drop(out);
             let plan = auth.or(&settings.auth).plan().map_err(|error| Failure::Usage(error.to_string()))?;
             let otlp_endpoint = otlp_endpoint.or_else(|| settings.otlp_endpoint.clone());
@@ -234,6 +258,7 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                     checks.check_every.or(settings.check_every),
                     checks.check_sample.or(settings.check_sample),
                 ),
+                behind_seconds_max: behind_seconds_max.unwrap_or(query_api::BEHIND_SECONDS_MAX),
             };
             let runtime = tokio::runtime::Runtime::new()
                 .map_err(|source| Failure::Io { action: "cannot start a runtime".to_owned(), source })?;
@@ -254,9 +279,14 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             let selection = Selection { from: Position::new(from), to, stream, event_type };
             replay::replay(&data.or(settings), &selection, &mut out)?;
         }
-        Task::Rebuild { data, projection, json } => {
+        Task::Rebuild { data, projection, shadow, command_url, query_url, token, json } => {
             let names = projection.as_slice();
-            return rebuild::rebuild(&data.or(settings), names, json, &mut out);
+            let (Some(command_url), Some(query_url)) = (command_url, query_url) else {
+                return rebuild::rebuild(&data.or(settings), names, shadow, json, &mut out);
+            };
+            let token = import::Token::find(token.token_file.as_deref(), &command_url)?;
+            let online = rebuild_online::Online { command_url, query_url, token };
+            return rebuild_online::rebuild(&online, names, shadow, json, &mut out);
         }
         Task::Check { data, sample, seed, json } => {
             let extent = check::Extent { one_in: sample, seed };

@@ -7,6 +7,7 @@
 //!
 //! Invariant: parts stop in the reverse of the order they started in, also when one of them did not start.
 
+use crate::decisions::OwnDecisions;
 use crate::failure::Failure;
 use crate::import::{ImportError, Summary, Token, import};
 use crate::summary;
@@ -17,13 +18,15 @@ use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
 use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
-use projector::Projector;
 use projector::checker::CheckSettings;
+use projector::control::Decisions;
+use projector::{Connections, Projector};
 use query_api::QueryService;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -52,6 +55,8 @@ pub struct Options {
     pub plan: Plan,
     /// When the projections are compared with the log, and how much of them.
     pub checks: CheckSettings,
+    /// Not ready while a projection is this many seconds behind; 0 for never.
+    pub behind_seconds_max: u64,
 }
 
 /// Serves until Ctrl-C or SIGTERM.
@@ -80,6 +85,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
     };
 
     let parts = Parts::start(options.data_dir.clone(), options.checks).await?;
+    parts.query.tolerate_behind(options.behind_seconds_max);
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
         // Nobody may read it: that is no reason not to serve.
@@ -143,8 +149,13 @@ impl Parts {
         blocking(move || {
             let store = Store::open(&data_dir, &StoreOptions::default())?;
             let log = (*store).clone();
+            let state =
+                AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
+            let decisions: Arc<dyn Decisions> = Arc::new(OwnDecisions::new(state.projections().clone()));
+            let connections = Connections { decisions: Some(decisions), ..Connections::default() };
             let part = |error: &dyn std::fmt::Display| Failure::Part(error.to_string());
-            let mut projector = Projector::start(&data_dir, log.clone()).map_err(|error| part(&error))?;
+            let mut projector =
+                Projector::start_with(&data_dir, log.clone(), connections).map_err(|error| part(&error))?;
             let figures = projector.check_in_background(checks).map_err(|error| part(&error))?;
             let query = {
                 let health = projector.health();
@@ -152,8 +163,6 @@ impl Parts {
                 QueryService::over(&data_dir, log, projector.read_models().clone(), failure)
             };
             query.tell_checks(figures);
-            let state =
-                AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
             // A log that takes nothing for the moment is served all the same, and gets them at the next start.
             if let Err(error) = state.registry().register_domain() {
                 tracing::warn!(%error, "the domain's schemas could not be registered");

@@ -1,8 +1,10 @@
 //! A projection's stream, followed: what holds of the projection as far as the log has come.
 
 use super::letters::Letters;
-use domain::system::projections::{ControlEvent, ProjectionState, RepairRequested, stream_of};
+use domain::system::projections::{ControlEvent, PROJECTIONS, ProjectionState, RepairRequested, stream_of};
 use eventstore::{Direction, Log, Position, ReadError, StreamId, Version};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Events that are read at a time.
@@ -104,6 +106,35 @@ pub(crate) fn letters_of(projection: &str, log: &Log) -> Result<Arc<Letters>, Re
     let mut followed = Followed::of(projection);
     followed.read_on(log)?;
     Ok(Arc::clone(followed.letters()))
+}
+
+/// What holds of each projection, for whoever asks now and then. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Controls {
+    log: Log,
+    followed: Arc<Mutex<BTreeMap<&'static str, Followed>>>,
+}
+
+impl Controls {
+    /// As this log says.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self { log, followed: Arc::default() }
+    }
+
+    /// What holds of a projection now; nothing of one that does not exist. Reads the log: call it from a thread that may block.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn state(&self, projection: &str) -> Result<Option<ProjectionState>, ReadError> {
+        let Some(name) = PROJECTIONS.into_iter().find(|name| *name == projection) else { return Ok(None) };
+        let mut all = self.followed.lock();
+        let followed = all.entry(name).or_insert_with(|| Followed::of(name));
+        followed.read_on(&self.log)?;
+        // Repairs are carried out elsewhere.
+        followed.take_repairs();
+        Ok(Some(followed.state.clone()))
+    }
 }
 
 /// What holds of a projection, as the log says now.

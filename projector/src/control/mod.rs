@@ -18,16 +18,18 @@ mod builder;
 mod compare;
 mod decisions;
 mod followed;
+mod http;
 mod letters;
 mod progress;
 mod steered;
 
 pub use decisions::{DecisionError, Decisions};
-pub use followed::state_of;
+pub use followed::{Controls, state_of};
+pub use http::{HttpDecisions, HttpDecisionsError};
 pub use progress::{Phase, Underway, underway};
 
 pub(crate) use builder::{Permit, Taken, Wanted};
-pub(crate) use compare::Differences;
+pub(crate) use compare::{Differences, differences};
 pub(crate) use decisions::{Clerk, ClerkThread};
 pub(crate) use followed::{Followed, letters_of};
 pub(crate) use letters::Letters;

@@ -7,13 +7,14 @@ use crate::control::Letters;
 use crate::failpoint::failpoint;
 use crate::generation::Generations;
 use crate::models::SharedModels;
-use crate::search::census::{Census, census};
+use crate::search::census::{Census, by_name, census};
 use crate::search::document::{DocumentKey, Outline};
 use crate::search::query::key_term;
 use crate::search::schema::{self, Fields, SEARCH_VERSION};
 use crate::search::searcher::SearchError;
 use eventstore::{Digest, Lineage, Log, Position};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tantivy::{Index, IndexWriter, ReloadPolicy};
 use uuid::Uuid;
@@ -139,6 +140,12 @@ impl IndexStore {
     pub(crate) fn writer(&self, effort: Effort) -> Result<Writer, SearchError> {
         let writer = self.index.writer_with_num_threads(effort.threads, effort.memory)?;
         Ok(Writer { writer, fields: self.fields, dir: self.dir.clone() })
+    }
+
+    /// The digest of every document of the last commit, by its name.
+    pub(crate) fn by_name(&self) -> Result<HashMap<String, Digest>, SearchError> {
+        let reader = self.index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        by_name(&reader.searcher(), &self.fields)
     }
 
     /// What the last commit holds.

@@ -13,6 +13,7 @@ mod analytics;
 mod board_socket;
 mod boards;
 mod checks;
+mod dead_letters;
 mod events;
 mod export;
 mod history;

@@ -9,11 +9,14 @@ use crate::problems::unreadable;
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
+use domain::system::projections::RebuildFinished;
 use eventstore::{Log, Position, ReadError, RecordedEvent, Timestamp};
+use projector::control::Phase;
 use projector::search::SEARCH_VERSION;
 use projector::{ReadModel, Shared};
 use schemars::JsonSchema;
 use serde::Serialize;
+use uuid::Uuid;
 
 /// Whoever is less than this behind keeps up with what happens.
 const LIVE_SECONDS: f64 = 5.0;
@@ -56,6 +59,49 @@ struct Projection {
     digest: Option<String>,
     #[serde(flatten)]
     figures: Option<Figures>,
+    /// What is asked of it and was decided about it, for who may read the whole log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<Control>,
+}
+
+/// What is asked of a projection and was decided about it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Control {
+    /// Events that are passed over; `/projections/{name}/dead-letters` lists them.
+    dead_letters: usize,
+    /// The rebuild that was asked for and has not come to an end.
+    rebuild: Option<Rebuild>,
+    /// What the last one came to.
+    last_rebuild: Option<LastRebuild>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ProjectionRebuild")]
+struct Rebuild {
+    rebuild_id: Uuid,
+    shadow: bool,
+    /// Where the log has the request.
+    requested_at: u64,
+    /// What is done now; nothing until a projector says so.
+    phase: Option<Phase>,
+    /// Events that are taken in, or documents that are made.
+    done: u64,
+    /// How many there are.
+    total: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "FinishedProjectionRebuild")]
+struct LastRebuild {
+    /// Where the log has its end.
+    finished_at: u64,
+    /// Whether old and new were equal; nothing where they were not compared.
+    equal: Option<bool>,
+    #[serde(flatten)]
+    finished: RebuildFinished,
 }
 
 /// How it goes.
@@ -66,6 +112,8 @@ enum Condition {
     Failed,
     CatchingUp,
     Live,
+    /// It cannot take in the next event, and waits for a decision.
+    Waiting,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -155,12 +203,40 @@ impl<'a> Observer<'a> {
             Some((lineage, digest)) => (lineage.next, Some(digest.to_string())),
             None => (checkpoint.next, None),
         };
+        let projection = self.projection(M::NAME, M::VERSION, position, read_models.failure(), figures)?;
+        // What it waits for names a foreign stream, so only whoever may see all is told more than that it does.
+        let waiting = model.waiting();
+        let state = if waiting.is_some() { Condition::Waiting } else { projection.state };
+        let waits = waiting.filter(|_| self.sees_all).map(|waiting| waiting.to_string());
         Ok(Projection {
+            state,
+            failure: waits.or(projection.failure),
             events_per_second: Some(model.events_per_second()),
             last_error: read_models.last_error(),
             digest,
-            ..self.projection(M::NAME, M::VERSION, position, read_models.failure(), figures)?
+            ..projection
         })
+    }
+
+    fn control(&self, name: &str) -> Result<Option<Control>, ReadError> {
+        let Some(state) = self.service.controls().state(name)? else { return Ok(None) };
+        let rebuild = state.rebuild.map(|open| {
+            let underway = self.service.underway(name).filter(|underway| underway.rebuild_id == open.id);
+            Rebuild {
+                rebuild_id: open.id,
+                shadow: open.shadow,
+                requested_at: open.position,
+                phase: underway.as_ref().map(|underway| underway.phase),
+                done: underway.as_ref().map_or(0, |underway| underway.done),
+                total: underway.map_or(0, |underway| underway.total),
+            }
+        });
+        let last_rebuild = state.finished.map(|(finished_at, finished)| LastRebuild {
+            finished_at,
+            equal: finished.is_equal(),
+            finished,
+        });
+        Ok(Some(Control { dead_letters: state.dead_letters.len(), rebuild, last_rebuild }))
     }
 
     fn search(&self) -> Result<Projection, ReadError> {
@@ -200,6 +276,7 @@ impl<'a> Observer<'a> {
             failure,
             digest: None,
             figures,
+            control: if self.sees_all { self.control(name)? } else { None },
         })
     }
 

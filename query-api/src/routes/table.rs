@@ -5,6 +5,7 @@
 
 use super::activity::ActivityPage;
 use super::checks::{self, Check};
+use super::dead_letters::{self, DeadLetters};
 use super::history::{HistoryPage, Streamed};
 use super::operation::{Operation, get, post};
 use super::parameter::{
@@ -27,6 +28,7 @@ use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
 use crate::answers::workspace::WorkspaceAnswer;
 use crate::envelope::Members;
 use crate::pages::{EventPage, StreamPage};
+use domain::system::projections::PROJECTIONS;
 use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{EventType, StreamId, Tag};
 use http_kit::auth::Scope;
@@ -459,5 +461,19 @@ fn projections() -> Vec<Operation> {
         )
         .answers::<Check>("How it is.")
         .needs(Scope::Audit),
+        get(
+            "/projections/{name}/dead-letters",
+            "projection.dead_letters",
+            "Lists the events that a projection passes over, and why.",
+            dead_letters::list,
+        )
+        .answers::<DeadLetters>("A part of them, in the order of positions.")
+        .in_path("name", json!({"type": "string", "enum": PROJECTIONS}), "models")
+        .asks([
+            number("from", 0..=u64::MAX, Some(0), "The position that the page begins at."),
+            limit(dead_letters::LIMIT_DEFAULT, LISTED_MAX),
+        ])
+        .needs(Scope::Audit)
+        .refuses(404, ABSENT),
     ]
 }
