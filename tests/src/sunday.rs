@@ -5,12 +5,14 @@ use crate::process::{Process, command, free_addr};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 /// The command and query APIs on one data directory, in one process or in three.
 #[derive(Debug)]
 pub struct Sunday {
     processes: Vec<Process>,
+    /// Of each, where they are three.
+    names: Vec<String>,
     data_dir: PathBuf,
     /// The command API.
     pub command: Client,
@@ -63,17 +65,13 @@ impl Sunday {
     fn processes(data_dir: &Path, order: &[&str]) -> Self {
         let (command_addr, query_addr) = (free_addr(), free_addr());
         let start = |name: &str| {
-            let mut process = command(name);
-            process.arg("--data-dir").arg(data_dir);
-            match name {
-                "command-api" => process.args(["--command-addr", &command_addr.to_string()]),
-                "query-api" => process.args(["--query-addr", &query_addr.to_string()]),
-                _ => &mut process,
-            };
+            let mut process = one_of_three(name, data_dir, command_addr, query_addr);
             Process::start(name, &mut process, data_dir.join(format!("{name}.stderr")))
         };
         let processes = order.iter().map(|name| start(name)).collect();
-        Self::ready(data_dir, processes, command_addr, query_addr)
+        let mut sunday = Self::ready(data_dir, processes, command_addr, query_addr);
+        sunday.names = order.iter().map(|name| (*name).to_owned()).collect();
+        sunday
     }
 
     fn ready(data_dir: &Path, mut processes: Vec<Process>, command: SocketAddr, query: SocketAddr) -> Self {
@@ -85,7 +83,7 @@ impl Sunday {
         let token = std::fs::read_to_string(data_dir.join("keys/development.token"));
         // A test's process ends soon, and clients are copied about.
         command.token = token.ok().map(|token| &*token.trim().to_owned().leak());
-        Self { processes, data_dir: data_dir.to_owned(), command, query }
+        Self { processes, names: Vec::new(), data_dir: data_dir.to_owned(), command, query }
     }
 
     /// The command API's URL.
@@ -112,6 +110,21 @@ impl Sunday {
         position
     }
 
+    /// SIGKILL for one of them, which is started once more; what it has not saved is gone.
+    pub fn kill_and_restart(&mut self, name: &str) {
+        let at = self.names.iter().position(|known| known == name).expect("one of ours");
+        let (process, started) = (self.processes.remove(at), self.names.remove(at));
+        process.kill();
+        self.processes.push(self.start_again(&started));
+        self.names.push(started);
+    }
+
+    fn start_again(&self, name: &str) -> Process {
+        let stderr = self.data_dir.join(format!("{name}-again.stderr"));
+        let (command, query) = (self.command.addr, self.query.addr);
+        Process::start(name, &mut one_of_three(name, &self.data_dir, command, query), stderr)
+    }
+
     /// Stops everything cleanly.
     pub fn stop(self) {
         // The reverse of a sensible order of starting, though any has to do.
@@ -126,6 +139,18 @@ impl Sunday {
             process.kill();
         }
     }
+}
+
+fn one_of_three(name: &str, data_dir: &Path, command_addr: SocketAddr, query_addr: SocketAddr) -> Command {
+    let mut process = command(name);
+    process.arg("--data-dir").arg(data_dir);
+    match name {
+        "command-api" => process.args(["--command-addr", &command_addr.to_string()]),
+        "query-api" => process.args(["--query-addr", &query_addr.to_string()]),
+        "projector" => process.args(["--command-url", &format!("http://{command_addr}")]),
+        _ => &mut process,
+    };
+    process
 }
 
 /// Runs the `sunday` binary to its end.

@@ -22,6 +22,8 @@ mod http;
 mod letters;
 mod progress;
 mod steered;
+#[cfg(test)]
+mod tests;
 
 pub use decisions::{DecisionError, Decisions};
 pub use followed::{Controls, state_of};
