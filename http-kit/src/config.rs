@@ -25,6 +25,10 @@ pub struct Settings {
     pub snapshot_every: Option<u64>,
     /// Shape of the log lines.
     pub log_format: Option<LogFormat>,
+    /// Seconds between two checks of a sample of the projections; 0 checks none.
+    pub check_every: Option<u64>,
+    /// Such a sample is of one item in so many.
+    pub check_sample: Option<u32>,
     /// What clients may take: the table `[limits]`.
     pub limits: LimitSettings,
     /// Base URL of a collector of traces (OTLP over HTTP).

@@ -3,6 +3,7 @@
 //! Invariant: `CURRENT` is only ever replaced by rename, after what it names is on disk; so a reader finds the old
 //! generation or the new one, whole. What `CURRENT` does not name can be deleted at any time.
 
+use crate::failpoint::failpoint;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -63,6 +64,7 @@ impl Generations {
             .unwrap_or(0);
         let dir = self.root.join(format!("{:08}", newest + 1));
         fs::create_dir(&dir)?;
+        failpoint("a generation has begun", &dir)?;
         Ok(dir)
     }
 
@@ -70,6 +72,7 @@ impl Generations {
     pub(crate) fn make_current(&self, dir: &Path) -> io::Result<()> {
         let name = dir.file_name().and_then(OsStr::to_str).ok_or(io::ErrorKind::InvalidInput)?;
         sync_dir(dir)?;
+        failpoint("CURRENT is to change", dir)?;
         replace(&self.root.join(CURRENT), |file| writeln!(file, "{name}"))
     }
 
@@ -93,6 +96,7 @@ impl Generations {
             let entry = entry?;
             if number_of(&entry.file_name()).is_some() && entry.path() != current {
                 fs::remove_dir_all(entry.path())?;
+                failpoint("a generation is swept", &self.root)?;
             }
         }
         Ok(())
@@ -110,7 +114,9 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<(
     let mut file = File::create(&temporary)?;
     write(&mut file)?;
     file.sync_all()?;
+    failpoint("a file is written", path)?;
     fs::rename(&temporary, path)?;
+    failpoint("a file is renamed", path)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 

@@ -22,11 +22,20 @@
     allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+// The tests' support calls this crate by its name.
+#[cfg(test)]
+extern crate self as projector;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 pub mod activity;
 pub mod analytics;
 mod backoff;
+pub mod checker;
 pub mod control;
 pub mod decode;
+mod failpoint;
 mod generation;
 pub mod image;
 mod lock;
@@ -47,5 +56,5 @@ pub use models::Models;
 pub use read_model::ReadModel;
 pub use read_models::{Following, ReadModels};
 pub use rebuild::rebuild;
-pub use run::{Connections, Health, Projector, StartError, StopError};
+pub use run::{Connections, Health, Projector, Repairs, StartError, StopError};
 pub use shared::{Shared, SharedModels};

@@ -4,6 +4,7 @@ mod settings;
 
 use clap::Parser;
 use eventstore::{Log, OpenError};
+use projector::checker::CheckSettings;
 use projector::control::HttpDecisions;
 use projector::{Connections, Projector};
 use settings::{LogFormat, Settings};
@@ -31,6 +32,12 @@ struct Arguments {
     /// Directory of the log and everything derived from it [default: ./data]
     #[arg(long, env = "SUNDAY_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    /// Seconds between two checks of a sample of the projections; 0 checks none [default: 3600]
+    #[arg(long, env = "SUNDAY_CHECK_EVERY", value_name = "SECONDS")]
+    check_every: Option<u64>,
+    /// Such a sample is of one item in so many [default: 100]
+    #[arg(long, env = "SUNDAY_CHECK_SAMPLE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    check_sample: Option<u32>,
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT")]
     log_format: Option<LogFormat>,
@@ -79,7 +86,12 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let settings = Settings::load(arguments.config.as_deref());
     let format = arguments.log_format.or(settings.as_ref().ok().and_then(|settings| settings.log_format));
     tell(format.unwrap_or_default());
-    let data_dir = arguments.data_dir.or(settings?.data_dir).unwrap_or_else(|| DATA_DIR.into());
+    let settings = settings?;
+    let data_dir = arguments.data_dir.or(settings.data_dir).unwrap_or_else(|| DATA_DIR.into());
+    let checks = CheckSettings::new(
+        arguments.check_every.or(settings.check_every),
+        arguments.check_sample.or(settings.check_sample),
+    );
     let mut connections = Connections::default();
     match &arguments.command_url {
         Some(url) => {
@@ -91,11 +103,12 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let projector = tokio::select! {
+        let mut projector = tokio::select! {
             projector = start(&data_dir, connections) => projector?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         };
+        projector.check_in_background(checks)?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

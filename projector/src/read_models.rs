@@ -5,15 +5,18 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::checker::RepairQueue;
 use crate::control::{Permit, Role, Steered, Waiting};
 use crate::models::Models;
 use crate::projection::Projection;
 use crate::read_model::ReadModel;
+use crate::run::Repairs;
 use crate::shared::{Shared, SharedModels};
 use crate::tail::{self, Condition, Stop};
 use eventstore::{Log, Position};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use uuid::Uuid;
@@ -103,12 +106,16 @@ impl ReadModels {
     pub fn follow(&self, log: Log) -> io::Result<Following> {
         let Self { models, activity, analytics, condition, data_dir } = self.clone();
         let of_log = log.clone();
+        let repairs = RepairQueue::start(Repairs::of(log.clone(), self.clone()))?.into_hook();
         Following::start(log, condition, move |tail| {
             let permit = Permit::default();
             let role = || Role::Reader { data_dir: data_dir.clone() };
             let mut models = Steered::new(models, &of_log, role(), permit.clone());
             let mut activity = Steered::new(activity, &of_log, role(), permit.clone());
             let mut analytics = Steered::new(analytics, &of_log, role(), permit);
+            models.repair_with(Arc::clone(&repairs));
+            activity.repair_with(Arc::clone(&repairs));
+            analytics.repair_with(repairs);
             tail(&mut [&mut models, &mut activity, &mut analytics]);
         })
     }

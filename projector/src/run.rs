@@ -2,19 +2,26 @@
 
 use crate::activity::Activity;
 use crate::analytics::Analytics;
+use crate::checker::{
+    self, Background, CheckError, CheckFigures, CheckSettings, Entity, Manner, RepairQueue,
+};
 use crate::control::{Clerk, ClerkThread, Decisions, ImageDir, Permit, RepairHook, Role, Steered};
 use crate::generation::Generations;
 use crate::image::{IMAGES_DIR, ImageError};
 use crate::lock::{LockError, ProjectorLock};
 use crate::models::Models;
 use crate::read_models::ReadModels;
-use crate::search::{INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus, SteeredSearch};
+use crate::rebuild::ProjectionName;
+use crate::search::{
+    DocumentKey, INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus, SteeredSearch,
+    comments_of,
+};
 use crate::shared::SharedModels;
 use crate::tail::{self, Stop};
 use eventstore::{Log, Position};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -69,13 +76,55 @@ impl Health {
     }
 }
 
+/// Puts single things in order, in the read models of a process and, where it has one, in the index that it writes. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub struct Repairs {
+    log: Log,
+    models: ReadModels,
+    search: Option<SearchStatus>,
+}
+
+impl Repairs {
+    /// Of a process that writes no index.
+    #[must_use]
+    pub fn of(log: Log, models: ReadModels) -> Self {
+        Self { log, models, search: None }
+    }
+
+    /// Puts a thing in order in one projection: in a read model it is replaced by what a replay of the log says, in the index
+    /// its documents are written anew from the models, within a second. True when something was wrong with it; of the index
+    /// that is not known, and only a process that writes one does anything there. Blocks.
+    ///
+    /// # Errors
+    /// See [`CheckError`]; everything is as it was then.
+    pub fn repair(&self, projection: ProjectionName, entity: &Entity) -> Result<bool, CheckError> {
+        if projection != ProjectionName::Search {
+            let manner = Manner { share: 1, is_stopped: &|| false };
+            return checker::repair(&self.log, &self.models, projection, entity, &manner);
+        }
+        let Some(search) = &self.search else { return Ok(false) };
+        let comments: Vec<_> = match entity {
+            Entity::Item(id) => {
+                self.models.models.read().item(*id).into_iter().flat_map(comments_of).collect()
+            }
+            _ => Vec::new(),
+        };
+        search.renew(DocumentKey::of_entity(entity).into_iter().chain(comments));
+        Ok(true)
+    }
+}
+
 /// A running projector. Dropping it ends it without saving, as a crash would; see [`Projector::stop`].
 #[derive(Debug)]
 pub struct Projector {
     models: ReadModels,
+    log: Log,
     health: Health,
     /// What it leaves to be saved; nothing after a panic.
     thread: Option<JoinHandle<Option<Work>>>,
+    data_dir: PathBuf,
+    checks: Option<Background>,
     _clerk: ClerkThread,
     _lock: ProjectorLock,
 }
@@ -94,7 +143,7 @@ struct Work {
 pub struct Connections {
     /// Who writes its decisions; without, it decides nothing, and what needs a decision waits.
     pub decisions: Option<Arc<dyn Decisions>>,
-    /// What is done when an entity of a read model is to be repaired.
+    /// What is done when an entity is to be repaired, where it is not done by a thread of the projector's own.
     pub repairs: Option<RepairHook>,
 }
 
@@ -154,12 +203,21 @@ impl Projector {
             analytics: Steered::new(models.analytics.clone(), &log, role(), permit),
             search,
         };
-        if let Some(repairs) = connections.repairs {
-            work.models.repair_with(Arc::clone(&repairs));
-            work.activity.repair_with(Arc::clone(&repairs));
-            work.analytics.repair_with(repairs);
-        }
+        let repairs = match connections.repairs {
+            Some(repairs) => repairs,
+            None => RepairQueue::start(Repairs {
+                log: log.clone(),
+                models: models.clone(),
+                search: Some(status.clone()),
+            })?
+            .into_hook(),
+        };
+        work.models.repair_with(Arc::clone(&repairs));
+        work.activity.repair_with(Arc::clone(&repairs));
+        work.analytics.repair_with(Arc::clone(&repairs));
+        work.search.repair_with(repairs);
         let stop = Stop::telling(models.condition());
+        let kept = log.clone();
         let thread = {
             let stop = stop.clone();
             std::thread::Builder::new().name("projector".to_owned()).spawn(move || {
@@ -169,7 +227,16 @@ impl Projector {
             })?
         };
         let health = Health { stop, search: status, clerk };
-        Ok(Self { models, health, thread: Some(thread), _clerk: clerk_thread, _lock: lock })
+        Ok(Self {
+            models,
+            log: kept,
+            health,
+            thread: Some(thread),
+            data_dir: data_dir.to_owned(),
+            checks: None,
+            _clerk: clerk_thread,
+            _lock: lock,
+        })
     }
 
     /// The items and boards that it keeps up to date, to be read in the same process.
@@ -202,6 +269,25 @@ impl Projector {
         self.health.failure()
     }
 
+    /// Compares samples of its read models and its index with the log from now on; what it finds.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn check_in_background(&mut self, settings: CheckSettings) -> io::Result<CheckFigures> {
+        let (log, models) = (self.log.clone(), self.models.clone());
+        let background = Background::start(settings, log, models, Some(self.data_dir.clone()))?;
+        let figures = background.figures();
+        self.checks = Some(background);
+        Ok(figures)
+    }
+
+    /// Puts single things in order, wherever that is asked.
+    #[must_use]
+    pub fn repairs(&self) -> Repairs {
+        let (log, models) = (self.log.clone(), self.models.clone());
+        Repairs { log, models, search: Some(self.health.search.clone()) }
+    }
+
     /// Tells what is wrong with it, wherever that is asked.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -213,6 +299,7 @@ impl Projector {
     /// # Errors
     /// When something could not be saved; it is made of the log at the next start.
     pub fn stop(mut self) -> Result<(), StopError> {
+        self.checks = None;
         self.health.stop.stop();
         let Some(ended) = self.thread.take() else { return Ok(()) };
         let Ok(Some(mut work)) = ended.join() else {

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Settings {
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) log_format: Option<LogFormat>,
+    pub(crate) check_every: Option<u64>,
+    pub(crate) check_sample: Option<u32>,
     #[serde(rename = "command-addr")]
     _command_addr: Option<IgnoredAny>,
     #[serde(rename = "query-addr")]
@@ -72,8 +74,10 @@ mod tests {
             Settings::load(Some(&path))
         };
         let settings =
-            read("data-dir = \"/d\"\nquery-addr = \"127.0.0.1:1\"\nlog-format = \"json\"").unwrap();
+            read("data-dir = \"/d\"\nquery-addr = \"127.0.0.1:1\"\nlog-format = \"json\"\ncheck-every = 0")
+                .unwrap();
         assert_eq!((settings.data_dir, settings.log_format), (Some("/d".into()), Some(LogFormat::Json)));
+        assert_eq!((settings.check_every, settings.check_sample), (Some(0), None));
         let of_others = "otlp-endpoint = \"http://c\"\nsnapshot-every = 5\n[auth]\nissuer = \"i\"\n[limits]\nconnections = 5";
         assert!(read(of_others).is_ok());
         assert!(matches!(read("data_dir = \"/d\""), Err(SettingsError::Parse { .. })));

@@ -125,7 +125,7 @@ impl<M: ReadModel> Shared<M> {
             .is_ok_and(|reached| reached.is_ok())
     }
 
-    /// The model, to be digested by whoever has it alone.
+    /// The model, to be digested by whoever has it alone, or to be repaired.
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, M> {
         self.inner.model.write()
     }

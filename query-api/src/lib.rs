@@ -17,6 +17,7 @@
 
 mod answers;
 mod audience;
+mod checks;
 pub mod envelope;
 mod export;
 mod freshness;
@@ -39,6 +40,8 @@ use axum::Router;
 use http_kit::app::App;
 use http_kit::auth::Authentication;
 use http_kit::limits::Limits;
+use http_kit::metrics::Metrics;
+use projector::checker::{CheckFigures, Class};
 
 /// All routes of the query API with health, metrics and problems around them, for whom `authentication` lets in. Each of them
 /// reads what belongs to the tenants of its token.
@@ -66,6 +69,7 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
     figures.gauge("sunday_search_position", "Events that the search index has taken in.", move || {
         gauge(searcher.checkpoint().get())
     });
+    check_figures(&service, &figures);
     let live = service.clone();
     figures.gauge("sunday_live_subscribers", "Live streams that are open.", move || {
         gauge(u64::try_from(live.live().subscribers()).unwrap_or(u64::MAX))
@@ -77,6 +81,39 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
         move || gauge(live.live().wakes()),
     );
     app.frame(routes::router(service))
+}
+
+/// What checks that go on by themselves have found.
+fn check_figures(service: &QueryService, figures: &Metrics) {
+    let read = |read: fn(&CheckFigures) -> u64| {
+        let service = service.clone();
+        move || service.checks().figures().map_or(0.0, |figures| gauge(read(&figures)))
+    };
+    figures.counter(
+        "sunday_check_passes_total",
+        "Checks of a sample that have ended.",
+        read(CheckFigures::passes),
+    );
+    let compared = read(CheckFigures::compared);
+    figures.counter("sunday_check_compared_total", "Things that were compared with the log.", compared);
+    let missing = read(|figures| figures.findings(Class::Missing));
+    figures.counter("sunday_check_missing_total", "Things of the log that were not there.", missing);
+    let stale = read(|figures| figures.findings(Class::Stale));
+    figures.counter("sunday_check_stale_total", "Things that were not what the log says.", stale);
+    let duplicate = read(|figures| figures.findings(Class::Duplicate));
+    figures.counter("sunday_check_duplicate_total", "Things that were there more than once.", duplicate);
+    let orphaned = read(|figures| figures.findings(Class::Orphaned));
+    figures.counter("sunday_check_orphaned_total", "Things that the log does not have.", orphaned);
+    let seconds = |at: eventstore::Timestamp| at.get().unsigned_abs() / 1_000_000_000;
+    let last = service.clone();
+    figures.gauge(
+        "sunday_check_last_time_seconds",
+        "When the last of them ended, seconds since 1970.",
+        move || {
+            let last = last.checks().figures().and_then(|figures| figures.last());
+            last.map_or(0.0, |last| gauge(seconds(last.at)))
+        },
+    );
 }
 
 /// A figure as Prometheus has them: whole up to 2⁵³.

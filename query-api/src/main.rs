@@ -10,6 +10,7 @@ use http_kit::limits::Limits;
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use http_kit::telemetry::{self, LogFormat};
+use projector::checker::CheckSettings;
 use query_api::{BEHIND_SECONDS_MAX, QueryService};
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,6 +37,12 @@ struct Arguments {
     /// Address to listen on; without authentication a loopback address [default: 127.0.0.1:7401]
     #[arg(long, env = "SUNDAY_QUERY_ADDR")]
     query_addr: Option<SocketAddr>,
+    /// Seconds between two checks of a sample of the read models; 0 checks none [default: 3600]
+    #[arg(long, env = "SUNDAY_CHECK_EVERY", value_name = "SECONDS")]
+    check_every: Option<u64>,
+    /// Such a sample is of one item in so many [default: 100]
+    #[arg(long, env = "SUNDAY_CHECK_SAMPLE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    check_sample: Option<u32>,
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT")]
     log_format: Option<LogFormat>,
@@ -87,6 +94,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         position = service.models().checkpoint().get(),
         "the query API answers"
     );
+    service.check_in_background(CheckSettings::new(
+        arguments.check_every.or(settings.check_every),
+        arguments.check_sample.or(settings.check_sample),
+    ))?;
     service.tolerate_behind(arguments.behind_seconds_max.unwrap_or(BEHIND_SECONDS_MAX));
     service.end_live_streams_at(shutdown.clone());
     let router = query_api::router(service, authentication, limits.clone());

@@ -49,7 +49,8 @@ fn document(operations: &[Operation]) -> Value {
     let mut paths = Map::new();
     for operation in operations {
         let entry = entry(operation, &mut schemas, &shared);
-        paths.insert(format!("{ROOT}{}", operation.path), json!({"get": entry}));
+        let path = paths.entry(format!("{ROOT}{}", operation.path)).or_insert_with(|| json!({}));
+        path[operation.method] = entry;
     }
     paths.extend(parts::of_the_process(&shared));
     let about = About {
@@ -162,7 +163,7 @@ fn meaning(status: u16) -> &'static str {
         401 => "There is no token, or it is not valid.",
         403 => "The token does not permit it.",
         404 => "There is no such thing, or none that the token may know of.",
-        409 => "It is another log, or became one.",
+        409 => "It is another log, or became one; or what was asked for is going on already.",
         410 => "It was deleted, and its id is never used again.",
         416 => "The log ends before that.",
         422 => "More happened than is read for one answer.",

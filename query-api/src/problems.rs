@@ -75,6 +75,12 @@ pub(crate) fn too_many_exports() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(5)
 }
 
+/// 409: the read models are being checked already.
+pub(crate) fn check_running() -> Problem {
+    let detail = "a check is going on; GET /api/v1/projections/check says how it is";
+    Problem::new(StatusCode::CONFLICT, "check_running", detail)
+}
+
 /// 500: the log cannot be read where it should be. Logged here, because here it is handled.
 pub(crate) fn unreadable(error: &ReadError) -> Problem {
     tracing::error!(%error, "the log cannot be read");

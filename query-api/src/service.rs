@@ -3,6 +3,7 @@
 //! Invariant: a read that was asked for a position happens after its source has reached it, and tells a position
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
+use crate::checks::Checks;
 use crate::export::ExportPlaces;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
@@ -15,6 +16,7 @@ use http_kit::problem::Problem;
 use http_kit::shutdown::Shutdown;
 use projector::activity::Activity;
 use projector::analytics::Analytics;
+use projector::checker::{CheckFigures, CheckSettings};
 use projector::control::{Controls, Underway};
 use projector::models::Models;
 use projector::search::Searcher;
@@ -59,6 +61,7 @@ struct Shared {
     live: Hub,
     rooms: Rooms,
     views: Views,
+    checks: Checks,
     controls: Controls,
     data_dir: PathBuf,
     /// Seconds that a projection may be behind; 0 for any number.
@@ -110,6 +113,7 @@ impl QueryService {
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
         let rooms = Rooms::default();
         let views = Views::default();
+        let checks = Checks::default();
         let controls = Controls::new(log.clone());
         let behind_max = AtomicU64::new(BEHIND_SECONDS_MAX);
         let data_dir = data_dir.to_owned();
@@ -126,6 +130,7 @@ impl QueryService {
             live,
             rooms,
             views,
+            checks,
             controls,
             data_dir,
             behind_max,
@@ -194,6 +199,24 @@ impl QueryService {
         &self.shared.views
     }
 
+    /// Checks of the read models.
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.shared.checks
+    }
+
+    /// Compares samples of the read models with the log now and then, in a thread of its own.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn check_in_background(&self, settings: CheckSettings) -> io::Result<()> {
+        self.shared.checks.go_on(settings, self.log().clone(), self.read_models().clone())
+    }
+
+    /// Tells what somebody else in this process finds who checks the same read models.
+    pub fn tell_checks(&self, figures: CheckFigures) {
+        self.shared.checks.tell(figures);
+    }
+
     /// Who looks at which board.
     pub(crate) fn rooms(&self) -> &Rooms {
         &self.shared.rooms
@@ -246,7 +269,20 @@ impl QueryService {
         }
         let reached = shared.models.checkpoint();
         if reached < shared.began_at {
-            return Err(format!("the read models have taken in {reached} of {} events", shared.began_at));
+            // All wait for whichever is replayed, because its image was of no use: it is named.
+            let models = &shared.models;
+            let positions = [
+                (Models::NAME, models.models.checkpoint()),
+                (Activity::NAME, models.activity.checkpoint()),
+                (Analytics::NAME, models.analytics.checkpoint()),
+            ];
+            let behind = positions.iter().filter(|(_, position)| *position < shared.began_at);
+            let behind: Vec<_> = behind.map(|(name, position)| format!("{name} {position}")).collect();
+            return Err(format!(
+                "the read models have taken in {reached} of {} events ({})",
+                shared.began_at,
+                behind.join(", ")
+            ));
         }
         shared.caught_up.store(true, Ordering::Relaxed);
         Ok(())
@@ -292,6 +328,24 @@ impl QueryService {
                 (copy(&models), models.checkpoint().next)
             };
             let answer = copied.and_then(|copied| finish(copied, service.log()));
+            stamp(answer.unwrap_or_else(IntoResponse::into_response), position)
+        });
+        Ok(answer.await?)
+    }
+
+    /// The same for what is too much to be copied under one lock: `collect` locks the models as often as it likes, and says
+    /// the position that it has read first.
+    pub(crate) async fn read_in_pieces<T: Send + 'static>(
+        &self,
+        freshness: Freshness,
+        collect: impl FnOnce(&SharedModels) -> (T, Position) + Send + 'static,
+        finish: impl FnOnce(T, &Log) -> Result<Response, Problem> + Send + 'static,
+    ) -> Result<Response, Refusal> {
+        self.reaches(self.models(), &freshness).await?;
+        let service = self.clone();
+        let answer = self.blocking(move || {
+            let (collected, position) = collect(service.models());
+            let answer = finish(collected, service.log());
             stamp(answer.unwrap_or_else(IntoResponse::into_response), position)
         });
         Ok(answer.await?)
@@ -442,6 +496,46 @@ mod tests {
         let all = u32::try_from(READS_MAX).unwrap();
         let places = tokio::time::timeout(Duration::from_secs(10), reads.acquire_many(all)).await;
         assert!(places.is_ok(), "the place comes back");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_rotten_image_keeps_all_of_them_from_being_ready_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(dir.path(), &StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() })
+                .unwrap();
+        for number in 0..7 {
+            let mut commit = eventstore::CommitBuilder::new();
+            commit.event(eventstore::NewEvent {
+                id: uuid::Uuid::now_v7(),
+                stream: eventstore::StreamId::new(format!("order-{number}")).unwrap(),
+                event_type: eventstore::EventType::new("order.placed").unwrap(),
+                content_type: eventstore::ContentType::Json,
+                schema_version: 1,
+                tags: Vec::new(),
+                metadata: eventstore::Metadata::default(),
+                payload: b"{}".to_vec(),
+            });
+            store.append(commit.prepare().unwrap()).unwrap();
+        }
+        let projector = projector::Projector::start(dir.path(), store.log()).unwrap();
+        let all = projector.read_models().clone();
+        assert!(all.wait_for(Position::new(7), Duration::from_secs(20)).await);
+        projector.stop().unwrap();
+        let images = dir.path().join("images");
+        let generation = std::fs::read_to_string(images.join("CURRENT")).unwrap();
+        let image = images.join(generation.trim()).join("activity.img");
+        let mut bytes = std::fs::read(&image).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&image, bytes).unwrap();
+
+        let models = ReadModels::open(dir.path(), &store.log());
+        let service = QueryService::over(dir.path(), store.log(), models.clone(), || None);
+        let refused = service.readiness().unwrap_err();
+        assert_eq!(refused, "the read models have taken in 0 of 7 events (activity 0)");
+        let _following = models.follow(store.log()).unwrap();
+        assert!(models.wait_for(Position::new(7), Duration::from_secs(20)).await);
+        assert_eq!(service.readiness(), Ok(()));
     }
 
     #[tokio::test]

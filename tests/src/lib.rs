@@ -21,6 +21,7 @@ mod client;
 pub mod oracle;
 mod process;
 pub mod random;
+pub mod scan;
 mod sunday;
 
 pub use binaries::{cargo, workspace_root};
@@ -34,4 +35,11 @@ use std::path::PathBuf;
 #[must_use]
 pub fn history(name: &str) -> PathBuf {
     workspace_root().join("tests").join("data").join(name)
+}
+
+/// How much a test does: what a variable says, or else what it does everywhere.
+#[must_use]
+pub fn size(variable: &str, usual: u64) -> u64 {
+    let Ok(text) = std::env::var(variable) else { return usual };
+    text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is no number"))
 }

@@ -23,12 +23,20 @@ pub struct Expected {
     pub title: String,
     /// How many comments it has.
     pub comments: usize,
+    /// What it is about, at length.
+    pub description: Option<String>,
+    /// Its custom fields; those that are null are none.
+    pub fields: BTreeMap<String, Value>,
+    /// The project that it belongs to.
+    pub project: String,
 }
 
 #[derive(Debug, Default)]
 struct Item {
     seen: Expected,
-    comments: BTreeSet<String>,
+    /// Their texts, by the names that the history has for them.
+    comments: BTreeMap<String, String>,
+    /// Nulls included: a null that becomes a null has not changed.
     fields: HashMap<String, Value>,
 }
 
@@ -37,6 +45,8 @@ struct Item {
 pub struct Oracle {
     /// By `stream_key`.
     pub items: BTreeMap<String, Expected>,
+    /// The texts of the comments on each item.
+    pub comments: BTreeMap<String, Vec<String>>,
     /// Lines.
     pub lines: u64,
     /// Lines that change nothing.
@@ -67,10 +77,12 @@ pub fn read(path: &Path) -> Oracle {
         }
     }
     assert!(early.is_empty(), "these histories create every item that they name");
-    oracle.items = items
-        .into_iter()
-        .map(|(key, item)| (key, Expected { comments: item.comments.len(), ..item.seen }))
-        .collect();
+    for (key, item) in items {
+        let fields = item.fields.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let seen = Expected { comments: item.comments.len(), fields, ..item.seen };
+        oracle.comments.insert(key.clone(), item.comments.into_values().collect());
+        oracle.items.insert(key, seen);
+    }
     oracle
 }
 
@@ -85,8 +97,11 @@ fn created(data: &Value) -> Item {
             assignees: text(&data["assignee"]).into_iter().collect(),
             title: text(&data["title"]).unwrap_or_default(),
             comments: 0,
+            description: text(&data["description"]),
+            fields: BTreeMap::new(),
+            project: text(&data["project"]).expect("every creation names a project"),
         },
-        comments: BTreeSet::new(),
+        comments: BTreeMap::new(),
         fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
 }
@@ -116,10 +131,23 @@ impl Item {
             "comment.added" => {
                 let named = text(&data["comment_id"]).or_else(|| text(&data["source_id"]));
                 // A comment without a name is one of its own.
-                self.comments.insert(named.unwrap_or_else(|| format!("line {ordinal}")))
+                let name = named.unwrap_or_else(|| format!("line {ordinal}"));
+                if self.comments.contains_key(&name) {
+                    return false;
+                }
+                self.comments.insert(name, text(&data["body"]).unwrap_or_default());
+                true
             }
-            "comment.edited" => data.get("body").is_some_and(|body| !body.is_null()),
-            "comment.deleted" => self.comments.remove(&text(&data["comment_id"]).expect("a comment's name")),
+            "comment.edited" => match (text(&data["comment_id"]), text(&data["body"])) {
+                (Some(name), Some(body)) => {
+                    self.comments.entry(name).and_modify(|comment| *comment = body);
+                    true
+                }
+                (_, body) => body.is_some(),
+            },
+            "comment.deleted" => {
+                self.comments.remove(&text(&data["comment_id"]).expect("a comment's name")).is_some()
+            }
             "attachment.added" => true,
             other => panic!("these histories have no {other}"),
         }
@@ -190,14 +218,47 @@ fn difference(query: Client, key: &str, expected: &Expected) -> Option<String> {
         assignees: assignees.iter().filter_map(text).collect(),
         title: text(&item["title"]).expect("a title"),
         comments: usize::try_from(item["commentCount"].as_u64().expect("a number")).expect("not that many"),
+        description: text(&item["description"]),
+        fields: item["fields"].as_object().expect("an object").clone().into_iter().collect(),
+        // Compared by the statistics.
+        project: expected.project.clone(),
     };
     let is_right =
         found == *expected && assignees.len() == expected.assignees.len() && item["externalKey"] == key;
     (!is_right).then(|| format!("{key}: expected {expected:?}\n  found {item}"))
 }
 
+impl Oracle {
+    /// Asks for what is made of many items: the projects' statistics, and what everybody is to do.
+    pub fn compare_sums(&self, query: Client) {
+        let (mut projects, mut people) = (BTreeMap::new(), BTreeMap::<_, u64>::new());
+        for item in self.items.values() {
+            let (total, completed): &mut (u64, u64) = projects.entry(item.project.as_str()).or_default();
+            *total += 1;
+            *completed += u64::from(item.completed);
+            for person in &item.assignees {
+                *people.entry(person.as_str()).or_default() += 1;
+            }
+        }
+        let list = query.get("/api/v1/projects?limit=500").json();
+        let list = list["projects"].as_array().expect("a list of projects");
+        assert_eq!(list.len(), projects.len());
+        for project in list {
+            let (name, id) =
+                (project["name"].as_str().expect("a name"), project["id"].as_str().expect("an id"));
+            let told = query.get(&format!("/api/v1/projects/{id}/statistics")).json();
+            let (total, completed) = projects[name];
+            assert_eq!((&told["total"], &told["completed"]), (&total.into(), &completed.into()), "{name}");
+        }
+        for (person, count) in people {
+            let path = format!("/api/v1/users/{}/items?limit=1", percent_encoded(person));
+            assert_eq!(query.get(&path).json()["total"], count, "{person}");
+        }
+    }
+}
+
 /// RFC 3986 §2.1, for everything but the unreserved characters.
-fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

@@ -53,14 +53,24 @@ impl Sunday {
     /// The three processes, started in this order of `command-api`, `projector` and `query-api`; ready.
     #[must_use]
     pub fn three_processes(data_dir: &Path, order: [&str; 3]) -> Self {
+        Self::processes(data_dir, &order)
+    }
+
+    /// A command API and a query API in processes of their own, ready; nobody keeps an index or images.
+    #[must_use]
+    pub fn without_projector(data_dir: &Path) -> Self {
+        Self::processes(data_dir, &["command-api", "query-api"])
+    }
+
+    fn processes(data_dir: &Path, order: &[&str]) -> Self {
         let (command_addr, query_addr) = (free_addr(), free_addr());
         let start = |name: &str| {
             let mut process = one_of_three(name, data_dir, command_addr, query_addr);
             Process::start(name, &mut process, data_dir.join(format!("{name}.stderr")))
         };
-        let processes = order.into_iter().map(start).collect();
+        let processes = order.iter().map(|name| start(name)).collect();
         let mut sunday = Self::ready(data_dir, processes, command_addr, query_addr);
-        sunday.names = order.map(str::to_owned).into();
+        sunday.names = order.iter().map(|name| (*name).to_owned()).collect();
         sunday
     }
 

@@ -5,6 +5,7 @@
 //!  sunday import  ─▶ a history through the command API
 //!  sunday replay  ─▶ the log's events as JSON lines
 //!  sunday rebuild ─▶ read models and search index anew; of a directory at rest, or asked of those who are at work
+//!  sunday check   ─▶ read models and search index compared with the log, thing by thing
 //!  sunday verify  ─▶ every byte of the log checked
 //!  sunday follow  ─▶ a warm standby of a log elsewhere; sunday promote makes it the log that is written
 //! ```
@@ -13,6 +14,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod check;
 pub mod decisions;
 pub mod failure;
 pub mod follow;

@@ -8,6 +8,7 @@ use eventstore::{Position, StreamId};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
+use projector::checker::CheckSettings;
 use projector::rebuild::ProjectionName;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tools::failure::Failure;
 use tools::replay::Selection;
-use tools::{follow, import, rebuild, rebuild_online, replay, serve, summary, verify};
+use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summary, verify};
 
 /// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
@@ -61,6 +62,8 @@ enum Task {
         /// Base URL of a collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318
         #[arg(long, env = "SUNDAY_OTLP_ENDPOINT")]
         otlp_endpoint: Option<String>,
+        #[command(flatten)]
+        checks: Checks,
         /// Not ready while a projection is this many seconds behind; 0 for never [default: 60]
         #[arg(long, env = "SUNDAY_BEHIND_SECONDS_MAX")]
         behind_seconds_max: Option<u64>,
@@ -120,6 +123,20 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Compare read models and search index with the log, thing by thing; 0 equal, 1 something differs
+    Check {
+        #[command(flatten)]
+        data: Data,
+        /// Compare one item in so many; 1 is everything
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        sample: u32,
+        /// Which ones: a sample that was told can be had again
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Check every byte of the log; 0 intact, 1 tampering, 3 cannot be read, 4 corruption
     Verify {
         #[command(flatten)]
@@ -155,6 +172,16 @@ struct Data {
     /// Directory of the log and everything derived from it [default: ./data]
     #[arg(long, env = "SUNDAY_DATA_DIR")]
     data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Checks {
+    /// Seconds between two checks of a sample of the projections; 0 checks none [default: 3600]
+    #[arg(long, env = "SUNDAY_CHECK_EVERY", value_name = "SECONDS")]
+    check_every: Option<u64>,
+    /// Such a sample is of one item in so many [default: 100]
+    #[arg(long, env = "SUNDAY_CHECK_SAMPLE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    check_sample: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +233,7 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             token,
             auth,
             otlp_endpoint,
+            checks,
             behind_seconds_max,
         } => {
             drop(out);
@@ -226,6 +254,10 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 import,
                 token_file: token.token_file,
                 plan,
+                checks: CheckSettings::new(
+                    checks.check_every.or(settings.check_every),
+                    checks.check_sample.or(settings.check_sample),
+                ),
                 behind_seconds_max: behind_seconds_max.unwrap_or(query_api::BEHIND_SECONDS_MAX),
             };
             let runtime = tokio::runtime::Runtime::new()
@@ -255,6 +287,10 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             let token = import::Token::find(token.token_file.as_deref(), &command_url)?;
             let online = rebuild_online::Online { command_url, query_url, token };
             return rebuild_online::rebuild(&online, names, shadow, json, &mut out);
+        }
+        Task::Check { data, sample, seed, json } => {
+            let extent = check::Extent { one_in: sample, seed };
+            return check::check(&data.or(settings), extent, json, &mut out);
         }
         Task::Follow { source, data, token, json } => {
             let token = import::Token::find(token.token_file.as_deref(), &source)?;

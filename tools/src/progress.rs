@@ -21,6 +21,14 @@ pub fn byte_bar(total: u64) -> ProgressBar {
     styled(ProgressBar::with_draw_target(Some(total), target()), text)
 }
 
+/// Something that takes as long as it takes.
+#[must_use]
+pub fn spinner(text: &str) -> ProgressBar {
+    let bar = styled(ProgressBar::with_draw_target(None, target()), "{spinner} {msg}, {elapsed}");
+    bar.set_message(text.to_owned());
+    bar
+}
+
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     // The templates are ours; a mistake in one costs the looks, not the run.
     if let Ok(style) = ProgressStyle::with_template(template) {

@@ -18,6 +18,7 @@ use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
 use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
+use projector::checker::CheckSettings;
 use projector::control::Decisions;
 use projector::{Connections, Projector};
 use query_api::QueryService;
@@ -52,6 +53,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// How callers are known.
     pub plan: Plan,
+    /// When the projections are compared with the log, and how much of them.
+    pub checks: CheckSettings,
     /// Not ready while a projection is this many seconds behind; 0 for never.
     pub behind_seconds_max: u64,
 }
@@ -81,7 +84,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
         None => None,
     };
 
-    let parts = Parts::start(options.data_dir.clone()).await?;
+    let parts = Parts::start(options.data_dir.clone(), options.checks).await?;
     parts.query.tolerate_behind(options.behind_seconds_max);
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
@@ -142,7 +145,7 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(data_dir: PathBuf) -> Result<Self, Failure> {
+    async fn start(data_dir: PathBuf, checks: CheckSettings) -> Result<Self, Failure> {
         blocking(move || {
             let store = Store::open(&data_dir, &StoreOptions::default())?;
             let log = (*store).clone();
@@ -150,13 +153,16 @@ impl Parts {
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
             let decisions: Arc<dyn Decisions> = Arc::new(OwnDecisions::new(state.projections().clone()));
             let connections = Connections { decisions: Some(decisions), ..Connections::default() };
-            let projector = Projector::start_with(&data_dir, log.clone(), connections)
-                .map_err(|error| Failure::Part(error.to_string()))?;
+            let part = |error: &dyn std::fmt::Display| Failure::Part(error.to_string());
+            let mut projector =
+                Projector::start_with(&data_dir, log.clone(), connections).map_err(|error| part(&error))?;
+            let figures = projector.check_in_background(checks).map_err(|error| part(&error))?;
             let query = {
                 let health = projector.health();
                 let failure = move || health.failure();
                 QueryService::over(&data_dir, log, projector.read_models().clone(), failure)
             };
+            query.tell_checks(figures);
             // A log that takes nothing for the moment is served all the same, and gets them at the next start.
             if let Err(error) = state.registry().register_domain() {
                 tracing::warn!(%error, "the domain's schemas could not be registered");

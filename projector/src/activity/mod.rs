@@ -14,6 +14,7 @@
 
 mod apply;
 mod digest;
+mod inspect;
 mod merge;
 mod positions;
 mod rows;

@@ -16,6 +16,7 @@
 mod apply;
 mod day;
 mod flow;
+mod inspect;
 mod rows;
 
 pub use day::Day;
@@ -46,14 +47,14 @@ pub struct Analytics {
 
 /// What has to be known of a board to make sense of its items' events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct BoardTrack {
+pub(crate) struct BoardTrack {
     id: BoardId,
     /// In their order on the board.
     columns: Vec<ColumnTrack>,
     /// Removed columns, the latest last.
     removed: Vec<RemovedColumn>,
     /// Items on it that are neither deleted nor completed.
-    open: i64,
+    pub(crate) open: i64,
     deleted: bool,
 }
 
@@ -89,10 +90,10 @@ struct ItemTrack {
 
 /// What happened on a board on a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct DayRow {
+pub(crate) struct DayRow {
     board: BoardId,
     day: Day,
-    created: u64,
+    pub(crate) created: u64,
     completed: u64,
     reopened: u64,
     deleted: u64,

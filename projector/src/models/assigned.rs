@@ -10,25 +10,38 @@ use std::collections::HashMap;
 
 /// The items of each person. Callers choose the names, so their hash is a keyed one.
 #[derive(Debug, Default)]
-pub(super) struct Assigned {
+pub(crate) struct Assigned {
     by_person: HashMap<Name, FxHashSet<ItemId>>,
 }
 
 impl Assigned {
     /// The items of somebody, in no order.
-    pub(super) fn to<'a>(&'a self, person: &str) -> impl Iterator<Item = ItemId> + use<'a> {
+    pub(crate) fn to<'a>(&'a self, person: &str) -> impl Iterator<Item = ItemId> + use<'a> {
         self.by_person.get(person).into_iter().flatten().copied()
     }
 
+    /// Who has anything.
+    pub(crate) fn people(&self) -> impl Iterator<Item = &Name> {
+        self.by_person.keys()
+    }
+
+    /// Nobody has an item any more, whoever the item says. Looks at everybody.
+    pub(crate) fn forget(&mut self, item: ItemId) {
+        self.by_person.retain(|_, items| {
+            items.remove(&item);
+            !items.is_empty()
+        });
+    }
+
     /// These people have an item from now on.
-    pub(super) fn add(&mut self, item: ItemId, people: &[Name]) {
+    pub(crate) fn add(&mut self, item: ItemId, people: &[Name]) {
         for person in people {
             self.by_person.entry(person.clone()).or_default().insert(item);
         }
     }
 
     /// These people do not have an item any more.
-    pub(super) fn remove(&mut self, item: ItemId, people: &[Name]) {
+    pub(crate) fn remove(&mut self, item: ItemId, people: &[Name]) {
         for person in people {
             let Some(items) = self.by_person.get_mut(person.as_str()) else { continue };
             items.remove(&item);

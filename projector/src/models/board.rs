@@ -191,7 +191,7 @@ impl BoardModel {
     }
 
     /// The items of a column, to be changed; `None` for a column that the board does not have.
-    pub(super) fn items_of(&mut self, column: ColumnId) -> Option<&mut BTreeSet<Place>> {
+    pub(crate) fn items_of(&mut self, column: ColumnId) -> Option<&mut BTreeSet<Place>> {
         self.columns.iter_mut().find(|candidate| candidate.id == column).map(|column| &mut column.items)
     }
 

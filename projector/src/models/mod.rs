@@ -14,6 +14,7 @@ mod assigned;
 mod board;
 mod comment;
 mod digest;
+mod inspect;
 mod item;
 mod name;
 mod past;
@@ -164,6 +165,12 @@ impl Models {
     /// The items that somebody is to do or has done, without those that are gone; in no order.
     pub fn assigned_to<'a>(&'a self, person: &str) -> impl Iterator<Item = &'a ItemModel> + use<'a> {
         self.assigned.to(person).filter_map(|id| self.items.get(id))
+    }
+
+    /// The ids of these items, in no order.
+    #[must_use]
+    pub fn ids_assigned_to(&self, person: &str) -> Vec<ItemId> {
+        self.assigned.to(person).collect()
     }
 
     /// All workspaces, by name.

@@ -78,6 +78,25 @@ impl<K: Copy + Eq + Hash, T: Serialize> Table<K, T> {
         }
     }
 
+    /// Takes a row out, as if it had never been there. Only repairs do: what is deleted stays as a row.
+    pub(crate) fn remove(&mut self, id: K) -> Option<T> {
+        let row = self.rows.remove(&id)?;
+        if let Some(digest) = row.digest {
+            self.sum.subtract(&digest);
+        }
+        Some(row.value)
+    }
+
+    /// The digest of a row as it is now; what was remembered of it may be of another state.
+    pub(crate) fn digest_of(&self, id: K) -> Option<EntityDigest> {
+        let row = self.rows.get(&id)?;
+        Some(digest::entity(self.kind, &codec::encode(&row.value).unwrap_or_default()))
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = K> {
+        self.rows.keys().copied()
+    }
+
     pub(crate) fn reserve(&mut self, rows: usize) {
         self.rows.reserve(rows);
         self.dirty.reserve(rows);

@@ -1,8 +1,8 @@
-//! A digest of everything that the index stores, to compare an index with its rebuild.
+//! A digest of everything that the documents of an index were made of, to compare an index with its rebuild.
 
 use crate::models::{DigestSum, digest_entity};
 use crate::search::document::StoredHit;
-use crate::search::schema::Fields;
+use crate::search::schema::{Fields, columns};
 use crate::search::searcher::SearchError;
 use eventstore::Digest;
 use std::collections::HashMap;
@@ -43,11 +43,14 @@ pub(crate) fn census(searcher: &Searcher, fields: &Fields) -> Result<Census, Sea
     let mut documents = 0;
     for segment in searcher.segment_readers() {
         let store = segment.get_store_reader(1).map_err(unreadable)?;
-        for document in store.iter::<TantivyDocument>(segment.alive_bitset()) {
+        let contents = segment.fast_fields().u64(columns::CONTENT)?;
+        let alive = segment.doc_ids_alive();
+        for (doc, document) in alive.zip(store.iter::<TantivyDocument>(segment.alive_bitset())) {
             let document = document?;
-            let stored =
-                document.get_first(fields.hit).and_then(|value| value.as_bytes()).unwrap_or_default();
-            sum.add(&digest_entity(b'd', stored));
+            let stored = document.get_first(fields.hit).and_then(|value| value.as_bytes());
+            let mut bytes = stored.unwrap_or_default().to_vec();
+            bytes.extend_from_slice(&contents.first(doc).unwrap_or_default().to_be_bytes());
+            sum.add(&digest_entity(b'd', &bytes));
             documents += 1;
         }
     }

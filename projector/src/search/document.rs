@@ -15,6 +15,7 @@ use crate::texts;
 use domain::{BoardId, ColumnId, CommentId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError, Timestamp, codec};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tantivy::TantivyDocument;
 use tantivy::schema::Value;
 use uuid::Uuid;
@@ -33,7 +34,7 @@ pub enum DocumentKind {
 }
 
 impl DocumentKind {
-    const ALL: [Self; 4] = [Self::Item, Self::Comment, Self::Board, Self::Project];
+    pub(crate) const ALL: [Self; 4] = [Self::Item, Self::Comment, Self::Board, Self::Project];
 
     /// Its name in queries and answers.
     #[must_use]
@@ -136,7 +137,7 @@ impl StoredHit {
 }
 
 /// Everything about a document but its text.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Outline {
     hit: StoredHit,
     workspace: WorkspaceId,
@@ -235,6 +236,14 @@ impl Outline {
         }
     }
 
+    /// Stands for everything that the document is made of, its text by the place where that stands: documents of equal
+    /// content are equal. The first 64 bits of a SHA-256.
+    pub(crate) fn content(&self) -> u64 {
+        // Plain data always has an encoding.
+        let digest = Sha256::digest(codec::encode(self).unwrap_or_default());
+        digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+
     /// The document, with its text from the log.
     pub(crate) fn document(&self, fields: &Fields, log: &Log) -> Result<TantivyDocument, ReadError> {
         let mut document = TantivyDocument::new();
@@ -246,6 +255,7 @@ impl Outline {
         let (high, low) = self.hit.id.as_u64_pair();
         document.add_u64(fields.id_high, high);
         document.add_u64(fields.id_low, low);
+        document.add_u64(fields.content, self.content());
         let ids = [
             (fields.workspace, Some(self.workspace.uuid())),
             (fields.project, self.project.map(Uuid::from)),

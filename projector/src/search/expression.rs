@@ -100,7 +100,7 @@ pub(crate) enum Is {
 }
 
 /// What an item can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub(crate) enum Has {
     Comments,
     Attachments,

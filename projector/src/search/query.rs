@@ -58,7 +58,7 @@ pub struct SearchQuery {
 }
 
 /// Whether an item is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum ItemState {
     /// It is to be done.
     Open,

@@ -12,7 +12,7 @@ use tantivy::schema::{
 };
 
 /// Version of the fields and of how they are filled: part of every commit's payload. Raise it with any change.
-pub const SEARCH_VERSION: u32 = 3;
+pub const SEARCH_VERSION: u32 = 4;
 
 const WORDS: &str = "words";
 const STEMS: &str = "stems";
@@ -25,6 +25,8 @@ pub(crate) mod columns {
     pub(crate) const ID_HIGH: &str = "id_high";
     pub(crate) const ID_LOW: &str = "id_low";
     pub(crate) const KIND: &str = "kind_number";
+    /// What the document was made of, in 64 bits.
+    pub(crate) const CONTENT: &str = "content";
     /// Nanoseconds since 1970.
     pub(crate) const CREATED_AT: &str = "created_at";
     pub(crate) const UPDATED_AT: &str = "updated_at";
@@ -51,6 +53,8 @@ pub(crate) struct Fields {
     pub(crate) kind_number: Field,
     pub(crate) id_high: Field,
     pub(crate) id_low: Field,
+    /// Stands for everything that the document was made of, for comparisons.
+    pub(crate) content: Field,
     pub(crate) workspace: Field,
     pub(crate) project: Field,
     pub(crate) board: Field,
@@ -108,6 +112,7 @@ fn schema() -> (Schema, Fields) {
         kind_number: schema.add_u64_field(columns::KIND, column()),
         id_high: schema.add_u64_field(columns::ID_HIGH, column()),
         id_low: schema.add_u64_field(columns::ID_LOW, column()),
+        content: schema.add_u64_field(columns::CONTENT, column()),
         workspace: schema.add_bytes_field("workspace", id()),
         project: schema.add_bytes_field(columns::PROJECT, id().set_fast()),
         board: schema.add_bytes_field(columns::BOARD, id().set_fast()),

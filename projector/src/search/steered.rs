@@ -16,7 +16,7 @@ use super::searcher::SearchError;
 use super::store::{Effort, INDEX_DIR, IndexStore};
 use super::writer::{SearchProjection, SearchStatus};
 use crate::backoff::Backoff;
-use crate::control::{Clerk, Differences, Followed, Permit, Phase, Reporter, Taken, Wanted};
+use crate::control::{Clerk, Differences, Followed, Permit, Phase, RepairHook, Reporter, Taken, Wanted};
 use crate::decode::DecodedCommit;
 use crate::generation::Generations;
 use crate::models::SharedModels;
@@ -56,6 +56,16 @@ pub(crate) struct SteeredSearch {
     decided: Option<(ControlEvent, Instant)>,
     backoff: Backoff,
     not_before: Option<Instant>,
+    repairs: Repairing,
+}
+
+/// What to do when a repair is asked for.
+struct Repairing(Option<RepairHook>);
+
+impl std::fmt::Debug for Repairing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Repairing").field(&self.0.is_some()).finish()
+    }
 }
 
 #[derive(Debug)]
@@ -145,7 +155,13 @@ impl SteeredSearch {
             decided: None,
             backoff: Backoff::default(),
             not_before: None,
+            repairs: Repairing(None),
         }
+    }
+
+    /// What to do when a repair is asked for.
+    pub(crate) fn repair_with(&mut self, hook: RepairHook) {
+        self.repairs = Repairing(Some(hook));
     }
 
     pub(crate) fn status(&self) -> SearchStatus {
@@ -172,6 +188,11 @@ impl SteeredSearch {
             match self.followed.read_on(&self.log) {
                 Ok(_) => self.is_stale = false,
                 Err(error) => tracing::warn!(%error, "what is asked of the search index cannot be read"),
+            }
+            for (position, repair) in self.followed.take_repairs() {
+                if let Some(hook) = &self.repairs.0 {
+                    hook(NAME, position, &repair);
+                }
             }
         }
         if let Some((since, entities)) = self.models.take_replaced() {

@@ -4,6 +4,7 @@
 //! build, or this log, does not know as its own is not used.
 
 use crate::control::Letters;
+use crate::failpoint::failpoint;
 use crate::generation::Generations;
 use crate::models::SharedModels;
 use crate::search::census::{Census, by_name, census};
@@ -60,8 +61,8 @@ impl Effort {
 #[derive(Debug)]
 pub(crate) struct IndexStore {
     dir: PathBuf,
-    index: Index,
-    fields: Fields,
+    pub(crate) index: Index,
+    pub(crate) fields: Fields,
 }
 
 impl IndexStore {
@@ -144,7 +145,7 @@ impl IndexStore {
 
     pub(crate) fn writer(&self, effort: Effort) -> Result<Writer, SearchError> {
         let writer = self.index.writer_with_num_threads(effort.threads, effort.memory)?;
-        Ok(Writer { writer, fields: self.fields })
+        Ok(Writer { writer, fields: self.fields, dir: self.dir.clone() })
     }
 
     /// The digest of every document of the last commit, by its name.
@@ -164,6 +165,7 @@ impl IndexStore {
 pub(crate) struct Writer {
     writer: IndexWriter,
     fields: Fields,
+    dir: PathBuf,
 }
 
 impl Writer {
@@ -194,6 +196,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds documents beside those that are there: a fault, planted.
+    #[cfg(test)]
+    pub(crate) fn add_again(&mut self, keys: &[DocumentKey], models: &SharedModels, log: &Log) {
+        for key in keys {
+            let document = Outline::of(&models.read(), *key).unwrap().document(&self.fields, log).unwrap();
+            self.writer.add_document(document).unwrap();
+        }
+    }
+
     /// Makes what was written visible, as the state at `lineage` (or newer).
     pub(crate) fn commit(
         &mut self,
@@ -212,10 +223,17 @@ impl Writer {
         };
         let payload =
             serde_json::to_string(&payload).map_err(|error| SearchError::Index(error.to_string()))?;
+        self.pass("documents are written")?;
         let mut commit = self.writer.prepare_commit()?;
         commit.set_payload(&payload);
+        failpoint("a commit is prepared", &self.dir)
+            .map_err(|error| SearchError::Index(error.to_string()))?;
         commit.commit()?;
-        Ok(())
+        self.pass("a commit is done")
+    }
+
+    fn pass(&self, name: &'static str) -> Result<(), SearchError> {
+        failpoint(name, &self.dir).map_err(|error| SearchError::Index(error.to_string()))
     }
 }
 

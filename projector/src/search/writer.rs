@@ -224,7 +224,7 @@ impl SearchProjection {
     }
 }
 
-fn comments_of(item: &ItemModel) -> impl Iterator<Item = DocumentKey> + '_ {
+pub(crate) fn comments_of(item: &ItemModel) -> impl Iterator<Item = DocumentKey> + '_ {
     item.comments.iter().map(|id| DocumentKey { kind: DocumentKind::Comment, id: id.uuid() })
 }
 
@@ -251,6 +251,18 @@ impl SearchStatus {
 
     fn work(&self) -> Arc<Work> {
         Arc::clone(&self.work.lock())
+    }
+
+    /// Has documents written anew from the newest state of the models, whether anything changed or not: what stands there
+    /// twice stands there once then, and what should not be there does not.
+    pub(crate) fn renew(&self, keys: impl IntoIterator<Item = DocumentKey>) {
+        let work = self.work();
+        let mut state = work.state.lock();
+        state.dirty.extend(keys);
+        let now = Instant::now();
+        state.waiting = Some((state.waiting.map_or(now, |(oldest, _)| oldest), now));
+        drop(state);
+        work.changed.notify_all();
     }
 }
 

@@ -33,6 +33,11 @@ impl<T> List<T> {
         Self { total, offset, entries }
     }
 
+    /// Entries that were cut out already, of so many.
+    pub(crate) fn of(total: usize, offset: usize, entries: Vec<T>) -> Self {
+        Self { total, offset, entries }
+    }
+
     /// Completes the entries until their texts have reached `bytes_max`; the rest is left for the next part.
     pub(crate) fn fill<E>(
         self,

@@ -12,6 +12,7 @@ mod activity;
 mod analytics;
 mod board_socket;
 mod boards;
+mod checks;
 mod dead_letters;
 mod events;
 mod export;

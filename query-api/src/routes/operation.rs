@@ -4,14 +4,16 @@ use super::list;
 use super::parameter::Parameter;
 use crate::service::QueryService;
 use axum::handler::Handler;
-use axum::routing::{MethodRouter, get as get_by};
+use axum::routing::{MethodRouter, get as get_by, post as post_by};
 use http_kit::auth::Scope;
 use http_kit::openapi::{Schemas, type_name};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
-/// One entry of the table. All of them are GET.
+/// One entry of the table.
 pub(crate) struct Operation {
+    /// Of HTTP, in lower case.
+    pub(crate) method: &'static str,
     /// Below `/api/v1`.
     pub(crate) path: &'static str,
     /// Its one name.
@@ -44,6 +46,7 @@ pub(crate) struct Success {
 
 /// An operation that does not yet say what it answers.
 pub(crate) struct Named {
+    method: &'static str,
     path: &'static str,
     id: &'static str,
     summary: &'static str,
@@ -57,7 +60,17 @@ pub(crate) fn get<H: Handler<T, QueryService>, T: 'static>(
     summary: &'static str,
     handler: H,
 ) -> Named {
-    Named { path, id, summary, route: get_by(handler) }
+    Named { method: "get", path, id, summary, route: get_by(handler) }
+}
+
+/// An operation that begins something in this process, and what answers it.
+pub(crate) fn post<H: Handler<T, QueryService>, T: 'static>(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    handler: H,
+) -> Named {
+    Named { method: "post", path, id, summary, route: post_by(handler) }
 }
 
 impl Named {
@@ -81,9 +94,11 @@ impl Named {
         media_type: &'static str,
         schema: impl Fn(&mut Schemas) -> Value + Send + Sync + 'static,
     ) -> Operation {
-        let Self { path, id, summary, route } = self;
-        let headers = if media_type == "application/json" { vec!["ETag"] } else { Vec::new() };
+        let Self { method, path, id, summary, route } = self;
+        let headers =
+            if method == "get" && media_type == "application/json" { vec!["ETag"] } else { Vec::new() };
         Operation {
+            method,
             path,
             id,
             summary,
@@ -99,6 +114,12 @@ impl Named {
 }
 
 impl Operation {
+    /// It goes on after the answer.
+    pub(crate) fn is_accepted(mut self) -> Self {
+        self.success.status = 202;
+        self
+    }
+
     /// It is gone on with in another protocol.
     pub(crate) fn switches(mut self) -> Self {
         self.success.status = 101;

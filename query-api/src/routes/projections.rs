@@ -1,5 +1,6 @@
 //! `/projections`: how far the read models and the index have come, how fast they are, and what is wrong with them.
 
+use super::checks::OngoingChecks;
 use super::json;
 use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
@@ -29,6 +30,9 @@ pub(super) struct Projections {
     #[schemars(with = "u64")]
     watermark: Position,
     projections: [Projection; 4],
+    /// What checks of samples have found since this process began, for who may read the whole log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<OngoingChecks>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -177,8 +181,10 @@ impl<'a> Observer<'a> {
         for projection in &mut projections {
             projection.lag = watermark.get().saturating_sub(projection.position.get());
         }
+        let checks = service.checks().figures().filter(|_| self.sees_all);
+        let checks = checks.as_ref().map(OngoingChecks::of);
         let covered = projections.iter().map(|projection| projection.position).min().unwrap_or_default();
-        Ok(stamp(json(&Projections { watermark, projections }), covered))
+        Ok(stamp(json(&Projections { watermark, projections, checks }), covered))
     }
 
     fn model<M: ReadModel>(

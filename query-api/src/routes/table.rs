@@ -4,9 +4,10 @@
 //! `timeoutMs`, which all take), and which problems it has of its own.
 
 use super::activity::ActivityPage;
+use super::checks::{self, Check};
 use super::dead_letters::{self, DeadLetters};
 use super::history::{HistoryPage, Streamed};
-use super::operation::{Operation, get};
+use super::operation::{Operation, get, post};
 use super::parameter::{
     as_of, choice, day, formed, id, limit, log_name, moment, number, offset, schema_of, text,
 };
@@ -438,6 +439,28 @@ fn projections() -> Vec<Operation> {
             "Whether to tell the digests, which cost; for who may read the whole log.",
         )])
         .refuses(403, &["insufficient_scope", "tenant_mismatch"]),
+        post(
+            "/projections/check",
+            "projection.check",
+            "Begins to compare the read models of this process with the log.",
+            checks::begin,
+        )
+        .answers::<Check>("It has begun; GET says how it is.")
+        .is_accepted()
+        .needs(Scope::Audit)
+        .asks([
+            number("sample", 1..=checks::ONE_IN_MAX, Some(1), "One item in so many; 1 is everything."),
+            number("seed", 0..=u64::MAX, None, "Which ones; a sample that was told can be had again."),
+        ])
+        .refuses(409, &["check_running"]),
+        get(
+            "/projections/check",
+            "projection.checked",
+            "Says how the check is that was asked for last, and what it found.",
+            checks::state,
+        )
+        .answers::<Check>("How it is.")
+        .needs(Scope::Audit),
         get(
             "/projections/{name}/dead-letters",
             "projection.dead_letters",

@@ -52,6 +52,31 @@ async fn items_are_in_the_order_in_which_they_are_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_items_than_are_looked_at_under_one_lock_come_once_each_and_in_order() {
+    let fixture = Fixture::new();
+    let world = World::create(&fixture.store, "acme");
+    let count = 2_200;
+    for number in 0..count {
+        // In an order that is not that of their creation.
+        item_of_bob(&fixture, &world, &format!("K-{number}"), i64::from(number * 999 % count), None);
+    }
+    let (mut offset, mut seconds) = (0, Vec::new());
+    loop {
+        let page = fixture.json(&format!("/api/v1/users/bob/items?limit=500&offset={offset}")).await;
+        assert_eq!(page["total"], count);
+        for item in page["items"].as_array().unwrap() {
+            seconds.push(item["updatedAt"].as_str().unwrap().to_owned());
+        }
+        match page["next"].as_u64() {
+            Some(next) => offset = next,
+            None => break,
+        }
+    }
+    assert_eq!(seconds.len(), count as usize);
+    assert!(seconds.windows(2).all(|pair| pair[0] > pair[1]), "what changed last comes first, each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_has_what_they_are_assigned_to_and_what_is_there() {
     let fixture = Fixture::new();
     let world = World::create(&fixture.store, "acme");

@@ -1,0 +1,160 @@
+//! Failpoints: the places where a crash leaves something else on the disk than one before it.
+//!
+//! A test says of a directory that everything fails there from the n-th failpoint on, as after a crash: nothing that comes
+//! later is written. Directories keep tests that run side by side apart. Where nobody has said so, a failpoint is one relaxed
+//! load.
+
+use parking_lot::Mutex;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static IS_ANY: AtomicBool = AtomicBool::new(false);
+static PLANS: Mutex<Vec<Plan>> = Mutex::new(Vec::new());
+
+struct Plan {
+    below: PathBuf,
+    /// Failpoints that are passed before the crash.
+    left: u64,
+    /// The one that the crash came at.
+    crashed_at: Option<&'static str>,
+}
+
+/// Passes a place that concerns a file or directory.
+pub(crate) fn failpoint(name: &'static str, path: &Path) -> io::Result<()> {
+    if !IS_ANY.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let mut plans = PLANS.lock();
+    let Some(plan) = plans.iter_mut().find(|plan| path.starts_with(&plan.below)) else { return Ok(()) };
+    match plan.left.checked_sub(1) {
+        Some(left) if plan.crashed_at.is_none() => {
+            plan.left = left;
+            Ok(())
+        }
+        _ => {
+            let at = *plan.crashed_at.get_or_insert(name);
+            Err(io::Error::other(format!("it crashed at the failpoint {at:?}")))
+        }
+    }
+}
+
+/// Lets everything fail below a directory after so many failpoints, until it is dropped.
+#[cfg(test)]
+pub(crate) struct Crash(PathBuf);
+
+#[cfg(test)]
+impl Crash {
+    pub(crate) fn after(failpoints: u64, below: &Path) -> Self {
+        let below = below.to_owned();
+        PLANS.lock().push(Plan { below: below.clone(), left: failpoints, crashed_at: None });
+        IS_ANY.store(true, Ordering::Relaxed);
+        Self(below)
+    }
+
+    /// Where it came, if it has.
+    pub(crate) fn crashed_at(&self) -> Option<&'static str> {
+        PLANS.lock().iter().find(|plan| plan.below == self.0)?.crashed_at
+    }
+}
+
+#[cfg(test)]
+impl Drop for Crash {
+    fn drop(&mut self) {
+        PLANS.lock().retain(|plan| plan.below != self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::{Manner, Scope, check_data_dir};
+    use crate::search::Searcher;
+    use crate::support::*;
+    use crate::{Projector, rebuild};
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    /// A projector takes everything in, in two parts, and saves it; then all is made anew. It goes as far as it can.
+    fn live(world: &World, searcher: &Searcher, crash: &Crash) -> Result<(), String> {
+        let projector = Projector::start(world.data_dir(), world.log()).map_err(|error| error.to_string())?;
+        for part in 0..2 {
+            if part == 1 {
+                world.comment("K-1", &Timed::name(), "a comment more");
+            }
+            let end = world.log().watermark();
+            while projector.checkpoint() < end || searcher.checkpoint() < end {
+                if let Some(at) = crash.crashed_at() {
+                    // Dropped, as a process that is gone: nothing is saved.
+                    return Err(at.to_owned());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        projector.stop().map_err(|error| error.to_string())?;
+        rebuild(world.data_dir(), &[], &mut |_| {}).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// Names that are new every time.
+    struct Timed;
+
+    impl Timed {
+        fn name() -> String {
+            uuid::Uuid::now_v7().to_string()
+        }
+    }
+
+    #[test]
+    fn after_a_crash_at_any_failpoint_the_next_start_makes_everything_whole() {
+        let mut random = Random::from_environment();
+        let mut crashed_at = BTreeSet::new();
+        for failpoints in 0.. {
+            let world = World::with_board();
+            random_history(&world, &mut random, 40);
+            world.create_item("K-1", "one", "1");
+            // In every second round there is something already, which may be half replaced.
+            if failpoints % 2 == 1 {
+                let before = Projector::start(world.data_dir(), world.log()).unwrap();
+                settle(&world, &before, &Searcher::open(world.data_dir(), world.log()));
+                before.stop().unwrap();
+                world.comment("K-1", &Timed::name(), "since then");
+            }
+            let searcher = Searcher::open(world.data_dir(), world.log());
+            let crash = Crash::after(failpoints, world.data_dir());
+            let lived = live(&world, &searcher, &crash);
+            let at = crash.crashed_at();
+            drop(crash);
+            assert_eq!(lived.is_err(), at.is_some(), "{lived:?}");
+            crashed_at.extend(at);
+
+            let projector = Projector::start(world.data_dir(), world.log()).unwrap();
+            settle(&world, &projector, &searcher);
+            while projector.checkpoint() < world.log().watermark() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            projector.stop().unwrap();
+            let manner = Manner { share: 1, is_stopped: &|| false };
+            let checked = check_data_dir(world.data_dir(), &world.log(), &Scope::All, &manner).unwrap();
+            assert_eq!(checked.len(), 4, "{at:?}");
+            assert!(checked.iter().all(|checked| checked.total() == 0), "{at:?}: {checked:#?}");
+            let end = world.log().watermark();
+            assert!(checked.iter().all(|checked| checked.position == end), "{at:?}: {checked:#?}");
+            // Two rounds without a crash: all failpoints of both kinds of rounds have been tried.
+            if at.is_none() && failpoints % 2 == 1 {
+                break;
+            }
+        }
+        let all = [
+            "CURRENT is to change",
+            "a commit is done",
+            "a commit is prepared",
+            "a file is renamed",
+            "a file is written",
+            "a generation has begun",
+            "a generation is swept",
+            "documents are written",
+        ];
+        assert_eq!(crashed_at.into_iter().collect::<Vec<_>>(), all);
+    }
+}
