@@ -13,6 +13,7 @@
 
 mod answer;
 mod caller;
+mod consumers;
 mod entity_tags;
 mod envelope;
 mod figures;
@@ -26,6 +27,7 @@ pub mod service;
 mod state;
 mod streams;
 
+pub use consumers::Consumers;
 pub use problems::problem;
 pub use registry::{Compatibility, Difference, Registry};
 pub use routes::router;

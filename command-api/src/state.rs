@@ -4,6 +4,7 @@
 //! are decided where they arrive, and only their commit is waited for.
 
 use crate::answer;
+use crate::consumers::Consumers;
 use crate::problems::problem;
 use crate::registry::Registry;
 use crate::request::Call;
@@ -31,6 +32,7 @@ struct Inner {
     service: CommandService,
     streams: Streams,
     registry: Registry,
+    consumers: Consumers,
     threads: Arc<Semaphore>,
     places: Places,
     limits: Limits,
@@ -80,6 +82,7 @@ impl AppState {
     pub fn new(service: CommandService) -> Self {
         let registry = Registry::new(service.store().clone());
         let streams = Streams::new(service.store().clone(), registry.clone());
+        let consumers = Consumers::new(service.store().clone());
         let limits = Limits::default();
         let places = Places::new(PlaceSizes::of(limits.settings()));
         let threads = Arc::new(Semaphore::new(THREADS_MAX));
@@ -87,6 +90,7 @@ impl AppState {
             service,
             streams,
             registry,
+            consumers,
             threads,
             places,
             limits,
@@ -97,11 +101,12 @@ impl AppState {
     /// The same within other limits than the defaults.
     #[must_use]
     pub fn within(self, limits: Limits) -> Self {
-        let Inner { service, streams, registry, threads, .. } = &*self.0;
+        let Inner { service, streams, registry, consumers, threads, .. } = &*self.0;
         Self(Arc::new(Inner {
             service: service.clone(),
             streams: streams.clone(),
             registry: registry.clone(),
+            consumers: consumers.clone(),
             threads: Arc::clone(threads),
             places: Places::new(PlaceSizes::of(limits.settings())),
             limits,
@@ -131,6 +136,12 @@ impl AppState {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// The named consumers.
+    #[must_use]
+    pub fn consumers(&self) -> &Consumers {
+        &self.0.consumers
     }
 
     /// Streams outside the domain.

@@ -14,7 +14,8 @@
 //! [`item`], [`comment`]) have in common; [`DomainEvent`] is any event of theirs; [`codec`] turns
 //! events into stored bytes and back; [`tags`] names what each event is about; [`metadata`] is who did
 //! it; [`history`] is what an event changed; [`access`] is who may do what; [`conflict`] is whether a command is in the
-//! way of what happened meanwhile; [`ids`] and [`rank`] make the names and the order.
+//! way of what happened meanwhile; [`ids`] and [`rank`] make the names and the order; [`system`] is what the system writes
+//! about itself.
 
 pub mod access;
 pub mod aggregate;
@@ -34,6 +35,7 @@ pub mod metadata;
 pub mod project;
 pub mod rank;
 pub mod schema;
+pub mod system;
 pub mod tags;
 pub mod text;
 pub mod whole;

@@ -17,6 +17,7 @@
 
 mod answers;
 mod audience;
+mod consumers;
 pub mod envelope;
 mod export;
 mod freshness;
@@ -33,6 +34,7 @@ mod selection;
 mod service;
 mod views;
 
+pub use consumers::Exhausted;
 pub use service::QueryService;
 
 use axum::Router;

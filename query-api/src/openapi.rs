@@ -83,9 +83,13 @@ fn entry(operation: &Operation, schemas: &mut Schemas, shared: &Shared) -> Value
         );
     }
     let schema = (success.schema)(schemas);
+    let mut content = json!({(success.media_type): {"schema": schema}});
+    for media_type in success.also {
+        content[*media_type] = json!({"schema": {"type": "string"}});
+    }
     responses.insert(
         success.status.to_string(),
-        json!({"description": success.what, "headers": headers, "content": {(success.media_type): {"schema": schema}}}),
+        json!({"description": success.what, "headers": headers, "content": content}),
     );
     shared.respond(&mut responses, &problems(operation));
     let scopes = operation.scope.map_or_else(Vec::new, |scope| vec![scope.name()]);
@@ -188,6 +192,7 @@ fn tags() -> Value {
         {"name": "search", "description": "Everything by its words."},
         {"name": "event", "description": "What happened, by position and as it happens."},
         {"name": "stream", "description": "What happened to one thing, by version."},
+        {"name": "consumer", "description": "Durable places in the log, of services that follow it."},
         {"name": "log", "description": "The log itself, for standbys."},
         {"name": "projection", "description": "How far answers are behind the log."},
         parts::process_tag(),

@@ -3,6 +3,7 @@
 //! Invariant: a read that was asked for a position happens after its source has reached it, and tells a position
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
+use crate::consumers::{Exhausted, Listener, Slots};
 use crate::export::ExportPlaces;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
@@ -21,8 +22,8 @@ use projector::{Following, ReadModel, ReadModels, SharedModels};
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -56,6 +57,8 @@ struct Shared {
     live: Hub,
     rooms: Rooms,
     views: Views,
+    consumers: Arc<Slots>,
+    exhausted: OnceLock<Listener>,
 }
 
 /// Tells why the projections do not move; owns the thread that moves them, where it is ours.
@@ -116,6 +119,8 @@ impl QueryService {
             live,
             rooms,
             views,
+            consumers: Arc::default(),
+            exhausted: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -164,6 +169,23 @@ impl QueryService {
     /// Boards' views that have been written.
     pub(crate) fn views(&self) -> &Views {
         &self.shared.views
+    }
+
+    /// Who reads for which named consumer.
+    pub(crate) fn consumers(&self) -> &Arc<Slots> {
+        &self.shared.consumers
+    }
+
+    /// Says who is to be told of events that were delivered to a consumer as often as may be: whoever can park them. It is called on
+    /// the runtime's own threads and must not block. The first one counts.
+    pub fn on_exhausted(&self, listener: impl Fn(Exhausted) + Send + Sync + 'static) {
+        // A second one would park the same events once more.
+        let _ = self.shared.exhausted.set(Listener(Box::new(listener)));
+    }
+
+    /// Tells of an exhausted event; false when nobody listens.
+    pub(crate) fn tell_exhausted(&self, exhausted: Exhausted) -> bool {
+        self.shared.exhausted.get().map(|listener| (listener.0)(exhausted)).is_some()
     }
 
     /// Who looks at which board.

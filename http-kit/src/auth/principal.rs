@@ -27,6 +27,8 @@ pub enum Scope {
     StreamsWrite,
     /// Register schemas.
     SchemasWrite,
+    /// Create consumers, read what they are given, and say what became of it.
+    ConsumersWrite,
     /// Say on whose behalf and when something happened: histories from elsewhere.
     Import,
     /// Read the whole log, the system's events included.
@@ -39,7 +41,7 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::WorkspacesWrite,
         Self::ProjectsWrite,
         Self::BoardsWrite,
@@ -47,6 +49,7 @@ impl Scope {
         Self::CommentsWrite,
         Self::StreamsWrite,
         Self::SchemasWrite,
+        Self::ConsumersWrite,
         Self::Import,
         Self::Audit,
         Self::Metrics,
@@ -64,6 +67,7 @@ impl Scope {
             Self::CommentsWrite => "comments:write",
             Self::StreamsWrite => "streams:write",
             Self::SchemasWrite => "schemas:write",
+            Self::ConsumersWrite => "consumers:write",
             Self::Import => "import",
             Self::Audit => "audit",
             Self::Metrics => "metrics:read",

@@ -21,6 +21,7 @@ fn means(scope: Scope) -> &'static str {
         Scope::CommentsWrite => "add, edit and delete comments",
         Scope::StreamsWrite => "append to streams outside the domain",
         Scope::SchemasWrite => "register schemas",
+        Scope::ConsumersWrite => "create consumers, read what they are given, and say what became of it",
         Scope::Import => "say on whose behalf and when something happened",
         Scope::Audit => "read the whole log",
         Scope::Metrics => "read the process's figures",

@@ -12,6 +12,7 @@ mod activity;
 mod analytics;
 mod board_socket;
 mod boards;
+mod consumers;
 mod events;
 mod export;
 mod history;

@@ -37,6 +37,8 @@ pub(crate) struct Success {
     pub(crate) status: u16,
     pub(crate) what: &'static str,
     pub(crate) media_type: &'static str,
+    /// Other forms of it, by what `Accept` names.
+    pub(crate) also: &'static [&'static str],
     pub(crate) schema: Box<dyn Fn(&mut Schemas) -> Value + Send + Sync>,
     /// Headers, beside those that every answer has.
     pub(crate) headers: Vec<&'static str>,
@@ -91,7 +93,7 @@ impl Named {
             in_path: Vec::new(),
             query: Vec::new(),
             takes: &[],
-            success: Success { status: 200, what, media_type, schema: Box::new(schema), headers },
+            success: Success { status: 200, what, media_type, also: &[], schema: Box::new(schema), headers },
             problems: Vec::new(),
             route,
         }
@@ -99,6 +101,12 @@ impl Named {
 }
 
 impl Operation {
+    /// It has other forms, too.
+    pub(crate) fn or_as(mut self, media_types: &'static [&'static str]) -> Self {
+        self.success.also = media_types;
+        self
+    }
+
     /// It is gone on with in another protocol.
     pub(crate) fn switches(mut self) -> Self {
         self.success.status = 101;

@@ -8,6 +8,7 @@ mod analytics;
 mod as_of;
 mod board_socket;
 mod boards;
+mod consumers;
 mod document;
 mod events;
 mod export;
