@@ -230,6 +230,11 @@ fn headers() -> Value {
             "How many events the answer covers, exclusive.",
             json!({"type": "integer", "minimum": 0}),
         ),
+        "Sunday-Next": header(
+            "Of lines: the `offset` to go on from, where something is left.",
+            json!({"type": "integer", "minimum": 0}),
+        ),
+        "Sunday-Total": header("Of lines: how many there are in all.", json!({"type": "integer", "minimum": 0})),
         "Sunday-Store": header("The store that the segment belongs to.", json!({"type": "string", "format": "uuid"})),
         "Sunday-Segment-Ended": header("Whether nothing more comes into this segment.", yes_or_no()),
         "Sunday-Segment-Tail": header("Whether the bytes are no frames, but what a crash left behind the last one.", yes_or_no()),

@@ -17,6 +17,7 @@ mod events;
 mod export;
 mod history;
 mod items;
+mod lines;
 mod list;
 mod live;
 mod log;

@@ -1,9 +1,11 @@
 //! One operation of the API: its route, its name, what its path and its query say, what it answers. `table` says all of them.
 
+use super::lines::{NDJSON, as_lines};
 use super::list;
 use super::parameter::Parameter;
 use crate::service::QueryService;
 use axum::handler::Handler;
+use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, get as get_by};
 use http_kit::auth::Scope;
 use http_kit::openapi::{Schemas, type_name};
@@ -68,12 +70,14 @@ impl Named {
         self.gives(what, "application/json", |schemas| schemas.plain(SchemaGenerator::subschema_for::<T>))
     }
 
-    /// It answers a part of a list of `T`, which stand under `name`.
-    pub(crate) fn lists<T: JsonSchema + 'static>(self, name: &'static str) -> Operation {
+    /// It answers a part of a list of `T`, which stand under `name`; or their lines.
+    pub(crate) fn lists<T: JsonSchema + 'static>(mut self, name: &'static str) -> Operation {
         let component = type_name(self.id);
-        self.gives("A part of them, in order.", "application/json", move |schemas| {
+        self.route = self.route.layer(from_fn(as_lines));
+        let listed = self.gives("A part of them, in order.", "application/json", move |schemas| {
             schemas.component(&component, |generator| list::schema::<T>(generator, name))
-        })
+        });
+        listed.or_as(&[NDJSON]).tells(&["Sunday-Next", "Sunday-Total"])
     }
 
     /// It answers something else.

@@ -72,9 +72,11 @@ fn workspaces() -> Vec<Operation> {
         get("/workspaces", "workspace.list", "Lists the workspaces.", workspaces::list)
             .lists::<WorkspaceAnswer>("workspaces")
             .asks([limit(workspaces::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)]),
-        get("/workspaces/{id}", "workspace.get", "Gives a workspace.", workspaces::by_id)
+        get("/workspaces/{id}", "workspace.get", "Gives a workspace.", thing::by_id::<WorkspaceId>)
             .answers::<WorkspaceAnswer>("The workspace.")
-            .refuses(404, ABSENT),
+            .asks([as_of()])
+            .refuses(404, ABSENT)
+            .refuses(422, TOO_MUCH),
     ]
 }
 
@@ -183,13 +185,16 @@ fn items() -> Vec<Operation> {
             .refuses(410, DELETED),
         get("/items/{id}/comments", "comment.list", "Lists what was said about an item.", items::comments)
             .lists::<CommentAnswer>("comments")
-            .asks([limit(items::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)])
+            .asks([limit(items::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX), as_of()])
             .refuses(404, ABSENT)
-            .refuses(410, DELETED),
-        get("/comments/{id}", "comment.get", "Gives a comment.", items::comment)
+            .refuses(410, DELETED)
+            .refuses(422, TOO_MUCH),
+        get("/comments/{id}", "comment.get", "Gives a comment.", thing::by_id::<CommentId>)
             .answers::<CommentAnswer>("The comment.")
+            .asks([as_of()])
             .refuses(404, ABSENT)
-            .refuses(410, DELETED),
+            .refuses(410, DELETED)
+            .refuses(422, TOO_MUCH),
     ]
 }
 
