@@ -57,6 +57,8 @@ pub(crate) struct Reader {
     reading: Option<Reading>,
     /// There may be something before this.
     until: Position,
+    /// The consumer has been looked at since this reader is woken by what happens to it.
+    has_looked: bool,
     /// What the reader was told to be exhausted, and when.
     exhausted: Option<(u64, Instant)>,
     /// When the client's token has to be looked at again.
@@ -105,8 +107,8 @@ impl Reader {
         let until = seat.seam;
         let wants = Arc::new(wants);
         let service = service.clone();
-        // What has happened to the consumer since it was looked at is news, too: it is looked at once more.
-        Ok(Self { service, consumer, seat, chair, wants, reading: None, until, exhausted: None, ends })
+        let (reading, has_looked, exhausted) = (None, false, None);
+        Ok(Self { service, consumer, seat, chair, wants, reading, until, has_looked, exhausted, ends })
     }
 
     /// Where the reader is: nothing of what is before this comes that was not given out.
@@ -121,7 +123,9 @@ impl Reader {
 
     /// Looks anew at where the consumer is. False when it is gone, or somebody else has taken over.
     pub(crate) async fn look(&mut self) -> Result<bool, Problem> {
+        // First, as what happens while it is read is news again.
         self.seat.take_news();
+        self.has_looked = true;
         let (log, stream) = (self.service.log().clone(), self.consumer.stream.clone());
         let state = self.service.blocking(move || known::state(&log, &stream)).await??;
         let Some(state) = state else { return Ok(false) };
@@ -135,7 +139,7 @@ impl Reader {
             if let Some(reason) = self.end() {
                 return Ok(News::Ended(reason));
             }
-            if self.seat.has_news() && !self.look().await? {
+            if (!self.has_looked || self.seat.has_news()) && !self.look().await? {
                 return Ok(News::Ended(self.end().unwrap_or("deleted")));
             }
             if self.chair.with(|session| session.is_late(Instant::now())) == Some(true) {
@@ -286,8 +290,9 @@ impl Reader {
             position,
             attempts,
         };
-        // Whoever listens parks it, and the reader need not be bothered.
-        if self.service.tell_exhausted(exhausted.clone()) { None } else { Some(News::Exhausted(exhausted)) }
+        let is_heard = self.service.tell_exhausted(exhausted.clone());
+        // Whoever listens parks it, and the reader need not be bothered; unless it is not done, for lack of room, say.
+        if is_heard && was_told.is_none() { None } else { Some(News::Exhausted(exhausted)) }
     }
 }
 
