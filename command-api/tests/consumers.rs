@@ -1,6 +1,6 @@
 //! Named consumers as the command API keeps them: what can be said of them, what the log holds then, and whose they are.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::needless_pass_by_value, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,5 +1,7 @@
 //! Names, payloads as they stand in the log, and decisions against a model that knows nothing of them.
 
+#![allow(clippy::cast_possible_truncation, reason = "the numbers of the model are small")]
+
 use super::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! A session against a client that does anything at any time, and a log of which some events are wanted.
 
+#![allow(clippy::cast_possible_truncation, reason = "the numbers of the model are small")]
+
 use super::*;
 use domain::system::consumers::{Acknowledged, Filter, Refuse, Settings, Which};
 use std::collections::BTreeSet;
