@@ -13,6 +13,7 @@
 
 mod answer;
 mod caller;
+mod consumers;
 mod entity_tags;
 mod envelope;
 mod figures;
@@ -27,6 +28,7 @@ pub mod service;
 mod state;
 mod streams;
 
+pub use consumers::Consumers;
 pub use problems::problem;
 pub use projections::ProjectionControl;
 pub use registry::{Compatibility, Difference, Registry};

@@ -4,6 +4,7 @@
 //! are decided where they arrive, and only their commit is waited for.
 
 use crate::answer;
+use crate::consumers::Consumers;
 use crate::problems::problem;
 use crate::projections::ProjectionControl;
 use crate::registry::Registry;
@@ -33,6 +34,7 @@ struct Inner {
     streams: Streams,
     registry: Registry,
     projections: ProjectionControl,
+    consumers: Consumers,
     threads: Arc<Semaphore>,
     places: Places,
     limits: Limits,
@@ -83,6 +85,7 @@ impl AppState {
         let registry = Registry::new(service.store().clone());
         let streams = Streams::new(service.store().clone(), registry.clone());
         let projections = ProjectionControl::new(service.store().clone());
+        let consumers = Consumers::new(service.store().clone());
         let limits = Limits::default();
         let places = Places::new(PlaceSizes::of(limits.settings()));
         let threads = Arc::new(Semaphore::new(THREADS_MAX));
@@ -91,6 +94,7 @@ impl AppState {
             streams,
             registry,
             projections,
+            consumers,
             threads,
             places,
             limits,
@@ -101,12 +105,13 @@ impl AppState {
     /// The same within other limits than the defaults.
     #[must_use]
     pub fn within(self, limits: Limits) -> Self {
-        let Inner { service, streams, registry, projections, threads, .. } = &*self.0;
+        let Inner { service, streams, registry, projections, consumers, threads, .. } = &*self.0;
         Self(Arc::new(Inner {
             service: service.clone(),
             streams: streams.clone(),
             registry: registry.clone(),
             projections: projections.clone(),
+            consumers: consumers.clone(),
             threads: Arc::clone(threads),
             places: Places::new(PlaceSizes::of(limits.settings())),
             limits,
@@ -142,6 +147,12 @@ impl AppState {
     #[must_use]
     pub fn projections(&self) -> &ProjectionControl {
         &self.0.projections
+    }
+
+    /// The named consumers.
+    #[must_use]
+    pub fn consumers(&self) -> &Consumers {
+        &self.0.consumers
     }
 
     /// Streams outside the domain.

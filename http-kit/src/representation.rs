@@ -8,6 +8,8 @@
 //!
 //! Invariant: only a JSON body whose whole length is known is coded: never a stream of events, never a piece of the log.
 //! Invariant: coding is a favour. When as many answers are being coded as may be, the next one goes as it is.
+//! Invariant: the tag of a 304, and of an answer to a `HEAD`, is the one that the answer to a `GET` would have (RFC 9110, 9.3.2 and
+//! 15.4.5), but for that favour. So whether an answer is coded depends on its length and the request alone.
 
 use crate::entity_tags::{CODINGS, knows};
 use axum::body::{Body, Bytes, HttpBody};
@@ -16,7 +18,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hyper::body::Frame;
+use std::convert::Infallible;
 use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tokio::sync::Semaphore;
 
 /// Bodies shorter than this fit into one packet anyway, bytes.
@@ -71,6 +77,7 @@ impl Coding {
 pub(crate) struct Wishes {
     known: Vec<HeaderValue>,
     coding: Option<Coding>,
+    is_head: bool,
 }
 
 impl Wishes {
@@ -81,7 +88,7 @@ impl Wishes {
         }
         let headers = request.headers();
         let known = headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
-        Some(Self { known, coding: accepted(headers) })
+        Some(Self { known, coding: accepted(headers), is_head: *request.method() == Method::HEAD })
     }
 
     /// Gives the answer that form.
@@ -91,13 +98,14 @@ impl Wishes {
             // Also where it is short: the next answer of this resource may be long.
             response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
+        // To a `HEAD`, too, it is all here still: the router takes it away at the very end.
         let length = response.body().size_hint().exact().unwrap_or(0);
         let coding = self.coding.filter(|_| is_json && length >= CODED_BYTES_MIN);
         if response.status() == StatusCode::OK
             && let Some(tag) = response.headers().get(header::ETAG)
             && knows(&self.known, tag)
         {
-            return not_modified(response, coding);
+            return self.not_modified(response, coding);
         }
         match coding {
             Some(coding) => coded(response, coding).await,
@@ -106,17 +114,38 @@ impl Wishes {
     }
 }
 
-/// An answer without its body (RFC 9110, 15.4.5).
-fn not_modified(mut response: Response, coding: Option<Coding>) -> Response {
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    *response.body_mut() = Body::empty();
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_TYPE);
-    headers.remove(header::CONTENT_LENGTH);
-    if let Some(coding) = coding {
-        suffix(headers, coding);
+impl Wishes {
+    /// An answer without its body (RFC 9110, 15.4.5).
+    fn not_modified(&self, mut response: Response, coding: Option<Coding>) -> Response {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = if self.is_head { of_unknown_length() } else { Body::empty() };
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_TYPE);
+        headers.remove(header::CONTENT_LENGTH);
+        if let Some(coding) = coding {
+            suffix(headers, coding);
+        }
+        response
     }
-    response
+}
+
+/// No body either, but one of which nobody takes the length to be the answer's (RFC 9110, 8.6): the router tells it to a `HEAD`.
+fn of_unknown_length() -> Body {
+    Body::new(Unknown)
+}
+
+struct Unknown;
+
+impl HttpBody for Unknown {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
 
 async fn coded(response: Response, coding: Coding) -> Response {
@@ -126,13 +155,13 @@ async fn coded(response: Response, coding: Coding) -> Response {
         return Response::from_parts(parts, Body::empty());
     };
     match code(coding, body.clone()).await {
-        Some(coded) if coded.len() < body.len() => {
+        Some(coded) => {
             parts.headers.remove(header::CONTENT_LENGTH);
             parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
             suffix(&mut parts.headers, coding);
             Response::from_parts(parts, Body::from(coded))
         }
-        _ => Response::from_parts(parts, Body::from(body)),
+        None => Response::from_parts(parts, Body::from(body)),
     }
 }
 
@@ -274,21 +303,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_short_or_no_json_or_not_worth_it_is_left_alone() {
+    async fn what_is_short_or_no_json_is_left_alone() {
         let zeros = vec![b' '; 5_000];
-        // xorshift64 (Marsaglia 2003): nothing that a coding finds any order in.
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let noise: Vec<u8> = (0..300)
-            .flat_map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state.to_le_bytes()
-            })
-            .collect();
         for (body, media_type, varies) in [
             (zeros[..1023].to_vec(), "application/json", true),
-            (noise, "application/json", true),
             (zeros.clone(), "text/event-stream", false),
             (zeros.clone(), "application/octet-stream", false),
         ] {
@@ -319,6 +337,55 @@ mod tests {
         }
         let other = answer(body, "application/json", &[("if-none-match", "\"7-b\"")]).await;
         assert_eq!(other.status(), 200);
+    }
+
+    /// As a server answers: over axum's routes, which tell a `HEAD` how long a body is.
+    async fn routed(method: &str, length: usize, headers: &[(&str, &str)]) -> Response {
+        use axum::middleware::{Next, from_fn};
+        let get = axum::routing::get(move || async move {
+            let headers = [("content-type", "application/json"), ("etag", "\"7-a\"")];
+            (headers, vec![b' '; length])
+        });
+        let layer = from_fn(async |request: Request, next: Next| match Wishes::of(&request) {
+            Some(wishes) => wishes.meet(next.run(request).await).await,
+            None => next.run(request).await,
+        });
+        let router = axum::Router::new().route("/", get).layer(layer);
+        let mut request = Request::builder().method(method).uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(router, request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_head_says_what_a_get_would() {
+        for length in [10, 5_000] {
+            for coding in ["identity", "gzip", "zstd"] {
+                for known in [None, Some("\"7-a\""), Some("\"other\"")] {
+                    let mut headers = vec![("accept-encoding", coding)];
+                    headers.extend(known.map(|known| ("if-none-match", known)));
+                    let (get, head) =
+                        (routed("GET", length, &headers).await, routed("HEAD", length, &headers).await);
+                    let what = format!("{length} {headers:?}");
+                    assert_eq!(get.status(), head.status(), "{what}");
+                    for name in ["etag", "content-encoding", "vary", "content-type"] {
+                        assert_eq!(get.headers().get(name), head.headers().get(name), "{name}: {what}");
+                    }
+                    // The tag of a 304 is that of the 200.
+                    let whole = routed("GET", length, &headers[..1]).await;
+                    assert_eq!(get.headers()["etag"], whole.headers()["etag"], "{what}");
+                    // A length that is told is that of the answer in full (8.6), or none is told.
+                    let told = head.headers().get("content-length");
+                    let told = told.map(|length| length.to_str().unwrap().to_owned());
+                    let is_whole = get.status() == 200;
+                    let whole = bytes(get).await.len().to_string();
+                    assert_eq!(told, is_whole.then_some(whole), "{what}");
+                    assert!(bytes(head).await.is_empty());
+                }
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 /// Streams of the system itself.
-const SYSTEM_PREFIX: &str = "sys-";
+pub(crate) const SYSTEM_PREFIX: &str = "sys-";
 
 /// Whoever asks, as a reader. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,6 +33,12 @@ impl Audience {
             is_auditor: principal.may(Scope::Audit),
             good_until: principal.good_until(),
         }
+    }
+
+    /// The same, as far as one workspace goes.
+    pub(crate) fn within(&self, workspace: WorkspaceId) -> Self {
+        let tenants: &[Uuid] = if self.sees(workspace) { &[workspace.uuid()] } else { &[] };
+        Self { tenants: Tenants::These(tenants.into()), ..self.clone() }
     }
 
     /// Whether everything of a workspace may be read.

@@ -18,6 +18,7 @@
 mod answers;
 mod audience;
 mod checks;
+mod consumers;
 pub mod envelope;
 mod export;
 mod freshness;
@@ -34,6 +35,7 @@ mod selection;
 mod service;
 mod views;
 
+pub use consumers::Exhausted;
 pub use service::{BEHIND_SECONDS_MAX, QueryService};
 
 use axum::Router;

@@ -84,9 +84,13 @@ fn entry(operation: &Operation, schemas: &mut Schemas, shared: &Shared) -> Value
         );
     }
     let schema = (success.schema)(schemas);
+    let mut content = json!({(success.media_type): {"schema": schema}});
+    for media_type in success.also {
+        content[*media_type] = json!({"schema": {"type": "string"}});
+    }
     responses.insert(
         success.status.to_string(),
-        json!({"description": success.what, "headers": headers, "content": {(success.media_type): {"schema": schema}}}),
+        json!({"description": success.what, "headers": headers, "content": content}),
     );
     shared.respond(&mut responses, &problems(operation));
     let scopes = operation.scope.map_or_else(Vec::new, |scope| vec![scope.name()]);
@@ -189,6 +193,7 @@ fn tags() -> Value {
         {"name": "search", "description": "Everything by its words."},
         {"name": "event", "description": "What happened, by position and as it happens."},
         {"name": "stream", "description": "What happened to one thing, by version."},
+        {"name": "consumer", "description": "Durable places in the log, of services that follow it."},
         {"name": "log", "description": "The log itself, for standbys."},
         {"name": "projection", "description": "How far answers are behind the log."},
         parts::process_tag(),
@@ -226,6 +231,11 @@ fn headers() -> Value {
             "How many events the answer covers, exclusive.",
             json!({"type": "integer", "minimum": 0}),
         ),
+        "Sunday-Next": header(
+            "Of lines: the `offset` to go on from, where something is left.",
+            json!({"type": "integer", "minimum": 0}),
+        ),
+        "Sunday-Total": header("Of lines: how many there are in all.", json!({"type": "integer", "minimum": 0})),
         "Sunday-Store": header("The store that the segment belongs to.", json!({"type": "string", "format": "uuid"})),
         "Sunday-Segment-Ended": header("Whether nothing more comes into this segment.", yes_or_no()),
         "Sunday-Segment-Tail": header("Whether the bytes are no frames, but what a crash left behind the last one.", yes_or_no()),

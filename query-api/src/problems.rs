@@ -4,6 +4,7 @@
 //! that did not catch up in time (504), an index that is not there yet, live streams and exports that are too many (503).
 
 use axum::http::StatusCode;
+use domain::system::consumers::ConsumerName;
 use eventstore::{Position, ReadError};
 use http_kit::problem::Problem;
 use projector::search::SearchError;
@@ -61,6 +62,14 @@ pub(crate) fn no_websocket() -> Problem {
 pub(crate) fn too_many_subscribers() -> Problem {
     let detail = "there are as many live streams as this process serves";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(5)
+}
+
+/// 409: somebody else reads for the consumer.
+pub(crate) fn consumer_busy(name: &ConsumerName) -> Problem {
+    let detail = format!(
+        "somebody else reads for the consumer {name} just now; with takeover=true they are sent away"
+    );
+    Problem::new(StatusCode::CONFLICT, "consumer_busy", detail)
 }
 
 /// 426: an answer whose length nobody knows cannot be told from a part of it.

@@ -42,6 +42,14 @@ impl Selection {
         self.stream.as_ref()
     }
 
+    pub(crate) fn event_type(&self) -> Option<&EventType> {
+        self.event_type.as_ref()
+    }
+
+    pub(crate) fn person(&self) -> Option<&str> {
+        self.person.as_deref()
+    }
+
     /// The tag that fewest events have, as far as can be told.
     pub(crate) fn narrowest_tag(&self) -> Option<&Tag> {
         self.tags.first()

@@ -4,6 +4,7 @@
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
 use crate::checks::Checks;
+use crate::consumers::{Exhausted, Listener, Slots};
 use crate::export::ExportPlaces;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
@@ -24,8 +25,8 @@ use projector::{Following, ReadModel, ReadModels, SharedModels};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -66,6 +67,8 @@ struct Shared {
     data_dir: PathBuf,
     /// Seconds that a projection may be behind; 0 for any number.
     behind_max: AtomicU64,
+    consumers: Arc<Slots>,
+    exhausted: OnceLock<Listener>,
 }
 
 /// Tells why the projections do not move; owns the thread that moves them, where it is ours.
@@ -134,6 +137,8 @@ impl QueryService {
             controls,
             data_dir,
             behind_max,
+            consumers: Arc::default(),
+            exhausted: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -215,6 +220,23 @@ impl QueryService {
     /// Tells what somebody else in this process finds who checks the same read models.
     pub fn tell_checks(&self, figures: CheckFigures) {
         self.shared.checks.tell(figures);
+    }
+
+    /// Who reads for which named consumer.
+    pub(crate) fn consumers(&self) -> &Arc<Slots> {
+        &self.shared.consumers
+    }
+
+    /// Says who is to be told of events that were delivered to a consumer as often as may be: whoever can park them. It is called on
+    /// the runtime's own threads and must not block. The first one counts.
+    pub fn on_exhausted(&self, listener: impl Fn(Exhausted) + Send + Sync + 'static) {
+        // A second one would park the same events once more.
+        let _ = self.shared.exhausted.set(Listener(Box::new(listener)));
+    }
+
+    /// Tells of an exhausted event; false when nobody listens.
+    pub(crate) fn tell_exhausted(&self, exhausted: Exhausted) -> bool {
+        self.shared.exhausted.get().map(|listener| (listener.0)(exhausted)).is_some()
     }
 
     /// Who looks at which board.

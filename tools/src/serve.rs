@@ -21,7 +21,7 @@ use http_kit::shutdown::Shutdown;
 use projector::checker::CheckSettings;
 use projector::control::Decisions;
 use projector::{Connections, Projector};
-use query_api::QueryService;
+use query_api::{Exhausted, QueryService};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -167,6 +167,7 @@ impl Parts {
             if let Err(error) = state.registry().register_domain() {
                 tracing::warn!(%error, "the domain's schemas could not be registered");
             }
+            park_exhausted(&query, &state);
             Ok(Self { state, query, projector, store })
         })
         .await
@@ -196,6 +197,21 @@ impl Parts {
         })
         .await
     }
+}
+
+/// What a consumer has been given too often is parked by the command side, as long as both sides are one process.
+fn park_exhausted(query: &QueryService, state: &AppState) {
+    let consumers = state.consumers().clone();
+    query.on_exhausted(move |exhausted| {
+        let consumers = consumers.clone();
+        tokio::task::spawn_blocking(move || {
+            let Exhausted { workspace, name, position, attempts } = exhausted;
+            // It is told again as long as it is not parked.
+            if let Err(error) = consumers.park_exhausted(workspace, &name, position, attempts) {
+                tracing::warn!(%name, position, error, "an event that is never acknowledged could not be parked");
+            }
+        });
+    });
 }
 
 async fn bind(

@@ -35,6 +35,7 @@ pub(super) fn tags() -> Value {
         {"name": "comment", "description": "What is said about items."},
         {"name": "stream", "description": "Events of other services, appended as they are."},
         {"name": "schema", "description": "The schemas that events are checked against."},
+        {"name": "consumer", "description": "Durable places in the log, of services that follow it."},
         {"name": "batch", "description": "Many commands in one request."},
         process_tag(),
     ])

@@ -30,6 +30,14 @@ pub(super) fn of(operation: &Operation, schemas: &mut Schemas, shared: &Shared) 
         }
         responses.insert("200".to_owned(), unchanged);
     }
+    if operation.may_be_later {
+        let mut later = responses[&success.status.to_string()].clone();
+        later["description"] = "It is taken, and recorded soon together with others.".into();
+        if let Some(headers) = later.get_mut("headers").and_then(Value::as_object_mut) {
+            headers.remove("Sunday-Position");
+        }
+        responses.insert("202".to_owned(), later);
+    }
     shared.respond(&mut responses, &problems::of(operation));
     let mut entry = json!({
         "operationId": operation.id,

@@ -1,6 +1,6 @@
 //! An example of every operation, as the document shows it.
 //!
-//! Invariant: after the batch `tests/world.json`, each of them works, in the order of the document. What one takes away
+//! Invariant: after the batch `tests/world.json`, and with the consumers `ledger` and `old-ledger` of everything, each of them works, in the order of the document. What one takes away
 //! is there for that only. A test holds it.
 
 use serde_json::{Value, json};
@@ -15,6 +15,8 @@ const OTHER_ITEM: &str = "01920000-0000-7000-8000-000000000007";
 const COMMENT: &str = "01920000-0000-7000-8000-000000000008";
 const ATTACHMENT: &str = "01920000-0000-7000-8000-000000000009";
 
+const CONSUMER: &str = "ledger";
+
 // There to be archived, removed or deleted.
 const OLD_WORKSPACE: &str = "01920000-0000-7000-8000-000000000011";
 const OLD_PROJECT: &str = "01920000-0000-7000-8000-000000000012";
@@ -22,6 +24,7 @@ const OLD_BOARD: &str = "01920000-0000-7000-8000-000000000013";
 const OLD_COLUMN: &str = "01920000-0000-7000-8000-000000000014";
 const OLD_ITEM: &str = "01920000-0000-7000-8000-000000000016";
 const OLD_COMMENT: &str = "01920000-0000-7000-8000-000000000018";
+const OLD_CONSUMER: &str = "old-ledger";
 
 /// What a path says, and a body.
 pub(crate) struct Example {
@@ -91,6 +94,20 @@ pub(crate) fn of(id: &str) -> Example {
         ),
         "schema.newest" => (vec![("type", "item.created")], Value::Null),
         "schema.one" => (vec![("type", "item.created"), ("version", "1")], Value::Null),
+        "consumer.create" => (
+            vec![],
+            json!({"name": "billing", "filter": {"category": "order", "types": ["order.placed"]}, "from": 0}),
+        ),
+        "consumer.acknowledge" => (vec![("name", CONSUMER)], json!({"position": 0})),
+        "consumer.refuse" => (
+            vec![("name", CONSUMER)],
+            json!({"position": 1, "action": "retry", "reason": "the ledger is closed", "delayMs": 5000}),
+        ),
+        "consumer.retry_parked" | "consumer.discard_parked" => {
+            (vec![("name", CONSUMER)], json!({"all": true}))
+        }
+        "consumer.reset" => (vec![("name", CONSUMER)], json!({"position": 0})),
+        "consumer.delete" => (vec![("name", OLD_CONSUMER)], Value::Null),
         "item.bulk" => (
             vec![],
             json!({"ids": [ITEM, OTHER_ITEM], "command": "item.assign", "data": {"assignees": ["cem"]}}),

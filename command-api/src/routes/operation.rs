@@ -53,6 +53,8 @@ pub(crate) struct Operation {
     pub(crate) success: Success,
     /// Whether what creates may find that it is there already, as it should be: 200.
     pub(crate) may_be_unchanged: bool,
+    /// Whether it may be answered before it is recorded: 202.
+    pub(crate) may_be_later: bool,
     /// Problems that not all operations give: codes by status.
     pub(crate) problems: Vec<(u16, &'static [&'static str])>,
     pub(crate) deprecation: Option<Deprecation>,
@@ -179,6 +181,7 @@ impl Named {
             query: None,
             success,
             may_be_unchanged: false,
+            may_be_later: false,
             problems: Vec::new(),
             deprecation: None,
             does,
@@ -201,6 +204,12 @@ impl Operation {
     /// What it would create may be there already, as it should be.
     pub(crate) fn or_unchanged(mut self) -> Self {
         self.may_be_unchanged = true;
+        self
+    }
+
+    /// It may be recorded a little later than it is answered.
+    pub(crate) fn or_later(mut self) -> Self {
+        self.may_be_later = true;
         self
     }
 

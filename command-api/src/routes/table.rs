@@ -7,6 +7,8 @@ use super::batch::{BATCH_SUCCESS, batch};
 use super::bulk::{Bulk, bulk};
 use super::data::{ChangeColumn, MoveColumn, RemoveAttachment, RemoveColumn, RemoveField};
 use super::operation::{Nothing, Operation, delete, get, patch, post};
+use crate::consumers::body as consumer;
+use crate::consumers::routes as consumers;
 use crate::envelope::{BATCH_BYTES_MAX, BatchBody};
 use crate::projections::routes as projections;
 use crate::registry::routes as registry;
@@ -34,6 +36,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         .chain(schemas())
         .chain(needing(Scope::ProjectionsOperate, projections()))
         .chain(needing(Scope::ProjectionsDecide, decisions()))
+        .chain(needing(Scope::ConsumersWrite, consumers()))
         .chain(batches())
         .collect()
 });
@@ -287,6 +290,74 @@ fn decisions() -> Vec<Operation> {
 fn of_projection(operation: Operation) -> Operation {
     let operation = operation.parameter("name", projections::name).heeds(&["IdempotencyKey"]);
     CONTROL.into_iter().fold(operation, |operation, (status, codes)| operation.refuses(status, codes))
+}
+
+fn consumers() -> Vec<Operation> {
+    let about_one = |operation: Operation| {
+        operation
+            .parameter("name", consumers::name)
+            .asks::<consumers::Whose>()
+            .heeds(&["IdempotencyKey"])
+            .refuses(404, &["not_found"])
+            .refuses(422, &["idempotency_key_reused"])
+    };
+    vec![
+        post("/consumers", "consumer.create", "Creates a consumer: a durable place in the log.")
+            .calls(consumers::create, consumers::CREATED)
+            .or_unchanged()
+            .takes::<consumer::CreateConsumer>()
+            .heeds(&["IdempotencyKey"])
+            .refuses(422, &["beyond_end", "idempotency_key_reused", "too_many_consumers"]),
+        about_one(
+            post(
+                "/consumers/{name}/acknowledge",
+                "consumer.acknowledge",
+                "Says how far events are dealt with.",
+            )
+            .calls(consumers::acknowledge, consumers::DONE)
+            .takes::<consumer::Acknowledge>(),
+        )
+        .or_later()
+        .refuses(409, &["stale_generation"])
+        .refuses(422, &["beyond_end"]),
+        about_one(
+            post(
+                "/consumers/{name}/refuse",
+                "consumer.refuse",
+                "Says that an event cannot be dealt with for now.",
+            )
+            .calls(consumers::refuse, consumers::DONE)
+            .takes::<consumer::RefuseEvent>(),
+        )
+        .refuses(409, &["already_acknowledged", "stale_generation"])
+        .refuses(422, &["beyond_end", "not_its_own", "too_long", "too_many_parked", "too_many_refused"]),
+        about_one(
+            post(
+                "/consumers/{name}/parked/retry",
+                "consumer.retry_parked",
+                "Delivers parked events once more.",
+            )
+            .calls(consumers::retry, consumers::DONE)
+            .takes::<consumer::ParkedOnes>(),
+        )
+        .refuses(422, &["not_parked"]),
+        about_one(
+            post("/consumers/{name}/parked/discard", "consumer.discard_parked", "Forgets parked events.")
+                .calls(consumers::discard, consumers::DONE)
+                .takes::<consumer::ParkedOnes>(),
+        )
+        .refuses(422, &["not_parked"]),
+        about_one(
+            post("/consumers/{name}/reset", "consumer.reset", "Goes on from another position.")
+                .calls(consumers::reset, consumers::DONE)
+                .takes::<consumer::ResetConsumer>(),
+        )
+        .refuses(422, &["beyond_end"]),
+        about_one(
+            delete("/consumers/{name}", "consumer.delete", "Takes a consumer away.")
+                .calls(consumers::delete, consumers::DONE),
+        ),
+    ]
 }
 
 fn batches() -> Vec<Operation> {

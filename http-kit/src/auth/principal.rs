@@ -31,6 +31,8 @@ pub enum Scope {
     ProjectionsOperate,
     /// Say what became of them, and which events are dead letters: the projector's own.
     ProjectionsDecide,
+    /// Create consumers, read what they are given, and say what became of it.
+    ConsumersWrite,
     /// Say on whose behalf and when something happened: histories from elsewhere.
     Import,
     /// Read the whole log, the system's events included.
@@ -43,7 +45,7 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::WorkspacesWrite,
         Self::ProjectsWrite,
         Self::BoardsWrite,
@@ -53,6 +55,7 @@ impl Scope {
         Self::SchemasWrite,
         Self::ProjectionsOperate,
         Self::ProjectionsDecide,
+        Self::ConsumersWrite,
         Self::Import,
         Self::Audit,
         Self::Metrics,
@@ -72,6 +75,7 @@ impl Scope {
             Self::SchemasWrite => "schemas:write",
             Self::ProjectionsOperate => "projections:operate",
             Self::ProjectionsDecide => "projections:decide",
+            Self::ConsumersWrite => "consumers:write",
             Self::Import => "import",
             Self::Audit => "audit",
             Self::Metrics => "metrics:read",

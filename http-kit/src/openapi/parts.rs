@@ -23,6 +23,7 @@ fn means(scope: Scope) -> &'static str {
         Scope::SchemasWrite => "register schemas",
         Scope::ProjectionsOperate => "ask for rebuilds, retries and repairs of projections",
         Scope::ProjectionsDecide => "say what became of them: the projector's own",
+        Scope::ConsumersWrite => "create consumers, read what they are given, and say what became of it",
         Scope::Import => "say on whose behalf and when something happened",
         Scope::Audit => "read the whole log",
         Scope::Metrics => "read the process's figures",

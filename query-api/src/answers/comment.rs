@@ -1,5 +1,6 @@
 //! A comment with its text.
 
+use super::Told;
 use crate::rfc3339::Rfc3339;
 use domain::{CommentId, ItemId};
 use eventstore::{Log, Position, ReadError};
@@ -41,18 +42,23 @@ impl CommentAnswer {
         }
     }
 
-    /// Reads the text from the log. Blocks.
-    pub(crate) fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
-        self.body = texts::body(log, self.body_at)?;
-        Ok(self)
-    }
-
-    pub(crate) fn version(&self) -> u64 {
-        self.version
-    }
-
     /// Bytes of its text.
     pub(crate) fn len(&self) -> usize {
         self.body.as_ref().map_or(0, String::len)
+    }
+}
+
+impl Told for CommentAnswer {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn lacks_texts(&self) -> bool {
+        true
+    }
+
+    fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
+        self.body = texts::body(log, self.body_at)?;
+        Ok(self)
     }
 }

@@ -1,8 +1,9 @@
 //! A workspace.
 
-use super::Members;
+use super::{Members, Told};
 use crate::rfc3339::Rfc3339;
 use domain::{ProjectId, Role, WorkspaceId};
+use eventstore::{Log, ReadError};
 use projector::models::{Name, WorkspaceModel};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,8 +36,18 @@ impl WorkspaceAnswer {
             updated_at: Rfc3339(workspace.updated_at),
         }
     }
+}
 
-    pub(crate) fn version(&self) -> u64 {
+impl Told for WorkspaceAnswer {
+    fn version(&self) -> u64 {
         self.version
+    }
+
+    fn lacks_texts(&self) -> bool {
+        false
+    }
+
+    fn fill(self, _: &Log) -> Result<Self, ReadError> {
+        Ok(self)
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Seat {
     topics: Vec<Topic>,
     bell: Arc<Bell>,
     /// From here on he is told what concerns him.
-    pub(super) seam: Position,
+    pub(crate) seam: Position,
 }
 
 impl Hub {
@@ -212,27 +212,42 @@ impl Inner {
 
 impl Seat {
     /// Whether the streams are to end.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.inner.is_closed.load(Ordering::Acquire)
     }
 
     /// How far the hub has looked.
-    pub(super) fn looked(&self) -> Position {
+    pub(crate) fn looked(&self) -> Position {
         Position::new(self.inner.looked.load(Ordering::Acquire))
     }
 
     /// Where there is something since this was asked last.
-    pub(super) fn take(&self) -> Option<Touched> {
+    pub(crate) fn take(&self) -> Option<Touched> {
         self.bell.take()
     }
 
+    /// Whether there is news in the stream of the consumer that this seat is for.
+    pub(crate) fn has_news(&self) -> bool {
+        self.bell.has_news()
+    }
+
+    /// The same; what is new then has yet to be read.
+    pub(crate) fn take_news(&self) -> bool {
+        self.bell.take_news()
+    }
+
+    /// Says whether an acknowledgement is worth being woken for.
+    pub(crate) fn heed_acknowledgements(&self, heeds: bool) {
+        self.bell.heed_acknowledgements(heeds);
+    }
+
     /// Comes when there may be something new, or the streams are to end.
-    pub(super) async fn rung(&self) {
+    pub(crate) async fn rung(&self) {
         self.bell.rung().await;
     }
 
     /// The right to read the log; none is ever refused, as nobody closes the semaphore.
-    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.inner.reads).acquire_owned().await.ok()
     }
 }

@@ -23,7 +23,7 @@ mod stream;
 mod topics;
 
 pub(crate) use board::{BoardSession, MESSAGE_BYTES_MAX as BOARD_MESSAGE_BYTES_MAX, SUBPROTOCOL, state};
-pub(crate) use hub::Hub;
+pub(crate) use hub::{Hub, Seat};
 pub(crate) use presence::Rooms;
 pub(crate) use stream::Subscriber;
 pub(crate) use topics::Topic;

@@ -1,6 +1,7 @@
 //! `/items` and `/comments`: items by their name elsewhere, and what was said about them.
 
-use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
+use super::thing::Remembered;
+use super::{LISTED_MAX, List, OFFSET_MAX, json};
 use crate::answers::Told;
 use crate::answers::comment::CommentAnswer;
 use crate::answers::item::ItemAnswer;
@@ -16,7 +17,7 @@ use domain::{CommentId, ItemId, WorkspaceId};
 use eventstore::Log;
 use http_kit::params::Path;
 use http_kit::problem::Problem;
-use projector::models::{ItemModel, Models};
+use projector::models::{CommentModel, ItemModel, Models};
 
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
@@ -71,10 +72,13 @@ pub(super) async fn comments(
     Path(id): Path<String>,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
-    let id = path_id(&id)?;
+    let id: ItemId = path_id(&id)?;
     let limit = parameters.count("limit", LIMIT_DEFAULT, LISTED_MAX)?;
     let offset = parameters.offset(OFFSET_MAX)?;
+    let as_of = parameters.as_of()?;
     let freshness = parameters.finish()?;
+    let asking = audience.clone();
+    let sources = move |models: &Models| id.sources(models, &asking);
     let copy = move |models: &Models| {
         let ids = present(models, &audience, id)?.comments.iter();
         let found = ids.filter_map(|id| models.comment(*id)).filter(|comment| !comment.deleted);
@@ -84,29 +88,16 @@ pub(super) async fn comments(
         let list = list.fill(PAGE_BYTES_MAX, |comment| comment.fill(log), CommentAnswer::len);
         Ok(json(&list.map_err(|error| unreadable(&error))?.named("comments")))
     };
-    service.read(freshness, copy, finish).await
+    // Texts are read from the log.
+    service.read_as_of(as_of, freshness, sources, copy, |_| true, finish).await
 }
 
-pub(super) async fn comment(
-    State(service): State<QueryService>,
-    audience: Audience,
-    Path(id): Path<String>,
-    parameters: Parameters,
-) -> Result<Response, Refusal> {
-    let id: CommentId = path_id(&id)?;
-    let freshness = parameters.finish()?;
-    let copy = move |models: &Models| {
-        // A comment is whose its item is, and gone with it; that is gone with its board.
-        let comment = models.comment(id).and_then(|comment| Some((comment, models.item(comment.item_id)?)));
-        let (comment, item) = comment
-            .filter(|(_, item)| audience.sees(item.workspace_id))
-            .ok_or_else(|| not_found("comment"))?;
-        let is_gone = comment.deleted || models.is_gone(item);
-        if is_gone { Err(gone("comment")) } else { Ok(CommentAnswer::of(comment)) }
-    };
-    let finish = |comment: CommentAnswer, log: &Log| {
-        let comment = comment.fill(log).map_err(|error| unreadable(&error))?;
-        Ok(tagged(comment.version(), &comment))
-    };
-    service.read(freshness, copy, finish).await
+/// A comment, deleted or not, and its item: it is whose that is.
+pub(super) fn said<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: CommentId,
+) -> Result<(&'m CommentModel, &'m ItemModel), Problem> {
+    let found = models.comment(id).and_then(|comment| Some((comment, models.item(comment.item_id)?)));
+    found.filter(|(_, item)| audience.sees(item.workspace_id)).ok_or_else(|| not_found("comment"))
 }

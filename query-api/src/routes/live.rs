@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use eventstore::Position;
 use http_kit::problem::Problem;
+use uuid::Uuid;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Keeps nginx, and those that do as it does, from holding events back until they have a buffer full.
@@ -52,16 +53,28 @@ pub(super) async fn live(
     Ok(stamp(response, covered))
 }
 
-/// What wakes a subscriber: one thing that all the events that he may get have in common, if there is one.
+/// What wakes a subscriber: something that all the events that he may get have in common, and as few others as can be.
 fn topics(selection: &Selection, audience: &Audience) -> Vec<Topic> {
-    match (selection.stream(), selection.narrowest_tag(), audience.workspaces()) {
-        (Some(stream), _, _) => vec![Topic::Stream(stream.as_str().to_owned())],
-        (None, Some(tag), _) => vec![Topic::Tag(tag.as_str().to_owned())],
-        (None, None, Some(tenants)) if tenants.len() <= TENANTS_MAX => {
-            tenants.iter().map(|tenant| Topic::Tenant(tenant.uuid())).collect()
+    // Each tenant by itself, as long as they are few; `None` stands for any.
+    let tenants: Vec<Option<Uuid>> = match audience.workspaces() {
+        Some(tenants) if tenants.len() <= TENANTS_MAX => {
+            tenants.iter().map(|tenant| Some(tenant.uuid())).collect()
         }
-        (None, None, _) => vec![Topic::Everything],
+        _ => vec![None],
+    };
+    if let Some(stream) = selection.stream() {
+        return vec![Topic::Stream(stream.as_str().to_owned())];
     }
+    if let Some(tag) = selection.narrowest_tag() {
+        return vec![Topic::Tag(tag.as_str().to_owned())];
+    }
+    let topic = |tenant| match (selection.person(), selection.event_type(), tenant) {
+        (Some(person), _, tenant) => Topic::Person(tenant, person.to_owned()),
+        (None, Some(event_type), tenant) => Topic::Type(tenant, event_type.as_str().to_owned()),
+        (None, None, Some(tenant)) => Topic::Tenant(tenant),
+        (None, None, None) => Topic::Everything,
+    };
+    tenants.into_iter().map(topic).collect()
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {

@@ -1,9 +1,11 @@
 //! One operation of the API: its route, its name, what its path and its query say, what it answers. `table` says all of them.
 
+use super::lines::{NDJSON, as_lines};
 use super::list;
 use super::parameter::Parameter;
 use crate::service::QueryService;
 use axum::handler::Handler;
+use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, get as get_by, post as post_by};
 use http_kit::auth::Scope;
 use http_kit::openapi::{Schemas, type_name};
@@ -39,6 +41,8 @@ pub(crate) struct Success {
     pub(crate) status: u16,
     pub(crate) what: &'static str,
     pub(crate) media_type: &'static str,
+    /// Other forms of it, by what `Accept` names.
+    pub(crate) also: &'static [&'static str],
     pub(crate) schema: Box<dyn Fn(&mut Schemas) -> Value + Send + Sync>,
     /// Headers, beside those that every answer has.
     pub(crate) headers: Vec<&'static str>,
@@ -79,12 +83,14 @@ impl Named {
         self.gives(what, "application/json", |schemas| schemas.plain(SchemaGenerator::subschema_for::<T>))
     }
 
-    /// It answers a part of a list of `T`, which stand under `name`.
-    pub(crate) fn lists<T: JsonSchema + 'static>(self, name: &'static str) -> Operation {
+    /// It answers a part of a list of `T`, which stand under `name`; or their lines.
+    pub(crate) fn lists<T: JsonSchema + 'static>(mut self, name: &'static str) -> Operation {
         let component = type_name(self.id);
-        self.gives("A part of them, in order.", "application/json", move |schemas| {
+        self.route = self.route.layer(from_fn(as_lines));
+        let listed = self.gives("A part of them, in order.", "application/json", move |schemas| {
             schemas.component(&component, |generator| list::schema::<T>(generator, name))
-        })
+        });
+        listed.or_as(&[NDJSON]).tells(&["Sunday-Next", "Sunday-Total"])
     }
 
     /// It answers something else.
@@ -106,7 +112,7 @@ impl Named {
             in_path: Vec::new(),
             query: Vec::new(),
             takes: &[],
-            success: Success { status: 200, what, media_type, schema: Box::new(schema), headers },
+            success: Success { status: 200, what, media_type, also: &[], schema: Box::new(schema), headers },
             problems: Vec::new(),
             route,
         }
@@ -117,6 +123,12 @@ impl Operation {
     /// It goes on after the answer.
     pub(crate) fn is_accepted(mut self) -> Self {
         self.success.status = 202;
+        self
+    }
+
+    /// It has other forms, too.
+    pub(crate) fn or_as(mut self, media_types: &'static [&'static str]) -> Self {
+        self.success.also = media_types;
         self
     }
 

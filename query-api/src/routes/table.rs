@@ -17,7 +17,7 @@ use super::suggest::Suggestions;
 use super::thing::{self, Diff, Remembered};
 use super::{LISTED_MAX, OFFSET_MAX};
 use super::{
-    activity, analytics, board_socket, boards, events, export, history, items, live, log, people,
+    activity, analytics, board_socket, boards, consumers, events, export, history, items, live, log, people,
     projections, projects, search, streams, suggest, workspaces,
 };
 use crate::answers::analytics::AnalyticsAnswer;
@@ -28,6 +28,7 @@ use crate::answers::project::{ProjectAnswer, ProjectSummary, StatisticsAnswer};
 use crate::answers::workspace::WorkspaceAnswer;
 use crate::envelope::Members;
 use crate::pages::{EventPage, StreamPage};
+use domain::system::consumers::{NAME_PATTERN, State as ConsumerState};
 use domain::system::projections::PROJECTIONS;
 use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{EventType, StreamId, Tag};
@@ -46,6 +47,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         happenings(),
         search(),
         events(),
+        consumers(),
         log(),
         projections(),
     ];
@@ -73,9 +75,11 @@ fn workspaces() -> Vec<Operation> {
         get("/workspaces", "workspace.list", "Lists the workspaces.", workspaces::list)
             .lists::<WorkspaceAnswer>("workspaces")
             .asks([limit(workspaces::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)]),
-        get("/workspaces/{id}", "workspace.get", "Gives a workspace.", workspaces::by_id)
+        get("/workspaces/{id}", "workspace.get", "Gives a workspace.", thing::by_id::<WorkspaceId>)
             .answers::<WorkspaceAnswer>("The workspace.")
-            .refuses(404, ABSENT),
+            .asks([as_of()])
+            .refuses(404, ABSENT)
+            .refuses(422, TOO_MUCH),
     ]
 }
 
@@ -184,13 +188,16 @@ fn items() -> Vec<Operation> {
             .refuses(410, DELETED),
         get("/items/{id}/comments", "comment.list", "Lists what was said about an item.", items::comments)
             .lists::<CommentAnswer>("comments")
-            .asks([limit(items::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX)])
+            .asks([limit(items::LIMIT_DEFAULT, LISTED_MAX), offset(OFFSET_MAX), as_of()])
             .refuses(404, ABSENT)
-            .refuses(410, DELETED),
-        get("/comments/{id}", "comment.get", "Gives a comment.", items::comment)
+            .refuses(410, DELETED)
+            .refuses(422, TOO_MUCH),
+        get("/comments/{id}", "comment.get", "Gives a comment.", thing::by_id::<CommentId>)
             .answers::<CommentAnswer>("The comment.")
+            .asks([as_of()])
             .refuses(404, ABSENT)
-            .refuses(410, DELETED),
+            .refuses(410, DELETED)
+            .refuses(422, TOO_MUCH),
     ]
 }
 
@@ -379,6 +386,63 @@ fn events() -> Vec<Operation> {
                 limit(streams::LIMIT_DEFAULT, events::LIMIT_MAX),
             ])
             .refuses(404, ABSENT),
+    ]
+}
+
+fn consumers() -> Vec<Operation> {
+    let whose =
+        || id("workspaceId", "The workspace that it belongs to, where the token is for several or for all.");
+    let about_one = |operation: Operation| {
+        operation
+            .in_path("name", json!({"type": "string", "pattern": NAME_PATTERN}), "ledger")
+            .asks([whose()])
+            .refuses(404, ABSENT)
+    };
+    vec![
+        get("/consumers", "consumer.list", "Lists the consumers of a workspace.", consumers::list)
+            .answers::<consumers::ConsumerList>("All of them, with where they are.")
+            .asks([whose()]),
+        about_one(
+            get("/consumers/{name}", "consumer.get", "Gives a consumer.", consumers::by_name)
+                .answers::<ConsumerState>("The consumer, and where it is."),
+        ),
+        about_one(
+            get(
+                "/consumers/{name}/parked",
+                "consumer.parked",
+                "Lists what a consumer has put aside.",
+                consumers::parked,
+            )
+            .answers::<consumers::ParkedEvents>("All of it, with the reasons."),
+        ),
+        about_one(
+            get(
+                "/consumers/{name}/events",
+                "consumer.events",
+                "Gives a consumer its next events: in one answer, or as `text/event-stream`.",
+                consumers::events,
+            )
+            .answers::<consumers::Deliveries>("What is on its way then; nothing, when nothing came in time.")
+            .or_as(&["text/event-stream"])
+            .asks([
+                limit(consumers::LIMIT_DEFAULT, consumers::LIMIT_MAX),
+                number(
+                    "waitMs",
+                    0..=consumers::WAIT_MS_MAX,
+                    Some(10_000),
+                    "How long to wait for events, milliseconds.",
+                ),
+                choice(
+                    "takeover",
+                    &consumers::YES_OR_NO,
+                    Some("false"),
+                    "Whether to send away whoever reads for it now.",
+                ),
+            ]),
+        )
+        .refuses(403, &["insufficient_scope"])
+        .refuses(409, &["consumer_busy"])
+        .refuses(503, &["overloaded"]),
     ]
 }
 

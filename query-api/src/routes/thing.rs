@@ -1,22 +1,24 @@
-//! One item, board or project by its id: as it is, as it was, and what differs between two moments.
+//! One workspace, project, board, item or comment by its id: as it is, as it was, and what differs between two moments.
 
 use super::{json, tagged, written};
 use crate::answers::Told;
 use crate::answers::board::BoardAnswer;
+use crate::answers::comment::CommentAnswer;
 use crate::answers::item::ItemAnswer;
 use crate::answers::project::ProjectAnswer;
+use crate::answers::workspace::WorkspaceAnswer;
 use crate::audience::Audience;
 use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::past::differences::{self, Difference};
 use crate::past::{AsOf, Past, Source};
-use crate::problems::{bad_parameter, unreadable};
-use crate::routes::{boards, items, projects};
+use crate::problems::{bad_parameter, gone, unreadable};
+use crate::routes::{boards, items, projects, workspaces};
 use crate::selection::tag;
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
-use domain::{BoardId, ItemId, ProjectId, tags};
+use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId, tags};
 use eventstore::{Log, Position, StreamId};
 use http_kit::params::Path;
 use http_kit::problem::Problem;
@@ -90,6 +92,38 @@ impl Remembered for ProjectId {
 
     fn copy(self, models: &Models, audience: &Audience) -> Result<ProjectAnswer, Problem> {
         Ok(ProjectAnswer::of(models, projects::present(models, audience, self)?))
+    }
+}
+
+impl Remembered for WorkspaceId {
+    type Answer = WorkspaceAnswer;
+
+    fn sources(self, models: &Models, audience: &Audience) -> Result<Vec<Source>, Problem> {
+        let workspace = workspaces::present(models, audience, self)?;
+        // A project says by itself to which workspace it belongs.
+        let projects = workspace.projects.iter().map(|project| stream(project.stream_id()));
+        std::iter::once(stream(self.stream_id())).chain(projects).collect()
+    }
+
+    fn copy(self, models: &Models, audience: &Audience) -> Result<WorkspaceAnswer, Problem> {
+        Ok(WorkspaceAnswer::of(workspaces::present(models, audience, self)?))
+    }
+}
+
+impl Remembered for CommentId {
+    type Answer = CommentAnswer;
+
+    fn sources(self, models: &Models, audience: &Audience) -> Result<Vec<Source>, Problem> {
+        let (_, item) = items::said(models, audience, self)?;
+        // It is gone with its item, and that with its board.
+        let streams = [self.stream_id(), item.id.stream_id(), item.board_id.stream_id()];
+        streams.into_iter().map(stream).collect()
+    }
+
+    fn copy(self, models: &Models, audience: &Audience) -> Result<CommentAnswer, Problem> {
+        let (comment, item) = items::said(models, audience, self)?;
+        let is_gone = comment.deleted || models.is_gone(item);
+        if is_gone { Err(gone("comment")) } else { Ok(CommentAnswer::of(comment)) }
     }
 }
 

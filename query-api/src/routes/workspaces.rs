@@ -1,35 +1,28 @@
 //! `/workspaces`: the tenants.
 
-use super::{LISTED_MAX, List, OFFSET_MAX, json, tagged};
+use super::{LISTED_MAX, List, OFFSET_MAX, json};
 use crate::answers::workspace::WorkspaceAnswer;
 use crate::audience::Audience;
 use crate::freshness::Refusal;
-use crate::parameters::{Parameters, path_id};
+use crate::parameters::Parameters;
 use crate::problems::not_found;
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
 use domain::WorkspaceId;
 use eventstore::Log;
-use http_kit::params::Path;
-use projector::models::Models;
+use http_kit::problem::Problem;
+use projector::models::{Models, WorkspaceModel};
 
 pub(super) const LIMIT_DEFAULT: usize = 100;
 
-pub(super) async fn by_id(
-    State(service): State<QueryService>,
-    audience: Audience,
-    Path(id): Path<String>,
-    parameters: Parameters,
-) -> Result<Response, Refusal> {
-    let id: WorkspaceId = path_id(&id)?;
-    let freshness = parameters.finish()?;
-    let copy = move |models: &Models| {
-        let workspace = models.workspace(id).filter(|workspace| audience.sees(workspace.id));
-        workspace.map(WorkspaceAnswer::of).ok_or_else(|| not_found("workspace"))
-    };
-    let finish = |workspace: WorkspaceAnswer, _: &Log| Ok(tagged(workspace.version(), &workspace));
-    service.read_one(freshness, copy, |_| false, finish).await
+pub(super) fn present<'m>(
+    models: &'m Models,
+    audience: &Audience,
+    id: WorkspaceId,
+) -> Result<&'m WorkspaceModel, Problem> {
+    let workspace = models.workspace(id).filter(|workspace| audience.sees(workspace.id));
+    workspace.ok_or_else(|| not_found("workspace"))
 }
 
 pub(super) async fn list(

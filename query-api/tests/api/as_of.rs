@@ -78,7 +78,14 @@ impl Life {
             [format!("{board}/view?limit=3"), board]
         });
         let items = (0..8).map(|key| format!("/api/v1/items/{}", self.worlds[0].item_id(&key.to_string())));
-        boards.chain(items).chain([format!("/api/v1/projects/{}", self.worlds[0].project)]).collect()
+        let said =
+            (0..8).map(|key| format!("/api/v1/items/{}/comments", self.worlds[0].item_id(&key.to_string())));
+        let [world, _] = &self.worlds;
+        let last = [
+            format!("/api/v1/workspaces/{}", world.workspace),
+            format!("/api/v1/projects/{}", world.project),
+        ];
+        boards.chain(items).chain(said).chain(last).collect()
     }
 
     fn one<T: Copy>(&mut self, among: &[T]) -> T {

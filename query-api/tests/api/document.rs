@@ -45,7 +45,7 @@ fn operations(world: &World) -> Vec<(String, Vec<&'static Value>)> {
         ];
         let known = ids.iter().find(|(part, _)| path.contains(part));
         let id = known.map_or(item.as_str(), |(_, id)| id);
-        let path = path.replace("{id}", id).replace("{segment}", id);
+        let path = path.replace("{id}", id).replace("{segment}", id).replace("{name}", "ledger");
         let parameters = operation["parameters"].as_array().unwrap().iter().map(|part| JUDGE.resolve(part));
         (path, parameters.filter(|parameter| parameter["in"] == "query").collect())
     });

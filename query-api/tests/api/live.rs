@@ -1,6 +1,7 @@
 //! `/events/live`: everything once and in order, from wherever one goes on; only what one may see; and nobody waits for
 //! anybody.
 
+mod crowd;
 mod endings;
 
 use crate::fixture::Fixture;

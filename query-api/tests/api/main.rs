@@ -9,6 +9,7 @@ mod as_of;
 mod board_socket;
 mod boards;
 mod checks;
+mod consumers;
 mod document;
 mod events;
 mod export;

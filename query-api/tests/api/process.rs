@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 /// Ends the process whatever becomes of the test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -18,7 +18,7 @@ impl Drop for Running {
 }
 
 /// Reads log lines up to the one that has `text`, and gives what stands behind it there.
-fn line_with(lines: &mut BufReader<ChildStderr>, text: &str) -> String {
+pub(crate) fn line_with(lines: &mut BufReader<ChildStderr>, text: &str) -> String {
     let mut seen = String::new();
     loop {
         let mut line = String::new();
@@ -34,7 +34,7 @@ fn line_with(lines: &mut BufReader<ChildStderr>, text: &str) -> String {
     }
 }
 
-fn get(addr: &str, path: &str) -> String {
+pub(crate) fn get(addr: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n").unwrap();

@@ -181,3 +181,43 @@ async fn long_json_is_coded_and_nothing_else_is() {
         seen.extend_from_slice(&live.body_mut().frame().await.unwrap().unwrap().into_data().unwrap());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_come_as_lines_and_say_what_is_left() {
+    let fixture = Fixture::new();
+    let world = World::create(&fixture.store, "acme");
+    let item = world.item(&fixture.store, "A-1", "i", "x", NOW);
+    for number in 0..5 {
+        world.comment(&fixture.store, item, &number.to_string(), "one\ntwo", NOW);
+    }
+    let end = fixture.store.watermark();
+    let lists = [
+        (format!("/api/v1/items/{item}/comments"), "comments"),
+        ("/api/v1/items?externalKey=A-1".to_owned(), "items"),
+        ("/api/v1/workspaces".to_owned(), "workspaces"),
+        ("/api/v1/boards".to_owned(), "boards"),
+    ];
+    for (path, name) in lists {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        for limit in [2, 500] {
+            let path = format!("{path}{separator}limit={limit}&minPosition={end}");
+            let json = fixture.json(&path).await;
+            let request = Request::get(&path).header("accept", "text/html, application/x-ndjson;q=0.9");
+            let answer = fixture.send(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(answer.headers["content-type"], "application/x-ndjson", "{path}");
+            let lines: Vec<serde_json::Value> =
+                answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(serde_json::Value::from(lines), json[name], "{path}");
+            assert_eq!(answer.headers["sunday-total"].to_str().unwrap(), json["total"].to_string());
+            let next = answer.headers.get("sunday-next").map(|next| next.to_str().unwrap().to_owned());
+            assert_eq!(next, json["next"].as_u64().map(|next| next.to_string()), "{path}");
+            assert!(answer.headers.get_all("vary").iter().any(|vary| vary == "accept"));
+            let plain = fixture.get(&path).await;
+            assert_ne!(plain.headers["etag"], answer.headers["etag"], "another form has another tag");
+        }
+    }
+    let foreign = Request::get(format!("/api/v1/items/{}/comments", uuid::Uuid::nil()));
+    let refused =
+        fixture.send(foreign.header("accept", "application/x-ndjson").body(Body::empty()).unwrap()).await;
+    assert_eq!(refused.problem(), (404, "not_found".into()));
+}
