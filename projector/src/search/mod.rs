@@ -28,6 +28,7 @@ mod schema;
 mod score;
 mod searcher;
 mod snippet;
+mod stems;
 mod store;
 mod suggest;
 mod traits;

@@ -10,6 +10,7 @@ use crate::search::document::{DocumentKey, Outline};
 use crate::search::query::key_term;
 use crate::search::schema::{self, Fields, SEARCH_VERSION};
 use crate::search::searcher::SearchError;
+use crate::texts::TextReader;
 use eventstore::{Digest, Lineage, Log, Position};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -134,7 +135,8 @@ impl Writer {
         log: &Log,
         mut written: impl FnMut(usize),
     ) -> Result<(), SearchError> {
-        for chunk in keys.chunks(OUTLINES) {
+        let mut texts = TextReader::of(log);
+        for chunk in in_the_order_of_their_texts(keys, models).chunks(OUTLINES) {
             let outlines: Vec<_> = {
                 let models = models.read();
                 chunk.iter().map(|key| Outline::of(&models, *key)).collect()
@@ -143,7 +145,7 @@ impl Writer {
                 self.writer.delete_term(key_term(&self.fields, key.kind, key.id));
                 if let Some(outline) = outline {
                     let document = outline
-                        .document(&self.fields, log)
+                        .document(&self.fields, &mut texts)
                         .map_err(|error| SearchError::Index(error.to_string()))?;
                     self.writer.add_document(document)?;
                 }
@@ -168,6 +170,18 @@ impl Writer {
         commit.commit()?;
         Ok(())
     }
+}
+
+/// The log gives texts that stand beside each other for much less than those that stand anywhere. A text that changes
+/// meanwhile is only read out of turn.
+fn in_the_order_of_their_texts(keys: &[DocumentKey], models: &SharedModels) -> Vec<DocumentKey> {
+    let mut placed = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(OUTLINES) {
+        let models = models.read();
+        placed.extend(chunk.iter().map(|key| (key.text_at(&models), *key)));
+    }
+    placed.sort_unstable_by_key(|(at, _)| *at);
+    placed.into_iter().map(|(_, key)| key).collect()
 }
 
 /// What an index's last commit has taken in; `None` when another build made it.

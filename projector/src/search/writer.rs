@@ -127,9 +127,14 @@ impl SearchProjection {
                     items.into_iter().flatten().filter_map(|item| DocumentKey::of(Subject::Item(item.id))),
                 );
             }
-            // An item says whether it has comments.
-            (Subject::Comment(_), DomainEvent::Comment(comment::Event::Added(event))) => {
-                dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
+            // An item says whether it has comments; so the first of those that it has now says something new of it. Those
+            // that were deleted since have events of their own.
+            (Subject::Comment(comment), DomainEvent::Comment(comment::Event::Added(event))) => {
+                let models = self.models.read();
+                let is_first = |item: &ItemModel| item.comments.first() == Some(&comment);
+                if models.item(event.item_id).is_none_or(is_first) {
+                    dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
+                }
             }
             (Subject::Comment(_), DomainEvent::Comment(comment::Event::Deleted(event))) => {
                 dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
