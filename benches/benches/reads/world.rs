@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) described: ItemId,
 }
 
-fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
+pub(crate) fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
     let encoded = codec::encode(event);
     NewEvent {
         id: Uuid::now_v7(),
@@ -38,12 +38,30 @@ fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
     }
 }
 
-fn append(store: &Store, events: Vec<NewEvent>) {
+pub(crate) fn append(store: &Store, events: Vec<NewEvent>) {
     let mut commit = CommitBuilder::new();
     events.into_iter().for_each(|event| {
         commit.event(event);
     });
     store.append(commit.prepare().unwrap()).unwrap();
+}
+
+/// An item by its number, and where it belongs.
+pub(crate) fn scope_of(number: usize) -> (ItemId, Scope) {
+    let workspace = WorkspaceId::derive("bench");
+    let id = ItemId::derive(workspace, &format!("K-{number}"));
+    (id, Scope { workspace, board: Some(board_of(number)), item: Some(id) })
+}
+
+/// The board of an item, by its number.
+pub(crate) fn board_of(number: usize) -> BoardId {
+    let project = ProjectId::derive(WorkspaceId::derive("bench"), "Engine");
+    BoardId::derive(project, &format!("board {}", number - number % BOARD_ITEMS))
+}
+
+/// A column of an item's board; items begin in the one of their own number.
+pub(crate) fn column_of(number: usize, column: usize) -> ColumnId {
+    ColumnId::derive(board_of(number), COLUMNS[column % COLUMNS.len()])
 }
 
 /// Fills a log with items: titles of forty characters, one assignee of fifty, two fields, and every tenth with a

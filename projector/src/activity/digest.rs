@@ -20,8 +20,8 @@ const BELONGS: u8 = b'O';
 /// The sum over everything that is there.
 pub(super) fn sum(activity: &Activity) -> DigestSum {
     let mut sum = DigestSum::default();
-    for (thing, positions) in &activity.things {
-        positions.newest(None).for_each(|position| sum.add(&of_thing(*thing, position)));
+    for (thing, positions) in activity.all() {
+        positions.newest(None).for_each(|position| sum.add(&of_thing(thing, position)));
     }
     for (person, tenants) in &activity.people {
         for (workspace, positions) in tenants {

@@ -172,7 +172,7 @@ impl Outline {
                     project: Some(item.project_id),
                     board: Some(item.board_id),
                     column: Some(item.column_id),
-                    assignees: item.assignees.clone(),
+                    assignees: item.assignees.to_vec(),
                     state: Some(state),
                     external_key: item.external_key.clone(),
                     created_at: item.created_at,

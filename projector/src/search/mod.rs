@@ -15,6 +15,8 @@
 //! Column, assignee, state, custom fields and the like are those of items; a comment is found by words, days, workspace,
 //! project, board and item.
 
+#[doc(hidden)]
+pub mod bare;
 mod census;
 mod compile;
 mod document;

@@ -77,7 +77,7 @@ pub(crate) struct Fields {
     pub(crate) due: Field,
 }
 
-fn schema() -> (Schema, Fields) {
+pub(crate) fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
     let words = || {
         let indexing = TextFieldIndexing::default()

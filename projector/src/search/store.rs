@@ -36,9 +36,9 @@ struct Payload {
 /// How much an index writer may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    threads: usize,
+    pub(crate) threads: usize,
     /// Bytes, of all threads together.
-    memory: usize,
+    pub(crate) memory: usize,
 }
 
 impl Effort {

@@ -134,7 +134,8 @@ pub(crate) struct Words<'a> {
 impl Words<'_> {
     /// Where the next word stands.
     fn next_run(&mut self) -> Option<Range<usize>> {
-        let (from, first) = find(self.text, self.at, |byte| byte.is_ascii_alphanumeric(), char::is_alphanumeric)?;
+        let (from, first) =
+            find(self.text, self.at, |byte| byte.is_ascii_alphanumeric(), char::is_alphanumeric)?;
         let behind = from + first.len_utf8();
         let end = if is_ideograph(first) {
             behind
