@@ -1,7 +1,7 @@
 //! The read models and the search index alone, without a server: what they take of memory, and how fast they are made.
 //!
 //! `cargo bench -p benches --bench models [-- --quick] [--json | --markdown] [--only <part of a name>] [--dir <directory>]
-//! [--items <n>] [--data-dir <a data directory that nobody writes>] [--repeat <n>]`.
+//! [--items <n>] [--data-dir <a data directory that nobody writes>] [--documents <n>] [--repeat <n>]`.
 //! The log is written through its own writer, or is that of `--data-dir`. Memory is what the models asked the allocator for
 //! and still have. The ceiling of making them is reading the log alone; that of the index, tantivy alone, which is given the
 //! same finished documents. Beside each wall time stands the processor time, which other work on the machine disturbs less.
@@ -16,6 +16,7 @@ mod lives;
 #[path = "../commands/machine.rs"]
 #[allow(dead_code, unused_imports, reason = "commands are measured with more care for the disk")]
 mod machine;
+mod searches;
 #[path = "../reads/world.rs"]
 #[allow(dead_code, reason = "reads are asked for more")]
 mod world;
@@ -35,7 +36,7 @@ use std::time::Instant;
 static ALLOCATOR: Counting = Counting::new();
 
 const USAGE: &str = "options: --quick, --json, --markdown, --only <part of a figure's name> (more than one is fine), \
-                     --dir <directory>, --items <n>, --data-dir <a data directory>, --repeat <n>";
+                     --dir <directory>, --items <n>, --data-dir <a data directory>, --documents <n>, --repeat <n>";
 const SCAN: &str = "reading the log alone";
 
 struct Bench {
@@ -47,7 +48,7 @@ struct Bench {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (mut quick, mut json, mut markdown, mut repeat) = (false, false, false, 3);
-    let (mut only, mut dir, mut items, mut data_dir) = (Vec::new(), None, None, None);
+    let (mut only, mut dir, mut items, mut data_dir, mut documents) = (Vec::new(), None, None, None, None);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{argument} needs a value; {USAGE}"));
         match argument.as_str() {
@@ -58,6 +59,7 @@ fn main() {
             "--dir" => dir = Some(PathBuf::from(value())),
             "--data-dir" => data_dir = Some(PathBuf::from(value())),
             "--items" => items = Some(value().parse().expect("--items is a number")),
+            "--documents" => documents = Some(value().parse().expect("--documents is a number")),
             "--repeat" => repeat = value().parse().expect("--repeat is a number"),
             // Cargo says this to every bench.
             "--bench" => {}
@@ -84,6 +86,9 @@ fn main() {
             lives::append(&store, items);
             bench.measure(&store.log(), "of items with some life behind them", &dir);
             store.close();
+            // Fewer than the goal speaks of, unless they are asked for: writing two million takes minutes.
+            let documents = documents.unwrap_or(if quick { 100_000 } else { 500_000 });
+            bench.searches(&dir, documents);
         }
     }
     bench.printer.finish();
@@ -136,12 +141,23 @@ impl Bench {
             let store = log.store_id();
             let (mut models, mut activity, mut analytics) =
                 (Models::begin(store), Activity::begin(store), Analytics::begin(store));
-            for commit in log.commits(Default::default()) {
-                let commit = commit.unwrap();
-                let decoded = DecodedCommit::decode(&commit);
-                models.apply(&decoded).unwrap();
-                ReadModel::apply(&mut activity, &decoded).unwrap();
-                ReadModel::apply(&mut analytics, &decoded).unwrap();
+            let mut commits = log.commits(Default::default()).map(Result::unwrap);
+            loop {
+                // As large as the tail's.
+                let (mut batch, mut events) = (Vec::new(), 0);
+                while batch.len() < 256 && events < 1_024 {
+                    let Some(commit) = commits.next() else { break };
+                    events += commit.len();
+                    batch.push(commit);
+                }
+                if batch.is_empty() {
+                    break;
+                }
+                for decoded in DecodedCommit::decode_all(&batch) {
+                    models.apply(&decoded).unwrap();
+                    ReadModel::apply(&mut activity, &decoded).unwrap();
+                    ReadModel::apply(&mut analytics, &decoded).unwrap();
+                }
             }
             usize::try_from(models.checkpoint().next.get()).unwrap()
         });

@@ -67,6 +67,11 @@ pub(crate) fn column_of(number: usize, column: usize) -> ColumnId {
 /// Fills a log with items: titles of forty characters, one assignee of fifty, two fields, and every tenth with a
 /// description of 2 KiB.
 pub(crate) fn items(store: &Store, count: usize) -> World {
+    titled(store, count, |number| format!("The candle number {number:012} burns"))
+}
+
+/// As [`items`], with other titles.
+pub(crate) fn titled(store: &Store, count: usize, mut title: impl FnMut(usize) -> String) -> World {
     let workspace = WorkspaceId::derive("bench");
     let project = ProjectId::derive(workspace, "Engine");
     let scope = Scope { workspace, board: None, item: None };
@@ -115,7 +120,7 @@ pub(crate) fn items(store: &Store, count: usize) -> World {
                 column_id: columns[number % 4],
                 due_date: None,
                 rank: Rank::new(format!("i{number:08}i")).unwrap(),
-                title: format!("The candle number {number:012} burns"),
+                title: title(number),
                 description: is_described.then(|| description.clone()),
                 external_key: Some(format!("K-{number}")),
                 assignees: vec![format!("person-{}", number % 50)],

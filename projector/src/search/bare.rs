@@ -50,7 +50,9 @@ pub fn build(data_dir: &Path, models: &SharedModels, log: &Log) -> Result<(), Se
         let models = models.read();
         (DocumentKey::all(&models), models.checkpoint())
     };
-    let mut writer = IndexStore::begin(data_dir)?.writer(Effort::REBUILD)?;
+    let store = IndexStore::begin(data_dir)?;
+    let mut writer = store.writer(Effort::REBUILD)?;
     writer.write(&keys, models, log, |_| {})?;
-    writer.commit(&lineage)
+    writer.commit(&lineage)?;
+    store.make_current(data_dir)
 }
