@@ -135,10 +135,10 @@ impl Activity {
     /// The list of a thing, to be added to.
     fn of_mut(&mut self, thing: Thing) -> &mut Positions {
         if let Thing::Item(item) = thing {
-            if self.items.place(item).is_none() {
-                self.items.push(ItemFeed { item, positions: Positions::default() });
-            }
-            if let Some(feed) = self.items.get_mut(item) {
+            let place = self.items.place(item);
+            let place =
+                place.unwrap_or_else(|| self.items.push(ItemFeed { item, positions: Positions::default() }));
+            if let Some(feed) = self.items.at_mut(place) {
                 return &mut feed.positions;
             }
         }

@@ -151,11 +151,14 @@ impl Analytics {
 
     /// The row of a board's day, to be changed.
     fn row(&mut self, board: BoardId, day: Day) -> Option<&mut DayRow> {
-        if self.rows.get((board, day)).is_none() {
-            self.days.entry(board).or_default().insert(day);
-            self.rows.insert(DayRow::new(board, day));
-        }
-        self.rows.edit((board, day))
+        let place = match self.rows.place((board, day)) {
+            Some(place) => place,
+            None => {
+                self.days.entry(board).or_default().insert(day);
+                self.rows.insert(DayRow::new(board, day))
+            }
+        };
+        self.rows.edit_at(place)
     }
 }
 

@@ -223,7 +223,7 @@ impl Models {
             return project.into_iter().for_each(|project| self.note_activity(project, at));
         }
         let Some(of_item) = self.items.place(id) else { return };
-        let Some(item) = self.items.edit(id) else { return };
+        let Some(item) = self.items.edit_at(of_item) else { return };
         item.version = at.version;
         if item.deleted {
             return;

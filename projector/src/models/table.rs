@@ -62,7 +62,8 @@ impl<T: Entity + Serialize> Table<T> {
         self.edit_at(place)
     }
 
-    fn edit_at(&mut self, place: Place) -> Option<&mut T> {
+    /// For a change that the digest covers, of the row at a place.
+    pub(crate) fn edit_at(&mut self, place: Place) -> Option<&mut T> {
         if let Some(settled) = &mut self.settled {
             settled.note(place);
         }
