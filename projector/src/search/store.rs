@@ -23,6 +23,11 @@ pub(crate) const INDEX_DIR: &str = "search";
 /// Documents whose outlines are taken under one lock.
 const OUTLINES: usize = 256;
 
+/// A batch with so many documents says that the index is far behind …
+const MANY_DOCUMENTS: usize = 10_000;
+/// … and one with fewer than these, that it is not.
+const FEW_DOCUMENTS: usize = 2_000;
+
 /// The payload of every commit, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct Payload {
@@ -34,7 +39,7 @@ struct Payload {
 }
 
 /// How much an index writer may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Effort {
     pub(crate) threads: usize,
     /// Bytes, of all threads together.
@@ -44,8 +49,20 @@ pub(crate) struct Effort {
 impl Effort {
     /// Beside everything else: one thread makes one segment per commit.
     pub(crate) const LIVE: Self = Self { threads: 1, memory: 128 << 20 };
+    /// When so much has piled up that it is worth more segments to be through sooner.
+    pub(crate) const CATCH_UP: Self = Self { threads: 2, memory: 128 << 20 };
     /// When nothing else is to be done.
     pub(crate) const REBUILD: Self = Self { threads: 2, memory: 256 << 20 };
+
+    /// What a batch is worth. A writer ends with its threads, so it is changed for another only when the batches have become
+    /// clearly larger or smaller.
+    pub(crate) fn for_batch(self, documents: usize) -> Self {
+        match documents {
+            MANY_DOCUMENTS.. => Self::CATCH_UP,
+            ..FEW_DOCUMENTS => Self::LIVE,
+            _ => self,
+        }
+    }
 }
 
 /// An index that can be written.
@@ -110,7 +127,7 @@ impl IndexStore {
 
     pub(crate) fn writer(&self, effort: Effort) -> Result<Writer, SearchError> {
         let writer = self.index.writer_with_num_threads(effort.threads, effort.memory)?;
-        Ok(Writer { writer, fields: self.fields })
+        Ok(Writer { writer, effort, fields: self.fields })
     }
 
     /// What the last commit holds.
@@ -123,10 +140,15 @@ impl IndexStore {
 /// Writes documents; nothing is there for readers before [`Writer::commit`].
 pub(crate) struct Writer {
     writer: IndexWriter,
+    effort: Effort,
     fields: Fields,
 }
 
 impl Writer {
+    pub(crate) fn effort(&self) -> Effort {
+        self.effort
+    }
+
     /// Makes the documents of these keys anew, as the models are now; `written` hears how many are done.
     pub(crate) fn write(
         &mut self,
@@ -200,4 +222,20 @@ fn digest_of_hex(text: &str) -> Option<Digest> {
         *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
     }
     Some(Digest(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_effort_changes_with_much_larger_or_smaller_batches_only() {
+        let mut effort = Effort::LIVE;
+        let batches = [1, 9_999, 10_000, 50_000, 2_000, 1_999, 2_000, 9_999];
+        let efforts = batches.map(|documents| {
+            effort = effort.for_batch(documents);
+            effort == Effort::CATCH_UP
+        });
+        assert_eq!(efforts, [false, false, true, true, true, false, false, false]);
+    }
 }

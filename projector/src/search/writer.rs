@@ -311,9 +311,14 @@ impl Work {
         models: &SharedModels,
         log: &Log,
     ) -> Result<(), SearchError> {
+        let effort = writer.as_ref().map_or(Effort::LIVE, Writer::effort).for_batch(keys.len());
+        // Only one writer may be open. What the old one was given has been committed, or else it would be gone.
+        if writer.as_ref().is_some_and(|writer| writer.effort() != effort) {
+            *writer = None;
+        }
         let writer = match writer {
             Some(writer) => writer,
-            None => writer.insert(store.writer(Effort::LIVE)?),
+            None => writer.insert(store.writer(effort)?),
         };
         writer.write(keys, models, log, |_| {})?;
         if self.state.lock().ending == Some(Ending::Abandon) {
