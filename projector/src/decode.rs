@@ -7,9 +7,6 @@ use domain::brief;
 use domain::codec::Decoded;
 use domain::{BoardId, CommentId, DomainEvent, Extras, ItemId, ProjectId, WorkspaceId};
 use eventstore::{EventView, Lineage, Position, RecordedCommit, Timestamp};
-use std::panic::resume_unwind;
-use std::sync::LazyLock;
-use std::thread;
 
 /// A commit with its events decoded. Borrows from the log.
 #[derive(Debug)]
@@ -67,40 +64,7 @@ pub enum Happening {
     Unreadable,
 }
 
-/// Batches with fewer events are not worth a thread.
-const PARALLEL_EVENTS: usize = 512;
-static HAS_CORES: LazyLock<bool> =
-    LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
-
 impl<'a> DecodedCommit<'a> {
-    /// Decodes commits: half of them in another thread where they have many events, as when a log is replayed.
-    #[must_use]
-    pub fn decode_all(batch: &'a [RecordedCommit]) -> Vec<Self> {
-        let decode = |commits: &'a [RecordedCommit]| commits.iter().map(Self::decode).collect::<Vec<_>>();
-        let events: usize = batch.iter().map(RecordedCommit::len).sum();
-        if events < PARALLEL_EVENTS || !*HAS_CORES {
-            return decode(batch);
-        }
-        let mut before = 0;
-        let half = batch.iter().take_while(|commit| {
-            before += commit.len();
-            before <= events / 2
-        });
-        let (first, second) = batch.split_at(half.count());
-        thread::scope(|scope| {
-            let other =
-                thread::Builder::new().name("decode".to_owned()).spawn_scoped(scope, || decode(second));
-            let mut decoded = decode(first);
-            decoded.extend(match other.map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(rest)) => rest,
-                Ok(Err(panic)) => resume_unwind(panic),
-                // Without another thread this one does it all.
-                Err(_) => decode(second),
-            });
-            decoded
-        })
-    }
-
     /// Decodes a commit.
     #[must_use]
     pub fn decode(commit: &'a RecordedCommit) -> Self {

@@ -212,7 +212,7 @@ fn fill(
 
 /// Decodes a batch once and gives it to all, in their order.
 fn give(batch: &[RecordedCommit], projections: &mut [&mut dyn Projection]) -> Result<(), ProjectionError> {
-    let decoded = DecodedCommit::decode_all(batch);
+    let decoded: Vec<_> = batch.iter().map(DecodedCommit::decode).collect();
     for (commit, decoded) in batch.iter().zip(&decoded) {
         // Bytes that rot between the check of their sum and now would end the list of events early.
         if decoded.events.len() != commit.len() {

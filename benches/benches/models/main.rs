@@ -141,23 +141,12 @@ impl Bench {
             let store = log.store_id();
             let (mut models, mut activity, mut analytics) =
                 (Models::begin(store), Activity::begin(store), Analytics::begin(store));
-            let mut commits = log.commits(Default::default()).map(Result::unwrap);
-            loop {
-                // As large as the tail's.
-                let (mut batch, mut events) = (Vec::new(), 0);
-                while batch.len() < 256 && events < 1_024 {
-                    let Some(commit) = commits.next() else { break };
-                    events += commit.len();
-                    batch.push(commit);
-                }
-                if batch.is_empty() {
-                    break;
-                }
-                for decoded in DecodedCommit::decode_all(&batch) {
-                    models.apply(&decoded).unwrap();
-                    ReadModel::apply(&mut activity, &decoded).unwrap();
-                    ReadModel::apply(&mut analytics, &decoded).unwrap();
-                }
+            for commit in log.commits(Default::default()) {
+                let commit = commit.unwrap();
+                let decoded = DecodedCommit::decode(&commit);
+                models.apply(&decoded).unwrap();
+                ReadModel::apply(&mut activity, &decoded).unwrap();
+                ReadModel::apply(&mut analytics, &decoded).unwrap();
             }
             usize::try_from(models.checkpoint().next.get()).unwrap()
         });
