@@ -89,8 +89,14 @@ pub fn decode(event_type: &str, schema_version: u16, payload: &[u8]) -> Result<D
     decode_at(UPCASTERS, current, event_type, schema_version, payload)
 }
 
+/// Whether a payload has the shape that its type has in this build: whoever wants one member of it can read that alone then.
+#[must_use]
+pub fn is_current(event_type: &str, schema_version: u16) -> bool {
+    current_version(event_type) == Some(schema_version)
+}
+
 fn current_version(event_type: &str) -> Option<u16> {
-    DomainEvent::types().find(|(name, _)| *name == event_type).map(|(_, version)| version)
+    DomainEvent::version_of(event_type)
 }
 
 fn decode_at(

@@ -31,6 +31,14 @@ macro_rules! events {
                 match self { $( Self::$variant(_) => $version, )+ }
             }
 
+            /// The current version of a type's payloads; `None` where the type is not this aggregate's.
+            pub(crate) fn version_of(event_type: &str) -> Option<u16> {
+                match event_type {
+                    $( $name => Some($version), )+
+                    _ => None,
+                }
+            }
+
             /// The payload as JSON.
             pub(crate) fn payload(&self) -> serde_json::Result<Vec<u8>> {
                 match self { $( Self::$variant(event) => serde_json::to_vec(event), )+ }
@@ -109,6 +117,11 @@ macro_rules! conversions {
             /// Every event type of the domain with its current schema version.
             pub fn types() -> impl Iterator<Item = (&'static str, u16)> {
                 [$(<$event>::TYPES),+].into_iter().flatten().copied()
+            }
+
+            /// The current version of a type's payloads; `None` where the type is not the domain's.
+            pub(crate) fn version_of(event_type: &str) -> Option<u16> {
+                None $( .or_else(|| <$event>::version_of(event_type)) )+
             }
 
             /// The type's name: past tense, dotted.

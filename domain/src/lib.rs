@@ -19,6 +19,7 @@
 pub mod access;
 pub mod aggregate;
 pub mod board;
+pub mod brief;
 pub mod change;
 pub mod codec;
 pub mod comment;

@@ -130,17 +130,21 @@ impl Log {
     /// # Errors
     /// When the log is damaged there.
     pub fn event(&self, position: Position) -> Result<Option<RecordedEvent>, ReadError> {
+        Ok(self.commit_at(position)?.and_then(|commit| commit.event(position)))
+    }
+
+    /// The commit that the event at a position is in; `None` at or after the watermark.
+    ///
+    /// # Errors
+    /// When the log is damaged there.
+    pub fn commit_at(&self, position: Position) -> Result<Option<RecordedCommit>, ReadError> {
         if position >= self.watermark() {
             return Ok(None);
         }
         // Commits without events may stand at the position, too.
         let mut commits =
             self.commits(position).skip_while(|commit| commit.as_ref().is_ok_and(RecordedCommit::is_empty));
-        let Some(commit) = commits.next().transpose()? else {
-            return Ok(None);
-        };
-        let index = u32::try_from(position.get().saturating_sub(commit.first().get())).unwrap_or(u32::MAX);
-        Ok(commit.event(index))
+        commits.next().transpose()
     }
 
     /// Last version of a stream; `None` when it does not exist.

@@ -155,8 +155,10 @@ impl RecordedCommit {
         any
     }
 
-    /// One of its events.
-    pub(crate) fn event(&self, index: u32) -> Option<RecordedEvent> {
+    /// Its event at a position.
+    #[must_use]
+    pub fn event(&self, position: Position) -> Option<RecordedEvent> {
+        let index = u32::try_from(position.get().checked_sub(self.first().get())?).ok()?;
         let body = Body::decode(self.frame().body).ok()?;
         let record = body.records().nth(index as usize).filter(|_| index < self.header.events)?;
         Some(self.handle(index, record.at, body.stream_at(record.stream()?)?))

@@ -3,7 +3,8 @@
 //! Invariant: decoding never fails as a whole. What this build does not know is [`Happening::Unknown`]; what claims to
 //! be known and is not readable is [`Happening::Unreadable`]; both keep their place, so that no position is skipped.
 
-use domain::codec::{self, Decoded};
+use domain::brief;
+use domain::codec::Decoded;
 use domain::{BoardId, CommentId, DomainEvent, Extras, ItemId, ProjectId, WorkspaceId};
 use eventstore::{EventView, Lineage, Position, RecordedCommit, Timestamp};
 
@@ -25,8 +26,10 @@ pub struct DecodedEvent<'a> {
     pub view: EventView<'a>,
     /// What it happened to, by the name of its stream.
     pub subject: Subject,
-    /// What happened.
+    /// What happened, without the long texts: see [`brief`](domain::brief).
     pub happening: Happening,
+    /// Who did it, as far as its metadata says.
+    pub extras: Option<Extras<'a>>,
 }
 
 /// What an event happened to.
@@ -74,7 +77,7 @@ impl<'a> DecodedCommit<'a> {
 impl<'a> DecodedEvent<'a> {
     pub(crate) fn decode(view: EventView<'a>) -> Self {
         let subject = Subject::of_stream(view.stream());
-        let happening = match codec::decode(view.event_type(), view.schema_version(), view.payload()) {
+        let happening = match brief::decode(view.event_type(), view.schema_version(), view.payload()) {
             Ok(Decoded::Known(event)) => Happening::Known(event),
             Ok(Decoded::Unknown) => Happening::Unknown,
             Err(error) => {
@@ -82,7 +85,9 @@ impl<'a> DecodedEvent<'a> {
                 Happening::Unreadable
             }
         };
-        Self { view, subject, happening }
+        let extras = view.metadata().extras();
+        let extras = if extras.is_empty() { None } else { Extras::decode(extras).ok() };
+        Self { view, subject, happening, extras }
     }
 
     /// Why its payload is not what its type says; nothing when it is, or when nobody knows the type.
@@ -93,7 +98,7 @@ impl<'a> DecodedEvent<'a> {
             // Seldom enough to be read once more for the reason.
             Happening::Unreadable => {
                 let view = &self.view;
-                let decoded = codec::decode(view.event_type(), view.schema_version(), view.payload());
+                let decoded = brief::decode(view.event_type(), view.schema_version(), view.payload());
                 Some(
                     decoded
                         .err()
@@ -107,13 +112,6 @@ impl<'a> DecodedEvent<'a> {
     #[must_use]
     pub fn time(&self) -> Timestamp {
         self.view.metadata().occurred_at().unwrap_or_else(|| self.view.recorded_at())
-    }
-
-    /// Who did it, as far as its metadata says.
-    #[must_use]
-    pub fn extras(&self) -> Option<Extras<'a>> {
-        let extras = self.view.metadata().extras();
-        if extras.is_empty() { None } else { Extras::decode(extras).ok() }
     }
 }
 

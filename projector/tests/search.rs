@@ -157,6 +157,41 @@ fn an_item_says_what_it_has_as_soon_as_it_has_it() {
     assert_eq!(total(searcher, "has:comments"), 0);
 }
 
+/// An item's document is not written again for every comment on it: only for the first of those that it has, and for each that
+/// goes away. Nothing else happens to the item here.
+#[test]
+fn an_item_has_comments_as_long_as_it_has_any() {
+    let world = World::with_board();
+    world.create_item("1", "banana", "1");
+    let running = Running::start(world);
+    let (world, searcher) = (&running.world, &running.searcher);
+    let delete = |key: &str| {
+        world.append(&comment("1", key).stream_id(), "comment.deleted", json!({"itemId": item("1")}));
+    };
+    let found = || {
+        running.settle();
+        (total(searcher, "has:comments"), total(searcher, "cherry"))
+    };
+    assert_eq!(found(), (0, 0));
+    world.comment("1", "a", "cherry");
+    assert_eq!(found(), (1, 1));
+    world.comment("1", "b", "cherry");
+    assert_eq!(found(), (1, 2));
+    delete("a");
+    assert_eq!(found(), (1, 1));
+    delete("b");
+    assert_eq!(found(), (0, 0));
+    // Several at once: the one that is first in the end was not when it came.
+    world.comment("1", "c", "cherry");
+    world.comment("1", "d", "cherry");
+    delete("c");
+    assert_eq!(found(), (1, 1));
+    delete("d");
+    world.comment("1", "e", "cherry");
+    world.comment("1", "f", "cherry");
+    assert_eq!(found(), (1, 2));
+}
+
 #[test]
 fn places_are_found_by_the_names_that_they_have_now() {
     let world = World::with_board();

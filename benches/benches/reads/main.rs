@@ -20,6 +20,7 @@ mod load;
 #[allow(dead_code, unused_imports, reason = "commands are measured with more care for the disk")]
 mod machine;
 mod server;
+#[allow(dead_code, reason = "the models' bench lets its items live")]
 mod world;
 
 /// What the load generator asks of a bench of commands.

@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) described: ItemId,
 }
 
-fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
+pub(crate) fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
     let encoded = codec::encode(event);
     NewEvent {
         id: Uuid::now_v7(),
@@ -38,7 +38,7 @@ fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
     }
 }
 
-fn append(store: &Store, events: Vec<NewEvent>) {
+pub(crate) fn append(store: &Store, events: Vec<NewEvent>) {
     let mut commit = CommitBuilder::new();
     events.into_iter().for_each(|event| {
         commit.event(event);
@@ -46,9 +46,32 @@ fn append(store: &Store, events: Vec<NewEvent>) {
     store.append(commit.prepare().unwrap()).unwrap();
 }
 
+/// An item by its number, and where it belongs.
+pub(crate) fn scope_of(number: usize) -> (ItemId, Scope) {
+    let workspace = WorkspaceId::derive("bench");
+    let id = ItemId::derive(workspace, &format!("K-{number}"));
+    (id, Scope { workspace, board: Some(board_of(number)), item: Some(id) })
+}
+
+/// The board of an item, by its number.
+pub(crate) fn board_of(number: usize) -> BoardId {
+    let project = ProjectId::derive(WorkspaceId::derive("bench"), "Engine");
+    BoardId::derive(project, &format!("board {}", number - number % BOARD_ITEMS))
+}
+
+/// A column of an item's board; items begin in the one of their own number.
+pub(crate) fn column_of(number: usize, column: usize) -> ColumnId {
+    ColumnId::derive(board_of(number), COLUMNS[column % COLUMNS.len()])
+}
+
 /// Fills a log with items: titles of forty characters, one assignee of fifty, two fields, and every tenth with a
 /// description of 2 KiB.
 pub(crate) fn items(store: &Store, count: usize) -> World {
+    titled(store, count, |number| format!("The candle number {number:012} burns"))
+}
+
+/// As [`items`], with other titles.
+pub(crate) fn titled(store: &Store, count: usize, mut title: impl FnMut(usize) -> String) -> World {
     let workspace = WorkspaceId::derive("bench");
     let project = ProjectId::derive(workspace, "Engine");
     let scope = Scope { workspace, board: None, item: None };
@@ -97,7 +120,7 @@ pub(crate) fn items(store: &Store, count: usize) -> World {
                 column_id: columns[number % 4],
                 due_date: None,
                 rank: Rank::new(format!("i{number:08}i")).unwrap(),
-                title: format!("The candle number {number:012} burns"),
+                title: title(number),
                 description: is_described.then(|| description.clone()),
                 external_key: Some(format!("K-{number}")),
                 assignees: vec![format!("person-{}", number % 50)],

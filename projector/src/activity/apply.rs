@@ -48,7 +48,7 @@ impl Activity {
         for thing in [project, board, item].into_iter().flatten() {
             self.note(thing, position);
         }
-        if let Some(extras) = event.extras() {
+        if let Some(extras) = &event.extras {
             self.note_person(extras.person(), scope.workspace, position);
         }
     }
@@ -77,7 +77,7 @@ impl Activity {
     }
 
     fn note(&mut self, thing: Thing, position: Position) {
-        self.things.entry(thing).or_default().push(position);
+        self.of_mut(thing).push(position);
         if let Some(sum) = &mut self.sum {
             sum.add(&digest::of_thing(thing, position));
         }

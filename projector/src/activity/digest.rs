@@ -21,8 +21,8 @@ const BELONGS: u8 = b'O';
 /// The sum over everything that is there.
 pub(super) fn sum(activity: &Activity) -> DigestSum {
     let mut sum = DigestSum::default();
-    for (thing, positions) in &activity.things {
-        positions.newest(None).for_each(|position| sum.add(&of_thing(*thing, position)));
+    for (thing, positions) in activity.all() {
+        positions.newest(None).for_each(|position| sum.add(&of_thing(thing, position)));
     }
     for (person, tenants) in &activity.people {
         for (workspace, positions) in tenants {
@@ -37,10 +37,10 @@ pub(super) fn sum(activity: &Activity) -> DigestSum {
 
 /// Tells the sum over each list.
 pub(super) fn each(activity: &Activity, told: &mut dyn FnMut(&dyn fmt::Display, Digest)) {
-    for (thing, positions) in &activity.things {
+    for (thing, positions) in activity.all() {
         let mut sum = DigestSum::default();
-        positions.newest(None).for_each(|position| sum.add(&of_thing(*thing, position)));
-        told(&name_of(*thing), sum.digest());
+        positions.newest(None).for_each(|position| sum.add(&of_thing(thing, position)));
+        told(&name_of(thing), sum.digest());
     }
     for (person, tenants) in &activity.people {
         for (workspace, positions) in tenants {

@@ -43,8 +43,8 @@ impl Inspect for Activity {
     type Key = Key;
 
     fn keys(&self, scope: &Scope) -> Vec<Key> {
-        let things = self.things.keys().filter(|thing| scope.has(&entity_of(**thing)));
-        let mut keys: Vec<_> = things.copied().map(Key::Of).collect();
+        let things = self.all().map(|(thing, _)| thing).filter(|thing| scope.has(&entity_of(*thing)));
+        let mut keys: Vec<_> = things.map(Key::Of).collect();
         for (person, tenants) in &self.people {
             if scope.has(&Entity::Person(person.to_string())) {
                 keys.extend(tenants.keys().map(|workspace| Key::Person(person.clone(), *workspace)));
@@ -57,7 +57,7 @@ impl Inspect for Activity {
 
     fn observe(&self, key: &Key, _: &Scope) -> Option<Observed> {
         match key {
-            Key::Of(thing) => Some(observed(b't', self.things.get(thing)?)),
+            Key::Of(thing) => Some(observed(b't', self.of(*thing)?)),
             Key::Person(person, workspace) => {
                 Some(observed(b'h', self.people.get(person.as_str())?.get(workspace)?))
             }
@@ -107,9 +107,9 @@ impl Inspect for Activity {
         // It is made again when somebody asks for it.
         self.sum = None;
         if let Some(thing) = thing_of(entity) {
-            match by.things.get(&thing) {
-                Some(positions) => drop(self.things.insert(thing, positions.clone())),
-                None => drop(self.things.remove(&thing)),
+            match by.of(thing) {
+                Some(positions) => *self.of_mut(thing) = positions.clone(),
+                None => self.forget(thing),
             }
         }
         match entity {
@@ -132,8 +132,8 @@ impl Activity {
     /// A position more in a list, or the list gone.
     pub(crate) fn spoil(&mut self, entity: &Entity, more: Option<eventstore::Position>) {
         match (thing_of(entity), entity, more) {
-            (Some(thing), _, Some(position)) => self.things.entry(thing).or_default().push(position),
-            (Some(thing), _, None) => drop(self.things.remove(&thing)),
+            (Some(thing), _, Some(position)) => self.of_mut(thing).push(position),
+            (Some(thing), _, None) => self.forget(thing),
             (None, Entity::Person(name), None) => drop(self.people.remove(name.as_str())),
             _ => panic!("no such fault"),
         }

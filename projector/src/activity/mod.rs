@@ -19,6 +19,7 @@ mod merge;
 mod positions;
 mod rows;
 
+use crate::models::dense::{Dense, Entity};
 use crate::models::{DigestSum, Name};
 use domain::{BoardId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Digest, Lineage, Position};
@@ -57,7 +58,9 @@ pub enum Thing {
 /// Which events concern what.
 #[derive(Debug)]
 pub struct Activity {
+    /// Of all but items.
     things: FxHashMap<Thing, Positions>,
+    items: Dense<ItemFeed>,
     /// By person, and of each by tenant. Callers choose the names, so their hash is a keyed one.
     people: HashMap<Name, BTreeMap<WorkspaceId, Positions>>,
     /// The project of each board: tags do not say it.
@@ -67,10 +70,26 @@ pub struct Activity {
     sum: Option<DigestSum>,
 }
 
+/// Which events concern an item.
+#[derive(Debug)]
+struct ItemFeed {
+    item: ItemId,
+    positions: Positions,
+}
+
+impl Entity for ItemFeed {
+    type Id = ItemId;
+
+    fn id(&self) -> ItemId {
+        self.item
+    }
+}
+
 impl Activity {
     fn new(store: Uuid) -> Self {
         Self {
             things: FxHashMap::default(),
+            items: Dense::new(),
             people: HashMap::new(),
             projects: FxHashMap::default(),
             checkpoint: Lineage { store, next: Position::ZERO, chain: Digest::default() },
@@ -96,7 +115,7 @@ impl Activity {
     ) -> Vec<Position> {
         match feed {
             Feed::Of(thing) => {
-                let positions = self.things.get(thing).into_iter();
+                let positions = self.of(*thing).into_iter();
                 positions.flat_map(|positions| positions.newest(before)).take(limit).collect()
             }
             Feed::Person(person) => {
@@ -107,10 +126,44 @@ impl Activity {
         }
     }
 
+    fn of(&self, thing: Thing) -> Option<&Positions> {
+        match thing {
+            Thing::Item(item) => self.items.get(item).map(|feed| &feed.positions),
+            thing => self.things.get(&thing),
+        }
+    }
+
+    /// The list of a thing, to be added to.
+    fn of_mut(&mut self, thing: Thing) -> &mut Positions {
+        if let Thing::Item(item) = thing {
+            let place = self.items.place(item);
+            let place =
+                place.unwrap_or_else(|| self.items.push(ItemFeed { item, positions: Positions::default() }));
+            if let Some(feed) = self.items.at_mut(place) {
+                return &mut feed.positions;
+            }
+        }
+        self.things.entry(thing).or_default()
+    }
+
+    /// Takes a list away, as if there had never been one. Only repairs do.
+    fn forget(&mut self, thing: Thing) {
+        match thing {
+            Thing::Item(item) => drop(self.items.remove(item)),
+            thing => drop(self.things.remove(&thing)),
+        }
+    }
+
+    /// The lists of all things.
+    fn all(&self) -> impl Iterator<Item = (Thing, &Positions)> {
+        let items = self.items.iter().map(|feed| (Thing::Item(feed.item), &feed.positions));
+        self.things.iter().map(|(thing, positions)| (*thing, positions)).chain(items)
+    }
+
     /// Number of lists.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.things.len() + self.people.values().map(BTreeMap::len).sum::<usize>()
+        self.things.len() + self.items.len() + self.people.values().map(BTreeMap::len).sum::<usize>()
     }
 
     /// Whether nothing happened.
@@ -123,14 +176,15 @@ impl Activity {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let things = self.things.capacity() * (size_of::<(Thing, Positions)>() + 1);
+        let items = self.items.len() * (size_of::<ItemFeed>() + 2 * (size_of::<u32>() + 1));
         let people = self.people.capacity() * (size_of::<(Name, BTreeMap<WorkspaceId, Positions>)>() + 1);
         let by_tenant = self.people.values().map(BTreeMap::len).sum::<usize>();
         let projects = self.projects.capacity() * (size_of::<(BoardId, ProjectId)>() + 1);
         let heap = self.lists().map(Positions::heap_bytes).sum::<usize>();
-        things + people + by_tenant * size_of::<(WorkspaceId, Positions)>() + projects + heap
+        things + items + people + by_tenant * size_of::<(WorkspaceId, Positions)>() + projects + heap
     }
 
     fn lists(&self) -> impl Iterator<Item = &Positions> {
-        self.things.values().chain(self.people.values().flat_map(BTreeMap::values))
+        self.all().map(|(_, positions)| positions).chain(self.people.values().flat_map(BTreeMap::values))
     }
 }

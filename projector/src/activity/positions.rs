@@ -19,13 +19,37 @@ const BITS: u32 = 7;
 /// Says that a number goes on in the next byte.
 const GOES_ON: u8 = 0x80;
 
+/// So many bytes stand in the value itself: all of most items' lists.
+const SHORT_BYTES: usize = 22;
+/// Bytes of a distance at most.
+const DISTANCE_BYTES: usize = 10;
+
 /// Rising positions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Positions {
-    closed: Vec<Chunk>,
-    open: Vec<u8>,
+    bytes: Bytes,
     /// The newest position, where there is one.
     last: Position,
+}
+
+const _: () = assert!(size_of::<Positions>() == 32, "a list of positions has grown");
+
+#[derive(Debug, Clone)]
+enum Bytes {
+    Short { len: u8, bytes: [u8; SHORT_BYTES] },
+    Long(Box<Long>),
+}
+
+#[derive(Debug, Clone)]
+struct Long {
+    closed: Vec<Chunk>,
+    open: Vec<u8>,
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self::Short { len: 0, bytes: [0; SHORT_BYTES] }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -42,19 +66,58 @@ impl Positions {
             return;
         }
         let mut distance = position.get() - self.last.get();
-        loop {
+        let (mut number, mut count) = ([0; DISTANCE_BYTES], 0);
+        for byte in &mut number {
             let [low, ..] = distance.to_le_bytes();
             distance >>= BITS;
+            count += 1;
             if distance == 0 {
-                self.open.push(low & !GOES_ON);
+                *byte = low & !GOES_ON;
                 break;
             }
-            self.open.push(low | GOES_ON);
+            *byte = low | GOES_ON;
         }
         self.last = position;
-        if self.open.len() >= CHUNK_BYTES {
-            let bytes = std::mem::take(&mut self.open).into_boxed_slice();
-            self.closed.push(Chunk { last: position, bytes });
+        self.append(&number[..count]);
+    }
+
+    /// Adds the bytes of the distance to `last`.
+    fn append(&mut self, number: &[u8]) {
+        match &mut self.bytes {
+            Bytes::Short { len, bytes } => {
+                let from = usize::from(*len);
+                match bytes.get_mut(from..from + number.len()) {
+                    Some(room) => {
+                        room.copy_from_slice(number);
+                        *len = u8::try_from(from + number.len()).unwrap_or(u8::MAX);
+                    }
+                    None => {
+                        let open = [&bytes[..from], number].concat();
+                        self.bytes = Bytes::Long(Box::new(Long { closed: Vec::new(), open }));
+                    }
+                }
+            }
+            Bytes::Long(long) => {
+                long.open.extend_from_slice(number);
+                if long.open.len() >= CHUNK_BYTES {
+                    let bytes = std::mem::take(&mut long.open).into_boxed_slice();
+                    long.closed.push(Chunk { last: self.last, bytes });
+                }
+            }
+        }
+    }
+
+    fn open(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Bytes::Long(long) => &long.open,
+        }
+    }
+
+    fn closed(&self) -> &[Chunk] {
+        match &self.bytes {
+            Bytes::Short { .. } => &[],
+            Bytes::Long(long) => &long.closed,
         }
     }
 
@@ -62,24 +125,25 @@ impl Positions {
     pub(super) fn newest(&self, below: Option<Position>) -> impl Iterator<Item = Position> {
         let is_wanted = move |position: &Position| below.is_none_or(|below| *position < below);
         // The first chunk whose end is not below holds the first that is wanted, or the one before it does.
-        let chunks = self.closed.partition_point(|chunk| is_wanted(&chunk.last));
-        let (chunks, tail) = match self.closed.get(chunks) {
-            Some(chunk) => (&self.closed[..chunks], Backward { bytes: &chunk.bytes, next: chunk.last }),
-            None => (&self.closed[..], Backward { bytes: &self.open, next: self.last }),
+        let closed = self.closed();
+        let chunks = closed.partition_point(|chunk| is_wanted(&chunk.last));
+        let (chunks, tail) = match closed.get(chunks) {
+            Some(chunk) => (&closed[..chunks], Backward { bytes: &chunk.bytes, next: chunk.last }),
+            None => (closed, Backward { bytes: self.open(), next: self.last }),
         };
         let older = chunks.iter().rev().flat_map(|chunk| Backward { bytes: &chunk.bytes, next: chunk.last });
         tail.chain(older).skip_while(move |position| !is_wanted(position))
     }
 
     fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.closed.is_empty()
+        self.open().is_empty() && self.closed().is_empty()
     }
 
     /// All of its bytes, for an image.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.closed.len() * (CHUNK_BYTES + 9) + self.open.len());
-        self.closed.iter().for_each(|chunk| bytes.extend_from_slice(&chunk.bytes));
-        bytes.extend_from_slice(&self.open);
+        let mut bytes = Vec::with_capacity(self.closed().len() * (CHUNK_BYTES + 9) + self.open().len());
+        self.closed().iter().for_each(|chunk| bytes.extend_from_slice(&chunk.bytes));
+        bytes.extend_from_slice(self.open());
         bytes
     }
 
@@ -101,14 +165,17 @@ impl Positions {
                 (distance, shift) = (0, 0);
             }
         }
-        positions.open.shrink_to_fit();
+        if let Bytes::Long(long) = &mut positions.bytes {
+            long.open.shrink_to_fit();
+        }
         (shift == 0).then_some(positions)
     }
 
     /// Bytes that are taken up beside the value itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        let chunks = self.closed.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
-        chunks + self.closed.capacity() * size_of::<Chunk>() + self.open.capacity()
+        let Bytes::Long(long) = &self.bytes else { return 0 };
+        let chunks = long.closed.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
+        size_of::<Long>() + chunks + long.closed.capacity() * size_of::<Chunk>() + long.open.capacity()
     }
 }
 
@@ -163,12 +230,12 @@ mod tests {
         }
         positions.push(u64::MAX);
         let all = of(&positions);
-        assert!(all.closed.len() > 5);
+        assert!(all.closed().len() > 5);
         let expected = |below: u64| -> Vec<u64> {
             positions.iter().rev().copied().filter(|position| *position < below).collect()
         };
         assert_eq!(newest(&all, None), positions.iter().rev().copied().collect::<Vec<_>>());
-        for chunk in &all.closed {
+        for chunk in all.closed() {
             let last = chunk.last.get();
             for below in [last - 1, last, last + 1] {
                 assert_eq!(newest(&all, Some(below)), expected(below), "below {below}");
@@ -190,7 +257,7 @@ mod tests {
         let all = of(&positions);
         let read = Positions::from_bytes(&all.to_bytes()).unwrap();
         assert_eq!(newest(&read, None), newest(&all, None));
-        assert_eq!(read.closed.len(), all.closed.len());
+        assert_eq!(read.closed().len(), all.closed().len());
         // Ends in the middle of a number, a number of more than 64 bits, a distance of nothing.
         for bent in [&[0x80][..], &[0xff; 11][..], &[5, 0][..]] {
             assert!(Positions::from_bytes(bent).is_none(), "{bent:?}");

@@ -24,7 +24,7 @@ pub(super) fn encode(activity: &Activity) -> Result<Vec<u8>, CodecError> {
     // As `Rows`, borrowed.
     codec::encode(&(
         activity.projects.iter().collect::<Vec<_>>(),
-        activity.things.iter().collect::<Vec<_>>(),
+        activity.all().collect::<Vec<_>>(),
         people.collect::<Vec<_>>(),
     ))
 }
@@ -32,13 +32,14 @@ pub(super) fn encode(activity: &Activity) -> Result<Vec<u8>, CodecError> {
 pub(super) fn decode(rows: &[u8], checkpoint: Lineage) -> Result<Activity, CodecError> {
     let Rows { projects, things, people } = codec::decode(rows)?;
     let people = people.into_iter().map(|(person, tenants)| (person, tenants.into_iter().collect()));
-    Ok(Activity {
-        things: things.into_iter().collect(),
-        people: people.collect(),
-        projects: projects.into_iter().collect(),
-        checkpoint,
-        sum: None,
-    })
+    let mut activity = Activity::new(checkpoint.store);
+    for (thing, positions) in things {
+        *activity.of_mut(thing) = positions;
+    }
+    activity.people = people.collect();
+    activity.projects = projects.into_iter().collect();
+    activity.checkpoint = checkpoint;
+    Ok(activity)
 }
 
 impl Serialize for Positions {

@@ -30,7 +30,7 @@ impl Analytics {
         let day = Day::of(time);
         if self.boards.get(id).is_none() {
             if let board::Event::Created(event) = event {
-                self.boards.insert(id, BoardTrack::created(id, event));
+                self.boards.insert(BoardTrack::created(id, event));
                 // Its first day, so that it has one before anything happens on it.
                 self.row(id, day);
             }
@@ -53,15 +53,16 @@ impl Analytics {
             }
             board::Event::ColumnRemoved(event) => {
                 if let Some((items_to, items)) = board.remove_column(event) {
-                    let row = self.row(id, day);
-                    row.add(event.column_id, -items);
-                    row.add(items_to, items);
+                    if let Some(row) = self.row(id, day) {
+                        row.add(event.column_id, -items);
+                        row.add(items_to, items);
+                    }
                 }
             }
             board::Event::Deleted(_) => {
                 board.deleted = true;
                 let (open, columns) = (std::mem::take(&mut board.open), board.columns.clone());
-                let row = self.row(id, day);
+                let Some(row) = self.row(id, day) else { return };
                 row.open -= open;
                 for column in columns {
                     row.add(column.id, -column.items);
@@ -117,7 +118,7 @@ impl Analytics {
             completed: false,
             deleted: false,
         };
-        self.items.insert(id, item);
+        self.items.insert(item);
         self.count_open(event.board_id, 1, time, |row| row.created += 1);
         self.put(event.board_id, column, 1, time);
     }
@@ -157,9 +158,10 @@ impl Analytics {
         if let Some(board) = self.boards.edit(board) {
             board.open += open;
         }
-        let row = self.row(board, Day::of(time));
-        row.open += open;
-        say(row);
+        if let Some(row) = self.row(board, Day::of(time)) {
+            row.open += open;
+            say(row);
+        }
     }
 
     /// So many more items stand in a column, or in the one that took it over.
@@ -169,7 +171,9 @@ impl Analytics {
         if let Some(column) = track.column(column) {
             column.items += items;
         }
-        self.row(board, Day::of(time)).add(column, items);
+        if let Some(row) = self.row(board, Day::of(time)) {
+            row.add(column, items);
+        }
     }
 }
 

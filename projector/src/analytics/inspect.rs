@@ -80,12 +80,12 @@ impl Inspect for Analytics {
     fn replace(&mut self, entity: &Entity, by: &Self) {
         match entity {
             Entity::Item(id) => match by.items.get(*id) {
-                Some(item) => self.items.insert(*id, item.clone()),
+                Some(item) => drop(self.items.insert(item.clone())),
                 None => drop(self.items.remove(*id)),
             },
             Entity::Board(id) => {
                 match by.boards.get(*id) {
-                    Some(board) => self.boards.insert(*id, board.clone()),
+                    Some(board) => drop(self.boards.insert(board.clone())),
                     None => drop(self.boards.remove(*id)),
                 }
                 let days: Vec<_> = self.rows.ids().filter(|(board, _)| board == id).collect();
@@ -96,7 +96,7 @@ impl Inspect for Analytics {
                     Some(days) => {
                         for day in days {
                             if let Some(row) = by.rows.get((*id, *day)) {
-                                self.rows.insert((*id, *day), row.clone());
+                                self.rows.insert(row.clone());
                             }
                         }
                         self.days.insert(*id, days.clone());

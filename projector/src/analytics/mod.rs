@@ -23,6 +23,7 @@ pub use day::Day;
 pub use flow::{ColumnFlow, DayFlow, Flow};
 
 use crate::models::Name;
+use crate::models::dense::Entity;
 use crate::models::table::Table;
 use domain::{BoardId, ColumnId, ItemId};
 use eventstore::{Digest, Lineage, Position, Timestamp};
@@ -37,9 +38,9 @@ const ANALYTICS_VERSION: u32 = 1;
 /// What happened on each board, day by day.
 #[derive(Debug)]
 pub struct Analytics {
-    boards: Table<BoardId, BoardTrack>,
-    items: Table<ItemId, ItemTrack>,
-    rows: Table<(BoardId, Day), DayRow>,
+    boards: Table<BoardTrack>,
+    items: Table<ItemTrack>,
+    rows: Table<DayRow>,
     /// The days of each board that have a row; follows from the rows.
     days: FxHashMap<BoardId, BTreeSet<Day>>,
     checkpoint: Lineage,
@@ -150,9 +151,39 @@ impl Analytics {
     }
 
     /// The row of a board's day, to be changed.
-    fn row(&mut self, board: BoardId, day: Day) -> &mut DayRow {
-        self.days.entry(board).or_default().insert(day);
-        self.rows.edit_or_insert((board, day), || DayRow::new(board, day))
+    fn row(&mut self, board: BoardId, day: Day) -> Option<&mut DayRow> {
+        let place = match self.rows.place((board, day)) {
+            Some(place) => place,
+            None => {
+                self.days.entry(board).or_default().insert(day);
+                self.rows.insert(DayRow::new(board, day))
+            }
+        };
+        self.rows.edit_at(place)
+    }
+}
+
+impl Entity for BoardTrack {
+    type Id = BoardId;
+
+    fn id(&self) -> BoardId {
+        self.id
+    }
+}
+
+impl Entity for ItemTrack {
+    type Id = ItemId;
+
+    fn id(&self) -> ItemId {
+        self.id
+    }
+}
+
+impl Entity for DayRow {
+    type Id = (BoardId, Day);
+
+    fn id(&self) -> (BoardId, Day) {
+        (self.board, self.day)
     }
 }
 

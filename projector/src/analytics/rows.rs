@@ -20,17 +20,15 @@ pub(super) fn decode(bytes: &[u8], checkpoint: Lineage) -> Result<Analytics, Cod
     let (boards, items, rows): Rows = codec::decode(bytes)?;
     let mut analytics = Analytics::new(checkpoint.store);
     analytics.checkpoint = checkpoint;
-    analytics.items.reserve(items.len());
-    analytics.rows.reserve(rows.len());
     for board in boards {
-        analytics.boards.insert(board.id, board);
+        analytics.boards.insert(board);
     }
     for item in items {
-        analytics.items.insert(item.id, item);
+        analytics.items.insert(item);
     }
     for row in rows {
         analytics.days.entry(row.board).or_default().insert(row.day);
-        analytics.rows.insert((row.board, row.day), row);
+        analytics.rows.insert(row);
     }
     Ok(analytics)
 }

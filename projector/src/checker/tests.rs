@@ -133,7 +133,7 @@ fn what_is_wrong_in_the_models_is_found_and_repaired() {
         let mut copy = tables.items.get(one).unwrap().clone();
         copy.id = unknown;
         copy.external_key = None;
-        tables.items.insert(unknown, copy);
+        tables.items.insert(copy);
     });
     expect(Class::Orphaned, Entity::Item(unknown));
 
@@ -153,9 +153,16 @@ fn what_is_wrong_in_the_models_is_found_and_repaired() {
     expect(Class::Orphaned, Entity::Item(unknown));
 
     // Somebody's work, and what a key leads to.
-    models.write().spoil(|tables| tables.assigned.remove(other, &[crate::models::Name::new("ann")]));
+    models.write().spoil(|tables| {
+        let place = tables.items.place(other).unwrap();
+        tables.assigned.remove(place, &[crate::models::Name::new("ann")]);
+    });
     expect(Class::Missing, Entity::Item(other));
-    models.write().spoil(|tables| drop(tables.items_by_key.remove("K-2")));
+    models.write().spoil(|tables| {
+        let place = tables.items.place(other).unwrap();
+        let items = &*tables.items;
+        tables.keys.forget(place, |place| items.at(place)?.external_key.as_deref());
+    });
     expect(Class::Missing, Entity::Item(other));
 
     models.write().spoil(|tables| tables.projects.edit(project()).unwrap().statistics.completed = 5);
@@ -235,7 +242,7 @@ fn what_is_wrong_in_the_index_is_found_and_repaired() {
         spoilt.write().spoil(|tables| {
             let mut copy = tables.items.get(one).unwrap().clone();
             copy.id = unknown;
-            tables.items.insert(unknown, copy);
+            tables.items.insert(copy);
             tables.items.remove(one);
         });
         let mut writer = store.writer(Effort::LIVE).unwrap();
@@ -268,7 +275,7 @@ fn a_forged_image_with_right_digests_is_found() {
     let Running { world, projector } = running;
     projector.stop().unwrap();
     let mut forged = replay(&world.log());
-    forged.item_to_spoil(item("K-4")).assignees = vec![crate::models::Name::new("mallory")];
+    forged.item_to_spoil(item("K-4")).assignees = [crate::models::Name::new("mallory")].into_iter().collect();
     let generation =
         crate::generation::Generations::new(world.data_dir(), image::IMAGES_DIR).current().unwrap();
     image::write(&generation, &forged, &crate::control::Letters::default()).unwrap();

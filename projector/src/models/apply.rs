@@ -72,12 +72,11 @@ impl Models {
                 return self.raise_version(event.subject, event.view.version());
             }
         };
-        let extras = event.extras();
         let at = Occurrence {
             position: event.view.position(),
             version: event.view.version(),
             time: event.time(),
-            person: extras.as_ref().map(domain::Extras::person),
+            person: event.extras.as_ref().map(domain::Extras::person),
         };
         match (event.subject, known) {
             (Subject::Item(id), DomainEvent::Item(known)) => self.apply_item(id, known, &at),
@@ -109,7 +108,7 @@ impl Models {
         match (self.workspaces.edit(id), event) {
             (Some(workspace), event) => workspace.apply(event, at),
             (None, workspace::Event::Created(event)) => {
-                self.workspaces.insert(id, WorkspaceModel::created(id, &event.name, at));
+                self.workspaces.insert(WorkspaceModel::created(id, &event.name, at));
             }
             (None, _) => {}
         }
@@ -119,7 +118,7 @@ impl Models {
         match (self.projects.edit(id), event) {
             (Some(project), event) => project.apply(event, at),
             (None, project::Event::Created(event)) => {
-                self.projects.insert(id, ProjectModel::created(id, event, at));
+                self.projects.insert(ProjectModel::created(id, event, at));
                 if let Some(workspace) = self.workspaces.edit(event.workspace_id) {
                     workspace.projects.push(id);
                 }
@@ -131,7 +130,7 @@ impl Models {
     fn apply_board(&mut self, id: BoardId, event: &board::Event, at: &Occurrence<'_>) {
         let Some(board) = self.boards.edit(id) else {
             if let board::Event::Created(event) = event {
-                self.boards.insert(id, BoardModel::created(id, event, at));
+                self.boards.insert(BoardModel::created(id, event, at));
                 if let Some(project) = self.projects.edit(event.project_id) {
                     project.boards.push(id);
                 }
@@ -172,7 +171,9 @@ impl Models {
     fn unassign_items(&mut self, board: BoardId) {
         let mut assigned = std::mem::take(&mut self.assigned);
         for item in self.board_items(board) {
-            assigned.remove(item.id, &item.assignees);
+            if let Some(place) = self.items.place(item.id) {
+                assigned.remove(place, &item.assignees);
+            }
         }
         self.assigned = assigned;
     }
@@ -187,7 +188,7 @@ impl Models {
                 let Some(item) = self.items.edit(event.item_id) else { return };
                 item.comments.push(id);
                 let author = at.person.map(|person| self.names.intern(person));
-                self.comments.insert(id, CommentModel::added(id, event, author, at));
+                self.comments.insert(CommentModel::added(id, event, author, at));
                 event.item_id
             }
             comment::Event::Edited(event) => {
@@ -221,7 +222,8 @@ impl Models {
             let project = self.items.get(id).map(|item| item.project_id);
             return project.into_iter().for_each(|project| self.note_activity(project, at));
         }
-        let Some(item) = self.items.edit(id) else { return };
+        let Some(of_item) = self.items.place(id) else { return };
+        let Some(item) = self.items.edit_at(of_item) else { return };
         item.version = at.version;
         if item.deleted {
             return;
@@ -247,7 +249,7 @@ impl Models {
                 let completed = if item.is_completed() { -1 } else { 0 };
                 let place = Place { rank: item.rank.clone(), item: id };
                 let column_id = item.column_id;
-                self.assigned.remove(id, &item.assignees);
+                self.assigned.remove(of_item, &item.assignees);
                 item.delete();
                 if let Some(items) =
                     self.boards.edit_derived(board).and_then(|board| board.items_of(column_id))
@@ -260,8 +262,8 @@ impl Models {
                 let before = item.assignees.clone();
                 item.apply(event, &mut self.names, at);
                 if self.boards.get(board).is_some_and(|board| !board.deleted) {
-                    self.assigned.remove(id, &before);
-                    self.assigned.add(id, &item.assignees);
+                    self.assigned.remove(of_item, &before);
+                    self.assigned.add(of_item, &item.assignees);
                 }
             }
             event => item.apply(event, &mut self.names, at),
@@ -278,11 +280,7 @@ impl Models {
         let Some((column_id, items)) = known.and_then(|id| Some((id, board.items_of(id)?))) else { return };
         let item = ItemModel::created(id, event, column_id, &mut self.names, at);
         items.insert(Place { rank: item.rank.clone(), item: id });
-        self.index_key(&item);
-        if !self.is_gone(&item) {
-            self.assigned.add(id, &item.assignees);
-        }
-        self.items.insert(id, item);
+        self.insert_item(item);
         self.count(event.board_id, event.project_id, 1, 0);
     }
 

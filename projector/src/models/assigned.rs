@@ -4,29 +4,29 @@
 //! boards, and images and digests leave it out.
 
 use crate::models::Name;
-use domain::ItemId;
+use crate::models::dense::Place;
 use rustc_hash::FxHashSet;
 use std::collections::HashMap;
 
-/// The items of each person. Callers choose the names, so their hash is a keyed one.
+/// The items of each person, by their places in the table of items. Callers choose the names, so their hash is a keyed one.
 #[derive(Debug, Default)]
 pub(crate) struct Assigned {
-    by_person: HashMap<Name, FxHashSet<ItemId>>,
+    by_person: HashMap<Name, FxHashSet<Place>>,
 }
 
 impl Assigned {
     /// The items of somebody, in no order.
-    pub(crate) fn to<'a>(&'a self, person: &str) -> impl Iterator<Item = ItemId> + use<'a> {
+    pub(super) fn to<'a>(&'a self, person: &str) -> impl Iterator<Item = Place> + use<'a> {
         self.by_person.get(person).into_iter().flatten().copied()
     }
 
     /// Who has anything.
-    pub(crate) fn people(&self) -> impl Iterator<Item = &Name> {
+    pub(super) fn people(&self) -> impl Iterator<Item = &Name> {
         self.by_person.keys()
     }
 
     /// Nobody has an item any more, whoever the item says. Looks at everybody.
-    pub(crate) fn forget(&mut self, item: ItemId) {
+    pub(super) fn forget(&mut self, item: Place) {
         self.by_person.retain(|_, items| {
             items.remove(&item);
             !items.is_empty()
@@ -34,14 +34,14 @@ impl Assigned {
     }
 
     /// These people have an item from now on.
-    pub(crate) fn add(&mut self, item: ItemId, people: &[Name]) {
+    pub(super) fn add(&mut self, item: Place, people: &[Name]) {
         for person in people {
             self.by_person.entry(person.clone()).or_default().insert(item);
         }
     }
 
     /// These people do not have an item any more.
-    pub(crate) fn remove(&mut self, item: ItemId, people: &[Name]) {
+    pub(crate) fn remove(&mut self, item: Place, people: &[Name]) {
         for person in people {
             let Some(items) = self.by_person.get_mut(person.as_str()) else { continue };
             items.remove(&item);

@@ -49,19 +49,20 @@ impl Models {
                 column.items.retain(|place| place.item != id);
             }
         }
-        self.items_by_key.retain(|_, ids| {
-            ids.retain(|known| *known != id);
-            !ids.is_empty()
-        });
-        self.assigned.forget(id);
+        let Self { items, keys, assigned, .. } = self;
+        if let Some(place) = items.place(id) {
+            keys.forget(place, |place| items.at(place)?.external_key.as_deref());
+            assigned.forget(place);
+        }
     }
 
     /// Says of an item elsewhere what follows from it.
     fn place_again(&mut self, id: ItemId) {
-        let Some(item) = self.items.get(id) else { return };
+        let Some(of_item) = self.items.place(id) else { return };
+        let Some(item) = self.items.at(of_item) else { return };
         let (key, is_gone) = (item.external_key.clone(), self.is_gone(item));
         if !is_gone {
-            self.assigned.add(id, &item.assignees);
+            self.assigned.add(of_item, &item.assignees);
         }
         if !item.deleted {
             let place = Place { rank: item.rank.clone(), item: id };
@@ -71,11 +72,14 @@ impl Models {
             }
         }
         if let Some(key) = key {
-            self.items_by_key.entry(key.clone()).or_default().push(id);
-            let items = &self.items;
-            if let Some(ids) = self.items_by_key.get_mut(&key) {
-                ids.sort_by_key(|id| items.get(*id).map(|item| (item.created_at, *id)));
-            }
+            // Whoever shares the key is given in the order of creation, so all of them are added again.
+            let Self { items, keys, .. } = self;
+            let key_of = |place| items.at(place)?.external_key.as_deref();
+            let mut same: Vec<_> = keys.items(&key, &key_of).chain([of_item]).collect();
+            same.sort_by_key(|place| items.at(*place).map(|item| (item.created_at, item.id)));
+            same.dedup();
+            same.iter().for_each(|place| keys.forget(*place, key_of));
+            same.iter().for_each(|place| keys.add(&key, *place, key_of));
         }
     }
 
@@ -91,7 +95,7 @@ impl Models {
         }
         for comment in of_item(by) {
             if let Some(row) = by.comments.get(comment) {
-                self.comments.insert(comment, row.clone());
+                self.comments.insert(row.clone());
             }
         }
         let board = self.items.get(id).map(|item| item.board_id);
@@ -99,7 +103,7 @@ impl Models {
             Some(item) => {
                 let mut item = item.clone();
                 item.share_names(&mut self.names);
-                self.items.insert(id, item);
+                self.items.insert(item);
                 self.place_again(id);
             }
             None => drop(self.items.remove(id)),
@@ -122,16 +126,17 @@ impl Models {
         for column in &mut board.columns {
             column.items = places.remove(&column.id).unwrap_or_default();
         }
-        self.boards.insert(id, board);
+        self.boards.insert(board);
         // Whether its items are gone follows from the board.
         let items: Vec<_> =
             self.items.iter().filter(|item| item.board_id == id).map(|item| item.id).collect();
         for id in items {
-            self.assigned.forget(id);
-            if let Some(item) = self.items.get(id)
+            let Some(of_item) = self.items.place(id) else { continue };
+            self.assigned.forget(of_item);
+            if let Some(item) = self.items.at(of_item)
                 && !self.is_gone(item)
             {
-                self.assigned.add(id, &item.assignees);
+                self.assigned.add(of_item, &item.assignees);
             }
         }
         self.touch(id);
@@ -167,14 +172,9 @@ impl Inspect for Models {
         for board in self.boards.iter() {
             keys.extend(board.columns.iter().map(|column| Key::Column(board.id, column.id)));
         }
-        match scope {
-            Scope::All => keys.extend(self.items_by_key.keys().cloned().map(Key::Named)),
-            _ => {
-                let items = self.items.iter().filter(|item| scope.has_item(item.id));
-                let named: BTreeSet<_> = items.filter_map(|item| item.external_key.clone()).collect();
-                keys.extend(named.into_iter().map(Key::Named));
-            }
-        }
+        let items = self.items.iter().filter(|item| scope.has_item(item.id));
+        let named: BTreeSet<_> = items.filter_map(|item| item.external_key.clone()).collect();
+        keys.extend(named.into_iter().map(Key::Named));
         keys.extend(self.assigned.people().cloned().map(Key::Assigned));
         keys
     }
@@ -199,13 +199,14 @@ impl Inspect for Models {
                 Self::observe_items(b'C', places.map(|place| (place.rank.as_str(), place.item)))
             }
             Key::Named(name) => {
-                let ids = self.items_by_key.get(name)?.iter().filter(|id| scope.has_item(**id));
+                let items = self.items_by_external_key(name, None).map(|item| item.id);
                 // Their order is that of their creation, and after an image that of their business times.
-                let ids: BTreeSet<_> = ids.collect();
-                Self::observe_items(b'N', ids.into_iter().map(|id| ("", *id)))
+                let ids: BTreeSet<_> = items.filter(|id| scope.has_item(*id)).collect();
+                Self::observe_items(b'N', ids.into_iter().map(|id| ("", id)))
             }
             Key::Assigned(person) => {
-                let ids: BTreeSet<_> = self.assigned.to(person).filter(|id| scope.has_item(*id)).collect();
+                let items = self.assigned_to(person).map(|item| item.id);
+                let ids: BTreeSet<_> = items.filter(|id| scope.has_item(*id)).collect();
                 Self::observe_items(b'A', ids.into_iter().map(|id| ("", id)))
             }
         }
@@ -285,17 +286,17 @@ impl Inspect for Models {
     fn replace(&mut self, entity: &Entity, by: &Self) {
         match entity {
             Entity::Workspace(id) => match by.workspaces.get(*id) {
-                Some(workspace) => self.workspaces.insert(*id, workspace.clone()),
+                Some(workspace) => drop(self.workspaces.insert(workspace.clone())),
                 None => drop(self.workspaces.remove(*id)),
             },
             Entity::Project(id) => match by.projects.get(*id) {
-                Some(project) => self.projects.insert(*id, project.clone()),
+                Some(project) => drop(self.projects.insert(project.clone())),
                 None => drop(self.projects.remove(*id)),
             },
             Entity::Board(id) => self.replace_board(*id, by),
             Entity::Item(id) => self.replace_item(*id, by),
             Entity::Comment(id) => match by.comments.get(*id) {
-                Some(comment) => self.comments.insert(*id, comment.clone()),
+                Some(comment) => drop(self.comments.insert(comment.clone())),
                 None => drop(self.comments.remove(*id)),
             },
             // What somebody is to do follows from the items.
@@ -308,8 +309,8 @@ impl Inspect for Models {
 #[cfg(test)]
 impl Models {
     pub(crate) fn spoil(&mut self, change: impl FnOnce(&mut Spoilt<'_>)) {
-        let Self { workspaces, projects, boards, items, comments, items_by_key, assigned, .. } = self;
-        change(&mut Spoilt { workspaces, projects, boards, items, comments, items_by_key, assigned });
+        let Self { workspaces, projects, boards, items, comments, keys, assigned, .. } = self;
+        change(&mut Spoilt { workspaces, projects, boards, items, comments, keys, assigned });
     }
 
     pub(crate) fn item_to_spoil(&mut self, id: ItemId) -> &mut super::ItemModel {
@@ -319,11 +320,11 @@ impl Models {
 
 #[cfg(test)]
 pub(crate) struct Spoilt<'a> {
-    pub(crate) workspaces: &'a mut super::table::Table<WorkspaceId, super::WorkspaceModel>,
-    pub(crate) projects: &'a mut super::table::Table<ProjectId, super::ProjectModel>,
-    pub(crate) boards: &'a mut super::table::Table<BoardId, super::BoardModel>,
-    pub(crate) items: &'a mut super::table::Table<ItemId, super::ItemModel>,
-    pub(crate) comments: &'a mut super::table::Table<CommentId, super::CommentModel>,
-    pub(crate) items_by_key: &'a mut std::collections::HashMap<Name, Vec<ItemId>>,
+    pub(crate) workspaces: &'a mut super::table::Table<super::WorkspaceModel>,
+    pub(crate) projects: &'a mut super::table::Table<super::ProjectModel>,
+    pub(crate) boards: &'a mut super::table::Table<super::BoardModel>,
+    pub(crate) items: &'a mut super::table::Table<super::ItemModel>,
+    pub(crate) comments: &'a mut super::table::Table<super::CommentModel>,
+    pub(crate) keys: &'a mut super::keys::Keys,
     pub(crate) assigned: &'a mut super::assigned::Assigned,
 }

@@ -8,6 +8,7 @@ use domain::{AttachmentId, BoardId, Changes, ColumnId, CommentId, Date, ItemId, 
 use eventstore::{Position, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use thin_vec::ThinVec;
 
 /// Field values up to this many bytes of JSON are kept in memory.
 pub const INLINE_VALUE_BYTES_MAX: usize = 256;
@@ -36,19 +37,19 @@ pub struct ItemModel {
     /// Its place in the column.
     pub rank: Name,
     /// Who is to do it, in the order they were assigned.
-    pub assignees: Vec<Name>,
+    pub assignees: ThinVec<Name>,
     /// The day on which it is due.
     pub due_date: Option<Date>,
     /// How it was completed, if it is.
     pub completion: Option<Completion>,
     /// Its comments that are not deleted, in the order they were added.
-    pub comments: Vec<CommentId>,
+    pub comments: ThinVec<CommentId>,
     /// Its custom fields, by name.
-    pub fields: Vec<(Name, FieldValue)>,
+    pub fields: ThinVec<(Name, FieldValue)>,
     /// What is attached to it, in the order it was.
-    pub attachments: Vec<Attachment>,
+    pub attachments: ThinVec<Attachment>,
     /// What it is tied to.
-    pub links: Vec<Link>,
+    pub links: ThinVec<Link>,
     /// Whether it is gone.
     pub deleted: bool,
     /// Version of its stream.
@@ -138,13 +139,13 @@ impl ItemModel {
             board_id: event.board_id,
             column_id,
             rank: Name::new(event.rank.as_str()),
-            assignees: event.assignees.iter().map(|person| names.intern(person)).collect(),
+            assignees: exactly(event.assignees.iter().map(|person| names.intern(person))),
             due_date: event.due_date,
             completion: None,
-            comments: Vec::new(),
-            fields: fields.map(|(name, value)| (names.intern(name), field_value(value, names, at))).collect(),
-            attachments: Vec::new(),
-            links: Vec::new(),
+            comments: ThinVec::new(),
+            fields: exactly(fields.map(|(name, value)| (names.intern(name), field_value(value, names, at)))),
+            attachments: ThinVec::new(),
+            links: ThinVec::new(),
             deleted: false,
             version: at.version,
             created_at: at.time,
@@ -221,12 +222,12 @@ impl ItemModel {
         self.deleted = true;
         self.title = Name::new("");
         self.description_at = None;
-        self.assignees = Vec::new();
+        self.assignees = ThinVec::new();
         self.due_date = None;
         self.completion = None;
-        self.fields = Vec::new();
-        self.attachments = Vec::new();
-        self.links = Vec::new();
+        self.fields = ThinVec::new();
+        self.attachments = ThinVec::new();
+        self.links = ThinVec::new();
     }
 
     /// After an image was read: repeated texts share their memory again.
@@ -251,6 +252,13 @@ impl ItemModel {
             names.share(resolution);
         }
     }
+}
+
+/// Without room for more: most items stay as they were created.
+fn exactly<T>(values: impl ExactSizeIterator<Item = T>) -> ThinVec<T> {
+    let mut all = ThinVec::with_capacity(values.len());
+    all.extend(values);
+    all
 }
 
 fn field_value(value: &Value, names: &mut Names, at: &Occurrence<'_>) -> FieldValue {

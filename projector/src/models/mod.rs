@@ -13,9 +13,11 @@ mod apply;
 mod assigned;
 mod board;
 mod comment;
+pub(crate) mod dense;
 mod digest;
 mod inspect;
 mod item;
+mod keys;
 mod name;
 mod past;
 mod project;
@@ -37,24 +39,23 @@ use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Digest, Lineage, Position};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use table::Table;
 use uuid::Uuid;
 
 /// Version of the models' shape: part of every image. Raise it with any change of a row or of what events mean.
-pub const MODELS_VERSION: u32 = 4;
+pub const MODELS_VERSION: u32 = 5;
 
 /// All read models, at one checkpoint.
 #[derive(Debug)]
 pub struct Models {
     names: name::Names,
-    workspaces: Table<WorkspaceId, WorkspaceModel>,
-    projects: Table<ProjectId, ProjectModel>,
-    boards: Table<BoardId, BoardModel>,
-    items: Table<ItemId, ItemModel>,
-    comments: Table<CommentId, CommentModel>,
-    /// Keys are chosen by callers, so several items may have one; deleted items keep theirs.
-    items_by_key: HashMap<Name, Vec<ItemId>>,
+    workspaces: Table<WorkspaceModel>,
+    projects: Table<ProjectModel>,
+    boards: Table<BoardModel>,
+    items: Table<ItemModel>,
+    comments: Table<CommentModel>,
+    /// The items of each external key; deleted items keep theirs.
+    keys: keys::Keys,
     /// Behind the newest event that concerned a board, an item on it, or a comment on one; since this process has them.
     touched: FxHashMap<BoardId, Position>,
     /// How many models were in their place before, in this process: marks of others are none of theirs.
@@ -87,7 +88,7 @@ impl Models {
             boards: Table::new(b'b'),
             items: Table::new(b'i'),
             comments: Table::new(b'c'),
-            items_by_key: HashMap::new(),
+            keys: keys::Keys::default(),
             touched: FxHashMap::default(),
             generation: 0,
             assigned: assigned::Assigned::default(),
@@ -156,21 +157,21 @@ impl Models {
         key: &str,
         workspace: Option<WorkspaceId>,
     ) -> impl Iterator<Item = &'a ItemModel> + use<'a> {
-        let ids = self.items_by_key.get(key).map(Vec::as_slice).unwrap_or_default();
-        ids.iter()
-            .filter_map(|id| self.items.get(*id))
+        let places = self.keys.items(key, &|place| self.items.at(place)?.external_key.as_deref());
+        places
+            .filter_map(|place| self.items.at(place))
             .filter(move |item| workspace.is_none_or(|workspace| workspace == item.workspace_id))
     }
 
     /// The items that somebody is to do or has done, without those that are gone; in no order.
     pub fn assigned_to<'a>(&'a self, person: &str) -> impl Iterator<Item = &'a ItemModel> + use<'a> {
-        self.assigned.to(person).filter_map(|id| self.items.get(id))
+        self.assigned.to(person).filter_map(|place| self.items.at(place))
     }
 
     /// The ids of these items, in no order.
     #[must_use]
     pub fn ids_assigned_to(&self, person: &str) -> Vec<ItemId> {
-        self.assigned.to(person).collect()
+        self.assigned_to(person).map(|item| item.id).collect()
     }
 
     /// All workspaces, by name.
@@ -295,9 +296,39 @@ impl Models {
         self.comments.iter()
     }
 
-    fn index_key(&mut self, item: &ItemModel) {
-        if let Some(key) = &item.external_key {
-            self.items_by_key.entry(key.clone()).or_default().push(item.id);
+    /// Takes in an item that is new, with what follows from it.
+    fn insert_item(&mut self, item: ItemModel) {
+        let is_gone = self.is_gone(&item);
+        let place = self.items.insert(item);
+        let Self { items, keys, assigned, .. } = self;
+        let Some(item) = items.at(place) else { return };
+        if let Some(key) = item.external_key.as_deref() {
+            keys.add(key, place, |place| items.at(place)?.external_key.as_deref());
+        }
+        if !is_gone {
+            assigned.add(place, &item.assignees);
         }
     }
 }
+
+macro_rules! entities {
+    ($($model:ty: $id:ty),+) => {
+        $(
+            impl dense::Entity for $model {
+                type Id = $id;
+
+                fn id(&self) -> $id {
+                    self.id
+                }
+            }
+        )+
+    };
+}
+
+entities!(
+    WorkspaceModel: WorkspaceId,
+    ProjectModel: ProjectId,
+    BoardModel: BoardId,
+    ItemModel: ItemId,
+    CommentModel: CommentId
+);

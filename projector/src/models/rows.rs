@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 use uuid::Uuid;
 
-/// All rows, borrowed when an image is written, owned when it was read.
+/// All rows, borrowed when an image is written, owned when it was read; each kind in the order in which they came.
 #[derive(Debug, Serialize, Deserialize)]
 struct Rows<'a> {
     counts: Counts,
@@ -93,29 +93,25 @@ impl Models {
         models.checkpoint = checkpoint;
         models.counts = rows.counts;
         for workspace in rows.workspaces {
-            models.workspaces.insert(workspace.id, workspace.into_owned());
+            models.workspaces.insert(workspace.into_owned());
         }
         for project in rows.projects {
             let mut project = project.into_owned();
             let active_members = std::mem::take(&mut project.statistics.active_members);
             let shared = active_members.iter().map(|person| models.names.intern(person));
             project.statistics.active_members = shared.collect();
-            models.projects.insert(project.id, project);
+            models.projects.insert(project);
         }
         for board in rows.boards {
-            models.boards.insert(board.id, board.into_owned());
+            models.boards.insert(board.into_owned());
         }
-        models.items.reserve(rows.items.len());
-        models.items_by_key.reserve(rows.items.len());
         for item in rows.items {
             models.restore_item(item.into_owned());
         }
-        models.sort_keys();
-        models.comments.reserve(rows.comments.len());
         for comment in rows.comments {
             let mut comment = comment.into_owned();
             share(&mut comment, &mut models.names);
-            models.comments.insert(comment.id, comment);
+            models.comments.insert(comment);
         }
         models
     }
@@ -128,19 +124,7 @@ impl Models {
         {
             items.insert(Place { rank: item.rank.clone(), item: item.id });
         }
-        self.index_key(&item);
-        if !self.is_gone(&item) {
-            self.assigned.add(item.id, &item.assignees);
-        }
-        self.items.insert(item.id, item);
-    }
-
-    /// Rows come in any order; items that share a key are given in the order of their creation.
-    fn sort_keys(&mut self) {
-        let items = &self.items;
-        for ids in self.items_by_key.values_mut().filter(|ids| ids.len() > 1) {
-            ids.sort_by_key(|id| items.get(*id).map(|item| (item.created_at, *id)));
-        }
+        self.insert_item(item);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::search::negation::Without;
 use crate::search::query::ItemState;
 use crate::search::schema::Fields;
 use crate::search::score::stem_fields;
+use crate::search::stems::stem;
 use crate::search::traits::custom_term;
-use crate::search::words::stem;
 use std::ops::Bound;
 use tantivy::Term;
 use tantivy::query::{

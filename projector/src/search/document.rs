@@ -11,9 +11,9 @@ use crate::search::query::ItemState;
 use crate::search::schema::Fields;
 use crate::search::traits::{custom_term, described, has, key_tails, short_values};
 use crate::search::words::fold;
-use crate::texts;
+use crate::texts::TextReader;
 use domain::{BoardId, ColumnId, CommentId, Date, ItemId, ProjectId, WorkspaceId};
-use eventstore::{Log, Position, ReadError, Timestamp, codec};
+use eventstore::{Position, ReadError, Timestamp, codec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tantivy::TantivyDocument;
@@ -90,6 +90,16 @@ impl DocumentKey {
         Some(Self { kind: DocumentKind::parse(kind)?, id: Uuid::try_parse(id).ok()? })
     }
 
+    /// Where the models say that the document's text stands.
+    pub(crate) fn text_at(self, models: &Models) -> Option<Position> {
+        match self.kind {
+            DocumentKind::Item => models.item(ItemId::new(self.id))?.description_at,
+            DocumentKind::Comment => models.comment(CommentId::new(self.id)).map(|comment| comment.body_at),
+            DocumentKind::Board => models.board(BoardId::new(self.id))?.description_at,
+            DocumentKind::Project => models.project(ProjectId::new(self.id))?.description_at,
+        }
+    }
+
     /// The documents of everything that is in the models.
     pub(crate) fn all(models: &Models) -> Vec<Self> {
         let key = |kind, id| Self { kind, id };
@@ -127,11 +137,11 @@ impl StoredHit {
     }
 
     /// The text, from the log.
-    pub(crate) fn text(&self, log: &Log) -> Result<Option<String>, ReadError> {
+    pub(crate) fn text(&self, log: &mut TextReader<'_>) -> Result<Option<String>, ReadError> {
         match (self.text_at, self.kind) {
             (None, _) => Ok(None),
-            (Some(at), DocumentKind::Comment) => texts::body(log, at),
-            (Some(at), _) => texts::description(log, at),
+            (Some(at), DocumentKind::Comment) => log.body(at),
+            (Some(at), _) => log.description(at),
         }
     }
 }
@@ -169,7 +179,7 @@ impl Outline {
                     project: Some(item.project_id),
                     board: Some(item.board_id),
                     column: Some(item.column_id),
-                    assignees: item.assignees.clone(),
+                    assignees: item.assignees.to_vec(),
                     state: Some(state),
                     external_key: item.external_key.clone(),
                     created_at: item.created_at,
@@ -245,7 +255,11 @@ impl Outline {
     }
 
     /// The document, with its text from the log.
-    pub(crate) fn document(&self, fields: &Fields, log: &Log) -> Result<TantivyDocument, ReadError> {
+    pub(crate) fn document(
+        &self,
+        fields: &Fields,
+        log: &mut TextReader<'_>,
+    ) -> Result<TantivyDocument, ReadError> {
         let mut document = TantivyDocument::new();
         document.add_bytes(fields.key, &key_of(self.hit.kind, self.hit.id));
         // Plain data always has an encoding.

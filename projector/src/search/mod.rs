@@ -15,6 +15,8 @@
 //! Column, assignee, state, custom fields and the like are those of items; a comment is found by words, days, workspace,
 //! project, board and item.
 
+#[doc(hidden)]
+pub mod bare;
 mod census;
 mod compile;
 mod document;
@@ -30,6 +32,7 @@ mod score;
 mod searcher;
 mod snippet;
 mod steered;
+mod stems;
 mod store;
 mod suggest;
 mod traits;

@@ -4,7 +4,7 @@
 //! Everything that is sorted by, counted in facets or compared with days is a column (a "fast field") as well.
 
 use crate::search::searcher::SearchError;
-use crate::search::words;
+use crate::search::{stems, words};
 use std::path::Path;
 use tantivy::Index;
 use tantivy::schema::{
@@ -81,7 +81,7 @@ pub(crate) struct Fields {
     pub(crate) due: Field,
 }
 
-fn schema() -> (Schema, Fields) {
+pub(crate) fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
     let words = || {
         let indexing = TextFieldIndexing::default()
@@ -140,7 +140,7 @@ fn schema() -> (Schema, Fields) {
 /// Opening and beginning an index go the same way from here.
 fn register(index: &Index) {
     index.tokenizers().register(WORDS, words::words());
-    index.tokenizers().register(STEMS, words::stems());
+    index.tokenizers().register(STEMS, stems::stems());
 }
 
 /// A new index in an empty directory.

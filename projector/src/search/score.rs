@@ -7,7 +7,7 @@
 
 use crate::search::expression::{Expression, Manner, Scope};
 use crate::search::schema::Fields;
-use crate::search::words::stem;
+use crate::search::stems::stem;
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::postings::{Postings, SegmentPostings};
 use tantivy::query::{EnableScoring, Query};

@@ -8,7 +8,9 @@
 
 use crate::search::document::{DocumentKind, StoredHit};
 use crate::search::expression::{Expression, Manner, Scope, Words};
-use crate::search::words::{Splitter, stem};
+use crate::search::stems::stem;
+use crate::search::words::Splitter;
+use crate::texts::TextReader;
 use eventstore::Log;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -51,7 +53,7 @@ impl<'a> Snippets<'a> {
         if self.wanted.is_empty() {
             return String::new();
         }
-        let text = hit.text(self.log).unwrap_or_else(|error| {
+        let text = hit.text(&mut TextReader::of(self.log)).unwrap_or_else(|error| {
             // A hit without a snippet is still a hit.
             tracing::warn!(%error, id = %hit.id, "a hit's text cannot be read");
             None

@@ -12,6 +12,7 @@ use crate::search::document::{DocumentKey, Outline};
 use crate::search::query::key_term;
 use crate::search::schema::{self, Fields, SEARCH_VERSION};
 use crate::search::searcher::SearchError;
+use crate::texts::TextReader;
 use eventstore::{Digest, Lineage, Log, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -28,6 +29,11 @@ const OUTLINES: usize = 256;
 /// In place of a digest: documents were made under different dead letters.
 const MIXED: &str = "mixed";
 
+/// A batch with so many documents says that the index is far behind …
+const MANY_DOCUMENTS: usize = 10_000;
+/// … and one with fewer than these, that it is not.
+const FEW_DOCUMENTS: usize = 2_000;
+
 /// The payload of every commit, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct Payload {
@@ -43,18 +49,30 @@ struct Payload {
 }
 
 /// How much an index writer may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Effort {
-    threads: usize,
+    pub(crate) threads: usize,
     /// Bytes, of all threads together.
-    memory: usize,
+    pub(crate) memory: usize,
 }
 
 impl Effort {
     /// Beside everything else: one thread makes one segment per commit.
     pub(crate) const LIVE: Self = Self { threads: 1, memory: 128 << 20 };
+    /// When so much has piled up that it is worth more segments to be through sooner.
+    pub(crate) const CATCH_UP: Self = Self { threads: 2, memory: 128 << 20 };
     /// When nothing else is to be done.
     pub(crate) const REBUILD: Self = Self { threads: 2, memory: 256 << 20 };
+
+    /// What a batch is worth. A writer ends with its threads, so it is changed for another only when the batches have become
+    /// clearly larger or smaller.
+    pub(crate) fn for_batch(self, documents: usize) -> Self {
+        match documents {
+            MANY_DOCUMENTS.. => Self::CATCH_UP,
+            ..FEW_DOCUMENTS => Self::LIVE,
+            _ => self,
+        }
+    }
 }
 
 /// An index that can be written.
@@ -145,7 +163,7 @@ impl IndexStore {
 
     pub(crate) fn writer(&self, effort: Effort) -> Result<Writer, SearchError> {
         let writer = self.index.writer_with_num_threads(effort.threads, effort.memory)?;
-        Ok(Writer { writer, fields: self.fields, dir: self.dir.clone() })
+        Ok(Writer { writer, effort, fields: self.fields, dir: self.dir.clone() })
     }
 
     /// The digest of every document of the last commit, by its name.
@@ -164,11 +182,16 @@ impl IndexStore {
 /// Writes documents; nothing is there for readers before [`Writer::commit`].
 pub(crate) struct Writer {
     writer: IndexWriter,
+    effort: Effort,
     fields: Fields,
     dir: PathBuf,
 }
 
 impl Writer {
+    pub(crate) fn effort(&self) -> Effort {
+        self.effort
+    }
+
     /// Makes the documents of these keys anew, as the models are now; `written` hears how many are done.
     pub(crate) fn write(
         &mut self,
@@ -177,7 +200,8 @@ impl Writer {
         log: &Log,
         mut written: impl FnMut(usize),
     ) -> Result<(), SearchError> {
-        for chunk in keys.chunks(OUTLINES) {
+        let mut texts = TextReader::of(log);
+        for chunk in in_the_order_of_their_texts(keys, models).chunks(OUTLINES) {
             let outlines: Vec<_> = {
                 let models = models.read();
                 chunk.iter().map(|key| Outline::of(&models, *key)).collect()
@@ -186,7 +210,7 @@ impl Writer {
                 self.writer.delete_term(key_term(&self.fields, key.kind, key.id));
                 if let Some(outline) = outline {
                     let document = outline
-                        .document(&self.fields, log)
+                        .document(&self.fields, &mut texts)
                         .map_err(|error| SearchError::Index(error.to_string()))?;
                     self.writer.add_document(document)?;
                 }
@@ -199,8 +223,10 @@ impl Writer {
     /// Adds documents beside those that are there: a fault, planted.
     #[cfg(test)]
     pub(crate) fn add_again(&mut self, keys: &[DocumentKey], models: &SharedModels, log: &Log) {
+        let mut texts = TextReader::of(log);
         for key in keys {
-            let document = Outline::of(&models.read(), *key).unwrap().document(&self.fields, log).unwrap();
+            let outline = Outline::of(&models.read(), *key).unwrap();
+            let document = outline.document(&self.fields, &mut texts).unwrap();
             self.writer.add_document(document).unwrap();
         }
     }
@@ -237,6 +263,18 @@ impl Writer {
     }
 }
 
+/// The log gives texts that stand beside each other for much less than those that stand anywhere. A text that changes
+/// meanwhile is only read out of turn.
+fn in_the_order_of_their_texts(keys: &[DocumentKey], models: &SharedModels) -> Vec<DocumentKey> {
+    let mut placed = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(OUTLINES) {
+        let models = models.read();
+        placed.extend(chunk.iter().map(|key| (key.text_at(&models), *key)));
+    }
+    placed.sort_unstable_by_key(|(at, _)| *at);
+    placed.into_iter().map(|(_, key)| key).collect()
+}
+
 /// What an index's last commit has taken in; `None` when another build made it.
 pub(crate) fn lineage_of(index: &Index) -> Option<Lineage> {
     let payload = payload_of(index)?;
@@ -257,4 +295,20 @@ fn digest_of_hex(text: &str) -> Option<Digest> {
         *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
     }
     Some(Digest(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_effort_changes_with_much_larger_or_smaller_batches_only() {
+        let mut effort = Effort::LIVE;
+        let batches = [1, 9_999, 10_000, 50_000, 2_000, 1_999, 2_000, 9_999];
+        let efforts = batches.map(|documents| {
+            effort = effort.for_batch(documents);
+            effort == Effort::CATCH_UP
+        });
+        assert_eq!(efforts, [false, false, true, true, true, false, false, false]);
+    }
 }

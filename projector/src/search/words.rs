@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use tantivy::tokenizer::{Language, RawTokenizer, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer};
+use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -36,20 +36,6 @@ impl Splitter {
 /// The analyzer of the fields that hold texts.
 pub(crate) fn words() -> TextAnalyzer {
     TextAnalyzer::from(Splitter::TEXTS)
-}
-
-/// The analyzer of the fields that hold English stems.
-pub(crate) fn stems() -> TextAnalyzer {
-    TextAnalyzer::builder(Splitter::QUERIES).filter(Stemmer::new(Language::English)).build()
-}
-
-/// The English stem of a folded word.
-pub(crate) fn stem(word: &str) -> String {
-    let mut analyzer =
-        TextAnalyzer::builder(RawTokenizer::default()).filter(Stemmer::new(Language::English)).build();
-    let mut stem = String::new();
-    analyzer.token_stream(word).process(&mut |token| stem.clone_from(&token.text));
-    stem
 }
 
 /// The folded words of a query's text.
@@ -88,9 +74,12 @@ pub(crate) fn fold(text: &str) -> String {
 }
 
 /// One spelling for all: NFKD, without accents, lower-case, letters that do not decompose by their usual transcription.
+/// What is ASCII is kept whatever `is_kept` says: a word has nothing else in it there.
 fn fold_onto(text: &str, folded: &mut String, is_kept: fn(char) -> bool) {
     if text.is_ascii() {
-        folded.extend(text.chars().filter(|c| is_kept(*c)).map(|c| c.to_ascii_lowercase()));
+        let from = folded.len();
+        folded.push_str(text);
+        folded[from..].make_ascii_lowercase();
         return;
     }
     for c in text.nfkd().filter(|c| !is_accent(*c) && is_kept(*c)).nfc() {
@@ -145,17 +134,18 @@ pub(crate) struct Words<'a> {
 impl Words<'_> {
     /// Where the next word stands.
     fn next_run(&mut self) -> Option<Range<usize>> {
-        let rest = &self.text[self.at..];
-        let (from, first) = rest.char_indices().find(|(_, c)| c.is_alphanumeric())?;
+        let (from, first) =
+            find(self.text, self.at, |byte| byte.is_ascii_alphanumeric(), char::is_alphanumeric)?;
+        let behind = from + first.len_utf8();
         let end = if is_ideograph(first) {
-            from + first.len_utf8()
+            behind
         } else {
-            let is_over = |c: &(usize, char)| !is_in_word(c.1) || is_ideograph(c.1);
-            rest[from..].char_indices().find(is_over).map_or(rest.len(), |(end, _)| from + end)
+            let is_over = |c| !is_in_word(c) || is_ideograph(c);
+            let over = find(self.text, behind, |byte| !byte.is_ascii_alphanumeric(), is_over);
+            over.map_or(self.text.len(), |(end, _)| end)
         };
-        let run = self.at + from..self.at + end;
-        self.at = run.end;
-        Some(run)
+        self.at = end;
+        Some(from..end)
     }
 
     fn tell(&mut self, run: &Range<usize>) -> bool {
@@ -195,9 +185,49 @@ impl TokenStream for Words<'_> {
     }
 }
 
+/// The first character from `at` on that is wanted, and where it stands. Most texts are ASCII, which needs no decoding and no
+/// tables; `of_ascii` MUST say the same as `of_any` there.
+fn find(
+    text: &str,
+    mut at: usize,
+    of_ascii: impl Fn(u8) -> bool,
+    of_any: impl Fn(char) -> bool,
+) -> Option<(usize, char)> {
+    loop {
+        let byte = *text.as_bytes().get(at)?;
+        if byte.is_ascii() {
+            if of_ascii(byte) {
+                return Some((at, char::from(byte)));
+            }
+            at += 1;
+        } else {
+            let c = text.get(at..)?.chars().next()?;
+            if of_any(c) {
+                return Some((at, c));
+            }
+            at += c.len_utf8();
+        }
+    }
+}
+
+/// Whether a word is written in one piece, as most are: small letters behind the first, or capitals or digits only.
+/// A quick look that may miss some.
+fn is_plain(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    match bytes {
+        [first, rest @ ..] if first.is_ascii_alphabetic() => {
+            rest.iter().all(u8::is_ascii_lowercase) || bytes.iter().all(u8::is_ascii_uppercase)
+        }
+        _ => bytes.iter().all(u8::is_ascii_digit),
+    }
+}
+
 /// The parts of a word that is written of several: where small letters turn into capitals, letters into digits, and
 /// before the last capital of several (`HTTPServer`).
 fn parts(word: &str, offset: usize) -> VecDeque<Range<usize>> {
+    if is_plain(word) {
+        return VecDeque::new();
+    }
     let mut starts = vec![0];
     let mut before: Option<(char, char)> = None;
     for (at, c) in word.char_indices() {

@@ -199,9 +199,14 @@ impl SearchProjection {
                     items.into_iter().flatten().filter_map(|item| DocumentKey::of(Subject::Item(item.id))),
                 );
             }
-            // An item says whether it has comments.
-            (Subject::Comment(_), DomainEvent::Comment(comment::Event::Added(event))) => {
-                dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
+            // An item says whether it has comments; so the first of those that it has now says something new of it. Those
+            // that were deleted since have events of their own.
+            (Subject::Comment(comment), DomainEvent::Comment(comment::Event::Added(event))) => {
+                let models = self.models.read();
+                let is_first = |item: &ItemModel| item.comments.first() == Some(&comment);
+                if models.item(event.item_id).is_none_or(is_first) {
+                    dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
+                }
             }
             (Subject::Comment(_), DomainEvent::Comment(comment::Event::Deleted(event))) => {
                 dirty.extend(DocumentKey::of(Subject::Item(event.item_id)));
@@ -421,9 +426,14 @@ impl Work {
         models: &SharedModels,
         log: &Log,
     ) -> Result<(), SearchError> {
+        let effort = writer.as_ref().map_or(Effort::LIVE, Writer::effort).for_batch(keys.len());
+        // Only one writer may be open. What the old one was given has been committed, or else it would be gone.
+        if writer.as_ref().is_some_and(|writer| writer.effort() != effort) {
+            *writer = None;
+        }
         let writer = match writer {
             Some(writer) => writer,
-            None => writer.insert(store.writer(Effort::LIVE)?),
+            None => writer.insert(store.writer(effort)?),
         };
         writer.write(keys, models, log, |_| {})?;
         if self.state.lock().ending == Some(Ending::Abandon) {

@@ -76,7 +76,7 @@ impl Card {
             external_key: item.external_key.clone(),
             title: item.title.clone(),
             rank: item.rank.clone(),
-            assignees: item.assignees.clone(),
+            assignees: item.assignees.to_vec(),
             due_date: item.due_date,
             completed: item.is_completed(),
             comment_count: item.comment_count(),
