@@ -95,7 +95,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut connections = Connections::default();
     match &arguments.command_url {
         Some(url) => {
-            connections.decisions = Some(Arc::new(HttpDecisions::new(url, arguments.token_file, &data_dir)?))
+            connections.decisions = Some(Arc::new(HttpDecisions::new(url, arguments.token_file, &data_dir)?));
         }
         None => tracing::warn!("no command API is named (--command-url): what needs a decision waits"),
     }

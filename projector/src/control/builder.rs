@@ -80,7 +80,7 @@ pub(crate) enum Stage<M> {
     Comparing,
     Ready {
         candidate: Shared<M>,
-        comparison: Option<Comparison>,
+        comparison: Option<Box<Comparison>>,
         generation: Option<PathBuf>,
     },
     /// It came to an event that it cannot take in either.
@@ -250,7 +250,7 @@ fn build_to_end<M: ReadModel>(
             // One that is ahead of the live one could not be compared, but here nothing is.
             Ok(model) => begun = Some(model),
             Err(error) => {
-                tracing::info!(model = M::NAME, %error, "the new image is not used; the log is replayed")
+                tracing::info!(model = M::NAME, %error, "the new image is not used; the log is replayed");
             }
         }
     }
@@ -276,7 +276,7 @@ fn build_to_end<M: ReadModel>(
         if desk.is_cancelled() {
             return Ok(Stage::Over);
         }
-        comparison = Some(compare(&candidate, lineage, &rows).map_err(|error| failed(&error))?);
+        comparison = Some(Box::new(compare(&candidate, lineage, &rows).map_err(|error| failed(&error))?));
         tell(Phase::Swapping);
     }
     let is_kept = !matches!(wanted, Wanted::Rebuild { shadow: true, .. });

@@ -137,7 +137,7 @@ impl<M: ReadModel> Steered<M> {
             Ok(_) => self.is_stale = false,
             // It is tried again at the next rest.
             Err(error) => {
-                tracing::warn!(projection = M::NAME, %error, "what is asked of a projection cannot be read")
+                tracing::warn!(projection = M::NAME, %error, "what is asked of a projection cannot be read");
             }
         }
         for (position, repair) in self.followed.take_repairs() {
@@ -194,7 +194,7 @@ impl<M: ReadModel> Steered<M> {
         }
         match (wanted, &self.building) {
             (Some(wanted), None) if self.not_before.is_none_or(|at| Instant::now() >= at) => {
-                self.begin(wanted, letters)
+                self.begin(wanted, letters);
             }
             (Some(_), Some(_)) => self.look_at_building(),
             _ => {}
@@ -282,12 +282,12 @@ impl<M: ReadModel> Steered<M> {
         &mut self,
         wanted: &Wanted,
         mut candidate: Shared<M>,
-        comparison: Option<Comparison>,
+        comparison: Option<Box<Comparison>>,
         generation: Option<&Path>,
     ) -> Result<(), String> {
         if let Wanted::Rebuild { id, shadow: true } = wanted {
             if let Some(comparison) = comparison {
-                self.hand_over(finished(*id, RebuildOutcome::Compared, comparison));
+                self.hand_over(finished(*id, RebuildOutcome::Compared, *comparison));
             }
             return Ok(());
         }
@@ -317,7 +317,7 @@ impl<M: ReadModel> Steered<M> {
         tracing::info!(projection = M::NAME, position = %self.model.checkpoint(), "what was built is in use");
         match (wanted, comparison) {
             (Wanted::Rebuild { id, .. }, Some(comparison)) => {
-                self.hand_over(finished(*id, RebuildOutcome::Swapped, comparison));
+                self.hand_over(finished(*id, RebuildOutcome::Swapped, *comparison));
             }
             (Wanted::Adopt { id }, _) => self.adopted = Some(*id),
             _ => {}

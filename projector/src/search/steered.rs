@@ -210,7 +210,7 @@ impl SteeredSearch {
         }
         match (wanted, &self.building) {
             (Some(wanted), None) if self.not_before.is_none_or(|at| Instant::now() >= at) => {
-                self.begin(wanted)
+                self.begin(wanted);
             }
             (Some(_), Some(_)) => self.look_at_building(),
             _ => {}
