@@ -1,6 +1,6 @@
 //! Failpoints: the places where a crash leaves something else on the disk than one before it.
 //!
-//! A test says of a directory that everything fails there from the n-th failpoint on, as after a crash: nothing that comes
+//! A test says of a directory that everything fails there from the n-th time on that a failpoint is passed, as after a crash: nothing that comes
 //! later is written. Directories keep tests that run side by side apart. Where nobody has said so, a failpoint is one relaxed
 //! load.
 
@@ -14,7 +14,8 @@ static PLANS: Mutex<Vec<Plan>> = Mutex::new(Vec::new());
 
 struct Plan {
     below: PathBuf,
-    /// Failpoints that are passed before the crash.
+    /// The failpoint of the crash, and how often it is passed before.
+    at: &'static str,
     left: u64,
     /// The one that the crash came at.
     crashed_at: Option<&'static str>,
@@ -27,27 +28,28 @@ pub(crate) fn failpoint(name: &'static str, path: &Path) -> io::Result<()> {
     }
     let mut plans = PLANS.lock();
     let Some(plan) = plans.iter_mut().find(|plan| path.starts_with(&plan.below)) else { return Ok(()) };
-    match plan.left.checked_sub(1) {
-        Some(left) if plan.crashed_at.is_none() => {
+    if plan.crashed_at.is_none() {
+        if plan.at != name {
+            return Ok(());
+        }
+        if let Some(left) = plan.left.checked_sub(1) {
             plan.left = left;
-            Ok(())
+            return Ok(());
         }
-        _ => {
-            let at = *plan.crashed_at.get_or_insert(name);
-            Err(io::Error::other(format!("it crashed at the failpoint {at:?}")))
-        }
+        plan.crashed_at = Some(name);
     }
+    Err(io::Error::other(format!("it crashed at the failpoint {:?}", plan.at)))
 }
 
-/// Lets everything fail below a directory after so many failpoints, until it is dropped.
+/// Lets everything fail below a directory once a failpoint has been passed so often, until it is dropped.
 #[cfg(test)]
 pub(crate) struct Crash(PathBuf);
 
 #[cfg(test)]
 impl Crash {
-    pub(crate) fn after(failpoints: u64, below: &Path) -> Self {
+    pub(crate) fn at(at: &'static str, passed: u64, below: &Path) -> Self {
         let below = below.to_owned();
-        PLANS.lock().push(Plan { below: below.clone(), left: failpoints, crashed_at: None });
+        PLANS.lock().push(Plan { below: below.clone(), at, left: passed, crashed_at: None });
         IS_ANY.store(true, Ordering::Relaxed);
         Self(below)
     }
@@ -72,7 +74,6 @@ mod tests {
     use crate::search::Searcher;
     use crate::support::*;
     use crate::{Projector, rebuild};
-    use std::collections::BTreeSet;
     use std::time::Duration;
 
     /// A projector takes everything in, in two parts, and saves it; then all is made anew. It goes as far as it can.
@@ -108,53 +109,58 @@ mod tests {
     #[test]
     fn after_a_crash_at_any_failpoint_the_next_start_makes_everything_whole() {
         let mut random = Random::from_environment();
-        let mut crashed_at = BTreeSet::new();
-        for failpoints in 0.. {
-            let world = World::with_board();
-            random_history(&world, &mut random, 40);
-            world.create_item("K-1", "one", "1");
-            // In every second round there is something already, which may be half replaced.
-            if failpoints % 2 == 1 {
-                let before = Projector::start(world.data_dir(), world.log()).unwrap();
-                settle(&world, &before, &Searcher::open(world.data_dir(), world.log()));
-                before.stop().unwrap();
-                world.comment("K-1", &Timed::name(), "since then");
-            }
-            let searcher = Searcher::open(world.data_dir(), world.log());
-            let crash = Crash::after(failpoints, world.data_dir());
-            let lived = live(&world, &searcher, &crash);
-            let at = crash.crashed_at();
-            drop(crash);
-            assert_eq!(lived.is_err(), at.is_some(), "{lived:?}");
-            crashed_at.extend(at);
-
-            let projector = Projector::start(world.data_dir(), world.log()).unwrap();
-            settle(&world, &projector, &searcher);
-            while projector.checkpoint() < world.log().watermark() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            projector.stop().unwrap();
-            let manner = Manner { share: 1, is_stopped: &|| false };
-            let checked = check_data_dir(world.data_dir(), &world.log(), &Scope::All, &manner).unwrap();
-            assert_eq!(checked.len(), 4, "{at:?}");
-            assert!(checked.iter().all(|checked| checked.total() == 0), "{at:?}: {checked:#?}");
-            let end = world.log().watermark();
-            assert!(checked.iter().all(|checked| checked.position == end), "{at:?}: {checked:#?}");
-            // Two rounds without a crash: all failpoints of both kinds of rounds have been tried.
-            if at.is_none() && failpoints % 2 == 1 {
-                break;
+        for name in ALL {
+            for passed in 0.. {
+                if !crash_and_start_again(&mut random, name, passed) {
+                    assert!(passed > 0, "{name} is passed by nobody");
+                    break;
+                }
             }
         }
-        let all = [
-            "CURRENT is to change",
-            "a commit is done",
-            "a commit is prepared",
-            "a file is renamed",
-            "a file is written",
-            "a generation has begun",
-            "a generation is swept",
-            "documents are written",
-        ];
-        assert_eq!(crashed_at.into_iter().collect::<Vec<_>>(), all);
+    }
+
+    const ALL: [&str; 8] = [
+        "CURRENT is to change",
+        "a commit is done",
+        "a commit is prepared",
+        "a file is renamed",
+        "a file is written",
+        "a generation has begun",
+        "a generation is swept",
+        "documents are written",
+    ];
+
+    /// Whether it came to the crash.
+    fn crash_and_start_again(random: &mut Random, name: &'static str, passed: u64) -> bool {
+        let world = World::with_board();
+        random_history(&world, random, 40);
+        world.create_item("K-1", "one", "1");
+        // In every second round there is something already, which may be half replaced.
+        if passed % 2 == 1 {
+            let before = Projector::start(world.data_dir(), world.log()).unwrap();
+            settle(&world, &before, &Searcher::open(world.data_dir(), world.log()));
+            before.stop().unwrap();
+            world.comment("K-1", &Timed::name(), "since then");
+        }
+        let searcher = Searcher::open(world.data_dir(), world.log());
+        let crash = Crash::at(name, passed, world.data_dir());
+        let lived = live(&world, &searcher, &crash);
+        let has_crashed = crash.crashed_at().is_some();
+        drop(crash);
+        assert_eq!(lived.is_err(), has_crashed, "{lived:?}");
+
+        let projector = Projector::start(world.data_dir(), world.log()).unwrap();
+        settle(&world, &projector, &searcher);
+        while projector.checkpoint() < world.log().watermark() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        projector.stop().unwrap();
+        let manner = Manner { share: 1, is_stopped: &|| false };
+        let checked = check_data_dir(world.data_dir(), &world.log(), &Scope::All, &manner).unwrap();
+        assert_eq!(checked.len(), 4, "{name} {passed}");
+        assert!(checked.iter().all(|checked| checked.total() == 0), "{name} {passed}: {checked:#?}");
+        let end = world.log().watermark();
+        assert!(checked.iter().all(|checked| checked.position == end), "{name} {passed}: {checked:#?}");
+        has_crashed
     }
 }

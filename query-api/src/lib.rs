@@ -71,7 +71,7 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
     figures.gauge("sunday_search_position", "Events that the search index has taken in.", move || {
         gauge(searcher.checkpoint().get())
     });
-    check_figures(&service, &figures);
+    check_figures(&service, figures);
     let live = service.clone();
     figures.gauge("sunday_live_subscribers", "Live streams that are open.", move || {
         gauge(u64::try_from(live.live().subscribers()).unwrap_or(u64::MAX))

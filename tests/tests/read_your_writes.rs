@@ -8,7 +8,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test says what it expects by panicking"
+    clippy::cast_possible_truncation,
+    reason = "a test says what it expects by panicking; small numbers are chosen at random"
 )]
 
 use serde_json::{Value, json};

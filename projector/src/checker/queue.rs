@@ -68,9 +68,11 @@ fn carry_out(receiver: &Receiver<(ProjectionName, Entity)>, repairs: &Repairs) {
         let repair = || match repairs.repair(projection, &entity) {
             Ok(true) => tracing::info!(projection = name, %entity, "repaired"),
             Ok(false) => {
-                tracing::info!(projection = name, %entity, "it was as the log says: nothing to repair")
+                tracing::info!(projection = name, %entity, "it was as the log says: nothing to repair");
             }
-            Err(error) => tracing::error!(projection = name, %entity, %error, "it could not be repaired"),
+            Err(error) => {
+                tracing::error!(projection = name, %entity, %error, "it could not be repaired");
+            }
         };
         if let Err(panic) = guarded(repair) {
             tracing::error!(projection = name, %entity, error = panic, "it could not be repaired");

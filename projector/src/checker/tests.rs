@@ -447,3 +447,30 @@ fn what_the_log_asks_to_be_repaired_is_repaired_in_every_process() {
     settled("search", &|| running.check(&Scope::All).is_empty());
     drop(following);
 }
+
+#[test]
+fn a_document_that_was_written_early_is_right_and_one_that_never_was_so_is_not() {
+    let running = Running::over(with_items());
+    let Running { world, projector } = running;
+    projector.stop().unwrap();
+    let title = |title: &str| {
+        let changes = json!({"changes": {"title": {"to": title}}});
+        world.append(&item("K-1").stream_id(), "item.updated", changes);
+    };
+    title("a newer title");
+    let early = Shared::new(replay(&world.log()));
+    title("the newest title");
+    // The models were ahead when it was written, and are further ahead now: its commit says neither.
+    let write = |models: &Shared<Models>| {
+        let (store, lineage) = IndexStore::open(world.data_dir(), &world.log()).unwrap();
+        let mut writer = store.writer(Effort::LIVE).unwrap();
+        let key = DocumentKey { kind: DocumentKind::Item, id: item("K-1").uuid() };
+        writer.write(&[key], models, &world.log(), |_| {}).unwrap();
+        writer.commit(&lineage, Some(&crate::control::Letters::default())).unwrap();
+        let checked = check_data_dir(world.data_dir(), &world.log(), &Scope::All, &AT_ONCE).unwrap();
+        checked[3].counts
+    };
+    assert_eq!(write(&early), [0; 4]);
+    early.write().item_to_spoil(item("K-1")).title = crate::models::Name::new("a title of no time");
+    assert_eq!(write(&early), [0, 1, 0, 0]);
+}

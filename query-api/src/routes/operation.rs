@@ -121,7 +121,7 @@ impl Named {
 
 impl Operation {
     /// It goes on after the answer.
-    pub(crate) fn is_accepted(mut self) -> Self {
+    pub(crate) fn accepted(mut self) -> Self {
         self.success.status = 202;
         self
     }

@@ -510,7 +510,7 @@ fn projections() -> Vec<Operation> {
             checks::begin,
         )
         .answers::<Check>("It has begun; GET says how it is.")
-        .is_accepted()
+        .accepted()
         .needs(Scope::Audit)
         .asks([
             number("sample", 1..=checks::ONE_IN_MAX, Some(1), "One item in so many; 1 is everything."),

@@ -55,7 +55,7 @@ async fn items_are_in_the_order_in_which_they_are_due() {
 async fn more_items_than_are_looked_at_under_one_lock_come_once_each_and_in_order() {
     let fixture = Fixture::new();
     let world = World::create(&fixture.store, "acme");
-    let count = 2_200;
+    let count = 2_200_u32;
     for number in 0..count {
         // In an order that is not that of their creation.
         item_of_bob(&fixture, &world, &format!("K-{number}"), i64::from(number * 999 % count), None);
@@ -72,7 +72,7 @@ async fn more_items_than_are_looked_at_under_one_lock_come_once_each_and_in_orde
             None => break,
         }
     }
-    assert_eq!(seconds.len(), count as usize);
+    assert_eq!(seconds.len(), 2_200);
     assert!(seconds.windows(2).all(|pair| pair[0] > pair[1]), "what changed last comes first, each once");
 }
 
