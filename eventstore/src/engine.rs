@@ -38,6 +38,7 @@ use crate::sequencer::{Published, Sequencer, Stamped, Verdict};
 use crate::storage::{Access, Environment, StorageFile};
 use crate::store::StoreOptions;
 use crate::tail::{Role, Shared};
+use crate::transparency::journal;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -174,6 +175,7 @@ impl Engine {
         }
         let lock = lock?;
         let recovered = recovery::recover(environment, data_dir, options.segment_bytes)?;
+        journal::hold_against(&**storage, data_dir, recovered.store, recovered.next)?;
         let shared =
             Arc::new(Shared::new(Arc::clone(storage), data_dir, recovered.segments.clone(), Role::Writer)?);
         recovered.index(&shared)?;
