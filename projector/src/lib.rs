@@ -30,6 +30,7 @@ pub mod image;
 mod imaged;
 mod lock;
 pub mod models;
+pub mod notary;
 mod pace;
 pub mod projection;
 mod read_model;

@@ -7,6 +7,7 @@ use crate::image::{IMAGES_DIR, ImageError};
 use crate::imaged::Imaged;
 use crate::lock::{LockError, ProjectorLock};
 use crate::models::Models;
+use crate::notary::{Notary, NotaryOptions, NotaryStatus};
 use crate::read_models::ReadModels;
 use crate::search::{INDEX_DIR, IndexStore, SearchError, SearchProjection, SearchStatus};
 use crate::shared::SharedModels;
@@ -71,6 +72,7 @@ pub struct Projector {
     health: Health,
     /// What it leaves to be saved; nothing after a panic.
     thread: Option<JoinHandle<Option<Work>>>,
+    notary: Notary,
     _lock: ProjectorLock,
 }
 
@@ -90,6 +92,14 @@ impl Projector {
     /// # Errors
     /// When another projector is at work on this data directory, or it cannot be written.
     pub fn start(data_dir: &Path, log: Log) -> Result<Self, StartError> {
+        Self::start_with(data_dir, log, NotaryOptions::default())
+    }
+
+    /// As [`Projector::start`], with a notary that works as is said.
+    ///
+    /// # Errors
+    /// As [`Projector::start`].
+    pub fn start_with(data_dir: &Path, log: Log, notary: NotaryOptions) -> Result<Self, StartError> {
         let lock = ProjectorLock::acquire(data_dir)?;
         let images = Generations::new(data_dir, IMAGES_DIR);
         let generation = match images.current() {
@@ -118,6 +128,7 @@ impl Projector {
             analytics: Imaged::new(models.analytics.clone(), &generation),
             search,
         };
+        let notary = Notary::start(data_dir, log.clone(), notary)?;
         let stop = Stop::telling(models.condition());
         let thread = {
             let stop = stop.clone();
@@ -127,7 +138,8 @@ impl Projector {
                 tail::run(&log, &mut [models, activity, analytics, search], &stop).then_some(work)
             })?
         };
-        Ok(Self { models, health: Health { stop, search: status }, thread: Some(thread), _lock: lock })
+        let health = Health { stop, search: status };
+        Ok(Self { models, health, thread: Some(thread), notary, _lock: lock })
     }
 
     /// The items and boards that it keeps up to date, to be read in the same process.
@@ -158,6 +170,12 @@ impl Projector {
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.health.failure()
+    }
+
+    /// How the signing of checkpoints goes. What is wrong there does not keep the projections from going on.
+    #[must_use]
+    pub fn notary(&self) -> NotaryStatus {
+        self.notary.status()
     }
 
     /// Tells what is wrong with it, wherever that is asked.
