@@ -16,6 +16,7 @@ use http_kit::shutdown::Shutdown;
 use projector::activity::Activity;
 use projector::analytics::Analytics;
 use projector::models::Models;
+use projector::notary::{Published, ReaderError, TreeReader};
 use projector::search::Searcher;
 use projector::{Following, ReadModel, ReadModels, SharedModels};
 use std::fmt;
@@ -31,6 +32,8 @@ use tokio::time::Instant;
 const READS_MAX: usize = 64;
 /// How often a request that waits for the index looks whether it has come.
 const INDEX_LOOK: Duration = Duration::from_millis(5);
+/// How often a request that waits for a checkpoint looks whether it has come.
+const CHECKPOINT_LOOK: Duration = Duration::from_millis(10);
 
 /// The query side of one data directory. Cheap to clone; all clones share one set of models.
 #[derive(Debug, Clone)]
@@ -43,6 +46,7 @@ struct Shared {
     log: Log,
     models: ReadModels,
     searcher: Searcher,
+    audit: TreeReader,
     /// Whatever keeps the models and the index fresh.
     source: Source,
     /// What the log had when this service began: until the models have that, answers would be of the past.
@@ -78,7 +82,7 @@ impl QueryService {
         let following = models.follow(log.clone())?;
         let searcher = Searcher::open(data_dir, log.clone());
         let failure = move || Following::failure(&following);
-        Ok(Self::new(log, models, searcher, Source(Box::new(failure))))
+        Ok(Self::new(data_dir, log, models, searcher, Source(Box::new(failure))))
     }
 
     /// Serves models that somebody else in this process keeps up to date, such as its projector; `failure` tells why
@@ -91,10 +95,11 @@ impl QueryService {
         failure: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let searcher = Searcher::open(data_dir, log.clone());
-        Self::new(log, models, searcher, Source(Box::new(failure)))
+        Self::new(data_dir, log, models, searcher, Source(Box::new(failure)))
     }
 
-    fn new(log: Log, models: ReadModels, searcher: Searcher, source: Source) -> Self {
+    fn new(data_dir: &Path, log: Log, models: ReadModels, searcher: Searcher, source: Source) -> Self {
+        let audit = TreeReader::new(data_dir);
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
@@ -107,6 +112,7 @@ impl QueryService {
             log,
             models,
             searcher,
+            audit,
             source,
             began_at,
             caught_up,
@@ -154,6 +160,17 @@ impl QueryService {
     #[must_use]
     pub fn searcher(&self) -> &Searcher {
         &self.shared.searcher
+    }
+
+    /// What was signed of the log.
+    pub(crate) fn audit(&self) -> &TreeReader {
+        &self.shared.audit
+    }
+
+    /// Events that the published checkpoint covers.
+    pub(crate) fn checkpointed(&self) -> u64 {
+        let published = self.audit().published();
+        published.ok().flatten().map_or(0, |published| published.checkpoint.head.size.get())
     }
 
     /// Those who get events as they happen.
@@ -209,6 +226,9 @@ impl QueryService {
         let shared = &self.shared;
         if let Some(failure) = self.failure() {
             return Err(format!("the projections stand still: {failure}"));
+        }
+        if let Some(refusal) = self.audit().refusal() {
+            return Err(format!("no checkpoint is signed: {refusal}"));
         }
         if shared.caught_up.load(Ordering::Relaxed) {
             return Ok(());
@@ -311,6 +331,22 @@ impl QueryService {
                 let reached = self.log().watermark();
                 Err(Refusal::at(reached, not_caught_up(wanted, reached)))
             }
+        }
+    }
+
+    /// Waits until the published checkpoint is as far as was asked, or the time is up; answers with it.
+    pub(crate) async fn audit_reaches(
+        &self,
+        freshness: &Freshness,
+    ) -> Result<Option<Arc<Published>>, ReaderError> {
+        let deadline = Instant::now() + freshness.timeout;
+        loop {
+            let published = self.audit().published()?;
+            let size = published.as_ref().map_or(0, |published| published.checkpoint.head.size.get());
+            if size >= freshness.min_position.get() || Instant::now() >= deadline {
+                return Ok(published);
+            }
+            tokio::time::sleep(CHECKPOINT_LOOK).await;
         }
     }
 

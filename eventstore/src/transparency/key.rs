@@ -143,7 +143,7 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut material = vec![self.kind as u8];
         material.extend_from_slice(&self.public);
-        write!(f, "{}+{:08x}+{}", self.name, self.id, text::encode(&material))
+        write!(f, "{}+{:08x}+{}", self.name, self.id, text::to_base64(&material))
     }
 }
 
@@ -229,7 +229,12 @@ impl SigningKey {
     pub fn to_secret_text(&self) -> String {
         let mut material = vec![self.verifier.kind as u8];
         material.extend_from_slice(&self.seed);
-        format!("{SECRET_PREFIX}{}+{:08x}+{}", self.verifier.name, self.verifier.id, text::encode(&material))
+        format!(
+            "{SECRET_PREFIX}{}+{:08x}+{}",
+            self.verifier.name,
+            self.verifier.id,
+            text::to_base64(&material)
+        )
     }
 
     /// Its public half.

@@ -45,7 +45,7 @@ pub use policy::{Policy, PolicyError, Witness};
 pub use proof::{PROOF_HASHES_MAX, ProofError, verify_consistency, verify_inclusion};
 pub use prove::{Prover, TileSource};
 pub use rotation::{Rotation, RotationError};
-pub use text::{hash_from_base64, hash_to_base64};
+pub use text::{hash_from_base64, hash_to_base64, to_base64};
 pub use tile::{
     BUNDLE_ENTRY_BYTES, TILE_LEVELS_MAX, TILE_WIDTH, TileId, TilePathError, bundle_entry, bundle_leaves,
     width_at,

@@ -127,7 +127,7 @@ impl fmt::Display for NoteSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = self.id.to_be_bytes().to_vec();
         bytes.extend_from_slice(&self.bytes);
-        write!(f, "{SIGNATURE_PREFIX}{} {}", self.name, text::encode(&bytes))
+        write!(f, "{SIGNATURE_PREFIX}{} {}", self.name, text::to_base64(&bytes))
     }
 }
 

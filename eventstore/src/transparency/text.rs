@@ -16,7 +16,9 @@ pub fn hash_from_base64(text: &str) -> Option<Digest> {
     Some(Digest(decode(text)?.try_into().ok()?))
 }
 
-pub(super) fn encode(bytes: &[u8]) -> String {
+/// Bytes in Base 64.
+#[must_use]
+pub fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 

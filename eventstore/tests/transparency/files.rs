@@ -31,7 +31,11 @@ fn a_tree_that_is_cut_off_anywhere_grows_into_the_same_one() {
     while size < 66_000 {
         let mut writer = TreeWriter::open(storage.clone(), dir.path(), TreeSize::new(size)).unwrap();
         assert_eq!(writer.edge().head(), whole.head(size));
-        assert_eq!(fs::metadata(dir.path().join("0.hashes")).unwrap().len(), 32 * size, "nobody reads what is not signed");
+        assert_eq!(
+            fs::metadata(dir.path().join("0.hashes")).unwrap().len(),
+            32 * size,
+            "nobody reads what is not signed"
+        );
         let end = (size + 1 + random.below(9_000)).min(66_000);
         for position in size..end {
             let leaf = leaf(position);
