@@ -5,6 +5,7 @@ mod settings;
 use clap::Parser;
 use eventstore::{Log, OpenError};
 use projector::Projector;
+use projector::notary::{AuditArguments, NotaryOptions};
 use settings::{LogFormat, Settings};
 use std::error::Error;
 use std::io::IsTerminal;
@@ -32,6 +33,8 @@ struct Arguments {
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    #[command(flatten)]
+    audit: AuditArguments,
     /// TOML file with settings that neither flags nor variables give
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
@@ -70,12 +73,13 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let format = arguments.log_format.or(settings.as_ref().ok().and_then(|settings| settings.log_format));
     tell(format.unwrap_or_default());
     let data_dir = arguments.data_dir.or(settings?.data_dir).unwrap_or_else(|| DATA_DIR.into());
+    let notary = arguments.audit.options()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let projector = tokio::select! {
-            projector = start(&data_dir) => projector?,
+            projector = start(&data_dir, notary) => projector?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         };
@@ -90,7 +94,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 /// Waits for a writer to make a log, then starts.
-async fn start(data_dir: &Path) -> Result<Projector, Box<dyn Error>> {
+async fn start(data_dir: &Path, notary: NotaryOptions) -> Result<Projector, Box<dyn Error>> {
     let mut said = false;
     let log = loop {
         match Log::open(data_dir) {
@@ -105,5 +109,5 @@ async fn start(data_dir: &Path) -> Result<Projector, Box<dyn Error>> {
             Err(error) => return Err(error.into()),
         }
     };
-    Ok(Projector::start(data_dir, log)?)
+    Ok(Projector::start_with(data_dir, log, notary)?)
 }

@@ -18,6 +18,7 @@ use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use projector::Projector;
+use projector::notary::NotaryOptions;
 use query_api::QueryService;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -43,6 +44,8 @@ pub struct Options {
     pub query_addr: SocketAddr,
     /// What clients may take.
     pub limits: LimitSettings,
+    /// How checkpoints are signed.
+    pub notary: NotaryOptions,
     /// A history to import at the start.
     pub import: Option<PathBuf>,
     /// Where the import's token is, unless it is the development token.
@@ -76,7 +79,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
         None => None,
     };
 
-    let parts = Parts::start(options.data_dir.clone()).await?;
+    let parts = Parts::start(options.data_dir.clone(), options.notary).await?;
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
         // Nobody may read it: that is no reason not to serve.
@@ -136,12 +139,12 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(data_dir: PathBuf) -> Result<Self, Failure> {
+    async fn start(data_dir: PathBuf, notary: NotaryOptions) -> Result<Self, Failure> {
         blocking(move || {
             let store = Store::open(&data_dir, &StoreOptions::default())?;
             let log = (*store).clone();
-            let projector =
-                Projector::start(&data_dir, log.clone()).map_err(|error| Failure::Part(error.to_string()))?;
+            let projector = Projector::start_with(&data_dir, log.clone(), notary)
+                .map_err(|error| Failure::Part(error.to_string()))?;
             let query = {
                 let health = projector.health();
                 let failure = move || health.failure();

@@ -50,4 +50,4 @@ pub use tile::{
     BUNDLE_ENTRY_BYTES, TILE_LEVELS_MAX, TILE_WIDTH, TileId, TilePathError, bundle_entry, bundle_leaves,
     width_at,
 };
-pub use witness::{AddCheckpoint, WitnessError, judge};
+pub use witness::{AddCheckpoint, WitnessError, judge, origin_hash};

@@ -184,6 +184,11 @@ impl SignedNote {
         &self.signatures
     }
 
+    /// Keeps only the signatures that claim to be of these keys.
+    pub fn retain(&mut self, keys: &[&VerifierKey]) {
+        self.signatures.retain(|signature| keys.iter().any(|key| signature.claims(key)));
+    }
+
     /// Adds a signature that is not there yet.
     pub fn add(&mut self, signature: NoteSignature) {
         if !self.signatures.contains(&signature) {

@@ -11,11 +11,18 @@ use super::note::{NoteError, SignedNote};
 use super::proof::{ProofError, verify_consistency};
 use super::text::{hash_from_base64, hash_to_base64};
 use super::tile::decimal;
+use crate::digest::sha256;
 use crate::numbers::{Digest, TreeSize};
 use std::fmt;
 
 /// Hashes in a request at most.
 const HASHES_MAX: usize = 63;
+
+/// What a log's origin is called in the path under which a witness shows what it has cosigned last.
+#[must_use]
+pub fn origin_hash(origin: &str) -> Digest {
+    sha256(origin.as_bytes())
+}
 
 /// A request to cosign a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]

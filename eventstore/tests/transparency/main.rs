@@ -8,6 +8,7 @@ mod figures;
 mod files;
 mod grown;
 mod journal;
+mod judged;
 mod leaves;
 mod notes;
 mod policy;

@@ -24,12 +24,18 @@ pub(super) fn refused(data_dir: &Path) -> PathBuf {
 }
 
 /// Writes a small file as a whole.
-pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+///
+/// # Errors
+/// What the operating system says.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
     replace(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// Writes a file that only its owner may read, in a directory that only its owner may enter. It is on disk when this returns.
-pub(super) fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+///
+/// # Errors
+/// What the operating system says.
+pub fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let temporary = path.with_extension("tmp");
@@ -51,7 +57,10 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// A file's text; nothing when it is not there.
-pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
+///
+/// # Errors
+/// What the operating system says.
+pub fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

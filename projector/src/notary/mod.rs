@@ -13,16 +13,18 @@
 //! It has a thread and a tail of its own: models and index do not wait for it, nor it for them.
 
 mod books;
-mod files;
+pub mod files;
 mod keys;
 mod push;
 mod reader;
 mod run;
+mod settings;
 mod status;
 
 pub use files::KEYS_DIR;
 pub use keys::{KeysError, PublicKeys, RotateError, rotate};
 pub use reader::{Published, ReaderError, TreeReader};
+pub use settings::AuditArguments;
 pub use status::{NotaryStatus, WitnessStatus};
 
 use eventstore::Log;

@@ -8,7 +8,7 @@
 
 use super::json;
 use crate::audience::Audience;
-use crate::freshness::{Refusal, stamp};
+use crate::freshness::{Freshness, Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::past::recorded_by;
 use crate::problems::{bad_parameter, not_caught_up, unreadable};
@@ -92,7 +92,7 @@ pub(super) async fn checkpoint(
     _: Audience,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
-    let published = reached(&service, parameters).await?;
+    let published = reached(&service, parameters.finish()?).await?;
     let mut response = Response::new(Body::from(published.note.to_string()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -133,7 +133,7 @@ async fn piece(
     id: TileId,
     read: impl FnOnce(&TreeFiles, TileId) -> Result<Vec<u8>, TreeError> + Send + 'static,
 ) -> Result<Response, Refusal> {
-    let published = reached(&service, parameters).await?;
+    let published = reached(&service, parameters.finish()?).await?;
     let position = position_of(&published);
     let width = if id.level < TILE_LEVELS_MAX {
         width_at(id.level, id.index, published.checkpoint.head.size)
@@ -164,12 +164,13 @@ pub(super) async fn inclusion(
     let event_id: Option<Uuid> = parameters.parsed("eventId")?;
     let position = parameters.number("position", 0..=u64::MAX)?.map(Position::new);
     let size = parameters.number("size", 0..=u64::MAX)?.map(TreeSize::new);
+    let freshness = parameters.finish()?;
     let wanted = match (event_id, position) {
         (Some(id), None) => Wanted::Id(id),
         (None, Some(position)) => Wanted::Position(position),
         _ => return Err(bad_parameter("eventId", "either eventId or position says which event").into()),
     };
-    let published = reached(&service, parameters).await?;
+    let published = reached(&service, freshness).await?;
     let head = published.checkpoint.head;
     let size = within(size.unwrap_or(head.size), &published)?;
     let (log, tree) = (service.log().clone(), tree(&service)?);
@@ -211,15 +212,16 @@ pub(super) async fn consistency(
     _: Audience,
     mut parameters: Parameters,
 ) -> Result<Response, Refusal> {
-    let from = parameters.number("from", 0..=u64::MAX)?.map(TreeSize::new);
-    let from = from.ok_or_else(|| bad_parameter("from", "the size of the older tree is expected"))?;
+    let from = parameters.text("from")?;
     let to = parameters.number("to", 0..=u64::MAX)?.map(TreeSize::new);
-    let published = reached(&service, parameters).await?;
+    let freshness = parameters.finish()?;
+    let from = older(from.as_deref())?;
+    let published = reached(&service, freshness).await?;
     let to = within(to.unwrap_or(published.checkpoint.head.size), &published)?;
     if from > to {
-        return Err(
-            bad_parameter("from", format_args!("it is the older tree's size, so {to} at most")).into()
-        );
+        let detail = format!("a tree of {to} leaves does not continue one of {from}");
+        let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "beyond_end", detail);
+        return Err(Refusal::at(position_of(&published), problem));
     }
     let position = position_of(&published);
     let tree = tree(&service)?;
@@ -241,13 +243,22 @@ pub(super) async fn consistency(
     Ok(stamp(json(&answer.await??), position))
 }
 
+/// The older tree's size. It has to be said, which is looked at after all that may be said.
+fn older(from: Option<&str>) -> Result<TreeSize, Problem> {
+    let digits = from.filter(|from| from.bytes().all(|byte| byte.is_ascii_digit()));
+    let size = digits.and_then(|digits| digits.parse().ok()).map(TreeSize::new);
+    size.ok_or_else(|| {
+        bad_parameter("from", format_args!("the older tree's size is expected, from 0 to {}", u64::MAX))
+    })
+}
+
 /// What checkpoints are verified with.
 pub(super) async fn keys(
     State(service): State<QueryService>,
     _: Audience,
     parameters: Parameters,
 ) -> Result<Response, Refusal> {
-    let published = reached(&service, parameters).await?;
+    let published = reached(&service, parameters.finish()?).await?;
     let reading = service.clone();
     let keys = service.blocking(move || reading.audit().keys()).await?.map_err(|error| no_keys(&error))?;
     let answer = Keys {
@@ -297,8 +308,7 @@ impl Wanted {
 }
 
 /// Waits until the published checkpoint covers what was asked for.
-async fn reached(service: &QueryService, parameters: Parameters) -> Result<Arc<Published>, Refusal> {
-    let freshness = parameters.finish()?;
+async fn reached(service: &QueryService, freshness: Freshness) -> Result<Arc<Published>, Refusal> {
     let wanted = freshness.min_position;
     let found = service.audit_reaches(&freshness).await.map_err(|error| {
         tracing::error!(%error, "the published checkpoint cannot be read");

@@ -183,7 +183,7 @@ async fn what_is_not_in_the_tree_is_refused() {
         (&format!("/api/v1/audit/proof/inclusion?eventId={id}&position=1"), (400, "invalid_parameter")),
         ("/api/v1/audit/proof/inclusion?eventId=00000000-0000-0000-0000-000000000000", (404, "not_found")),
         ("/api/v1/audit/proof/consistency", (400, "invalid_parameter")),
-        ("/api/v1/audit/proof/consistency?from=5&to=4", (400, "invalid_parameter")),
+        ("/api/v1/audit/proof/consistency?from=5&to=4", (416, "beyond_end")),
         ("/api/v1/audit/proof/consistency?from=5&to=11", (416, "beyond_end")),
     ] {
         let (status, code) = ask(&fixture, path).await.problem();
