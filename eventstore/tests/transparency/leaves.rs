@@ -8,7 +8,7 @@ use eventstore::{CommitBuilder, EventView, ExpectedVersion, Position, RecordedCo
 use sha2::{Digest as _, Sha256};
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+    parts.iter().fold(Sha256::new(), sha2::Digest::chain_update).finalize().into()
 }
 
 /// The event's digest, from `FORMAT.md` alone.

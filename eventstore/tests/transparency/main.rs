@@ -1,5 +1,11 @@
 //! The transparency log: trees, proofs and notes, judged by implementations that know nothing of ours.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

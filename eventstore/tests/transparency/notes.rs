@@ -87,10 +87,10 @@ fn notes_that_are_none_are_refused() {
         format!("te\rxt\n\n{line}\n"),
         format!("text\n\n{line}\nnot a signature\n"),
         format!("text\n\n{}\n", line.replace('\u{2014}', "-")),
-        format!("text\n\n{} \n", line),
-        format!("text\n\n\u{2014} a+b AAAAAAA=\n"),
-        format!("text\n\n\u{2014} name AAAAAA==\n"),
-        format!("text\n\n\u{2014} name !!!\n"),
+        format!("text\n\n{line} \n"),
+        "text\n\n\u{2014} a+b AAAAAAA=\n".to_owned(),
+        "text\n\n\u{2014} name AAAAAA==\n".to_owned(),
+        "text\n\n\u{2014} name !!!\n".to_owned(),
         format!("text\n\n{}", format!("{line}\n").repeat(129)),
     ] {
         assert!(SignedNote::parse(bad.as_bytes()).is_err(), "{bad:?}");

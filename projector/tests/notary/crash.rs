@@ -6,6 +6,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Does something to a data directory.
+type Damage = fn(&Path);
+
 fn generation(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     tree.join(fs::read_to_string(tree.join("CURRENT")).unwrap().trim())
@@ -21,7 +24,7 @@ fn whatever_a_crash_leaves_of_the_tree_it_grows_into_the_same_one() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), Durability::Fsync);
     let mut size = 0;
-    let damages: [(&str, fn(&Path)); 9] = [
+    let damages: [(&str, Damage); 9] = [
         ("nothing", |_| {}),
         ("garbage behind the hashes", |dir| {
             let path = generation(dir).join("0.hashes");

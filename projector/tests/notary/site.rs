@@ -25,7 +25,7 @@ pub(crate) fn append(store: &Store, events: usize) {
     for index in 0..events {
         commit.event(NewEvent {
             id: Uuid::now_v7(),
-            stream: StreamId::new(&format!("thing-{}", index % 7)).unwrap(),
+            stream: StreamId::new(format!("thing-{}", index % 7)).unwrap(),
             event_type: EventType::new("thing.happened").unwrap(),
             content_type: ContentType::Json,
             schema_version: 1,

@@ -203,7 +203,7 @@ async fn hashes_are_for_all_and_proofs_for_who_may_read_the_event() {
     let fixture = Fixture::projected();
     let (ours, theirs) = (World::create(&fixture.store, "acme"), World::create(&fixture.store, "other"));
     let item = theirs.item(&fixture.store, "A-1", "i", "x", NOW);
-    let stream = StreamId::new(&format!("item-{item}")).unwrap();
+    let stream = StreamId::new(format!("item-{item}")).unwrap();
     let created = fixture
         .store
         .read_stream(&stream, eventstore::Version::ZERO, eventstore::Direction::Forward, 1)
