@@ -2,7 +2,7 @@
 
 use crate::commit::{ExpectedVersion, Guard};
 use crate::names::{CommandId, StreamId};
-use crate::numbers::{LogOffset, Position, Version};
+use crate::numbers::{LogOffset, Position, TreeSize, Version};
 use std::{io, path::PathBuf};
 use uuid::Uuid;
 
@@ -188,6 +188,17 @@ pub enum OpenError {
         durable_end: LogOffset,
         /// What is wrong there.
         reason: String,
+    },
+    /// The log ends before what a signed checkpoint says of it: acknowledged events are gone. Nothing was touched.
+    #[error(
+        "the log ends at position {next}, but a checkpoint of {signed} events was signed: events are missing. Nothing was changed; \
+         put the missing segments back, or restore a backup as a new store"
+    )]
+    ShorterThanCheckpoint {
+        /// Where the log ends.
+        next: Position,
+        /// Size of the newest signed checkpoint.
+        signed: TreeSize,
     },
     /// A segment is missing, foreign, or does not continue the one before it.
     #[error("segment {segment} cannot be used: {reason}")]

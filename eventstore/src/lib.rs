@@ -66,6 +66,7 @@ mod store;
 mod subscription;
 mod sync;
 mod tail;
+pub mod transparency;
 pub mod verify;
 mod writer;
 
@@ -81,7 +82,7 @@ pub use format::metadata::MetadataView;
 pub use log::{Direction, Log};
 pub use mapped::{Map, SharedPage};
 pub use names::{CommandId, EventType, Fingerprint, NameError, StreamId, Tag};
-pub use numbers::{Digest, Lineage, LogOffset, NotADigest, Position, Timestamp, Version};
+pub use numbers::{Digest, Lineage, LogOffset, NotADigest, Position, Timestamp, TreeSize, Version};
 pub use pending::Pending;
 pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};

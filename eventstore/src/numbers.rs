@@ -44,6 +44,10 @@ number! {
     Version(u64)
 }
 number! {
+    /// Number of leaves of a Merkle tree: the tree over all events below a position has that position's size.
+    TreeSize(u64)
+}
+number! {
     /// A point in time: nanoseconds since 1970-01-01T00:00:00Z.
     Timestamp(i64)
 }

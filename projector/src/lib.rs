@@ -40,6 +40,7 @@ mod generation;
 pub mod image;
 mod lock;
 pub mod models;
+pub mod notary;
 mod pace;
 pub mod projection;
 mod read_model;

@@ -6,6 +6,7 @@ use clap::Parser;
 use eventstore::{Log, OpenError};
 use projector::checker::CheckSettings;
 use projector::control::HttpDecisions;
+use projector::notary::AuditArguments;
 use projector::{Connections, Projector};
 use settings::{LogFormat, Settings};
 use std::error::Error;
@@ -41,6 +42,8 @@ struct Arguments {
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    #[command(flatten)]
+    audit: AuditArguments,
     /// TOML file with settings that neither flags nor variables give
     #[arg(long, env = "SUNDAY_CONFIG")]
     config: Option<PathBuf>,
@@ -92,7 +95,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         arguments.check_every.or(settings.check_every),
         arguments.check_sample.or(settings.check_sample),
     );
-    let mut connections = Connections::default();
+    let mut connections = Connections { notary: arguments.audit.options()?, ..Connections::default() };
     match &arguments.command_url {
         Some(url) => {
             connections.decisions = Some(Arc::new(HttpDecisions::new(url, arguments.token_file, &data_dir)?));

@@ -10,6 +10,7 @@ use crate::generation::Generations;
 use crate::image::{IMAGES_DIR, ImageError};
 use crate::lock::{LockError, ProjectorLock};
 use crate::models::Models;
+use crate::notary::{Notary, NotaryOptions, NotaryStatus};
 use crate::read_models::ReadModels;
 use crate::rebuild::ProjectionName;
 use crate::search::{
@@ -126,6 +127,7 @@ pub struct Projector {
     data_dir: PathBuf,
     checks: Option<Background>,
     _clerk: ClerkThread,
+    notary: Notary,
     _lock: ProjectorLock,
 }
 
@@ -145,6 +147,8 @@ pub struct Connections {
     pub decisions: Option<Arc<dyn Decisions>>,
     /// What is done when an entity is to be repaired, where it is not done by a thread of the projector's own.
     pub repairs: Option<RepairHook>,
+    /// How checkpoints are signed, and which witnesses are asked.
+    pub notary: NotaryOptions,
 }
 
 impl fmt::Debug for Connections {
@@ -216,6 +220,7 @@ impl Projector {
         work.activity.repair_with(Arc::clone(&repairs));
         work.analytics.repair_with(Arc::clone(&repairs));
         work.search.repair_with(repairs);
+        let notary = Notary::start(data_dir, log.clone(), connections.notary)?;
         let stop = Stop::telling(models.condition());
         let kept = log.clone();
         let thread = {
@@ -234,6 +239,7 @@ impl Projector {
             thread: Some(thread),
             data_dir: data_dir.to_owned(),
             checks: None,
+            notary,
             _clerk: clerk_thread,
             _lock: lock,
         })
@@ -286,6 +292,12 @@ impl Projector {
     pub fn repairs(&self) -> Repairs {
         let (log, models) = (self.log.clone(), self.models.clone());
         Repairs { log, models, search: Some(self.health.search.clone()) }
+    }
+
+    /// How the signing of checkpoints goes. What is wrong there does not keep the projections from going on.
+    #[must_use]
+    pub fn notary(&self) -> NotaryStatus {
+        self.notary.status()
     }
 
     /// Tells what is wrong with it, wherever that is asked.

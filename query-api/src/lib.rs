@@ -72,6 +72,10 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
         gauge(searcher.checkpoint().get())
     });
     check_figures(&service, figures);
+    let audit = service.clone();
+    figures.gauge("sunday_checkpoint_position", "Events that the published checkpoint covers.", move || {
+        gauge(audit.checkpointed())
+    });
     let live = service.clone();
     figures.gauge("sunday_live_subscribers", "Live streams that are open.", move || {
         gauge(u64::try_from(live.live().subscribers()).unwrap_or(u64::MAX))

@@ -8,7 +8,6 @@
 //! Invariant: what an operation takes and answers is said in the table; what all operations share is said here, and what
 //! both APIs share in [`http_kit::openapi`].
 
-use crate::routes::ROOT;
 use crate::routes::operation::Operation;
 use crate::routes::parameter;
 use crate::routes::table::OPERATIONS;
@@ -49,7 +48,7 @@ fn document(operations: &[Operation]) -> Value {
     let mut paths = Map::new();
     for operation in operations {
         let entry = entry(operation, &mut schemas, &shared);
-        let path = paths.entry(format!("{ROOT}{}", operation.path)).or_insert_with(|| json!({}));
+        let path = paths.entry(operation.full_path()).or_insert_with(|| json!({}));
         path[operation.method] = entry;
     }
     paths.extend(parts::of_the_process(&shared));
@@ -169,7 +168,7 @@ fn meaning(status: u16) -> &'static str {
         404 => "There is no such thing, or none that the token may know of.",
         409 => "It is another log, or became one; or what was asked for is going on already.",
         410 => "It was deleted, and its id is never used again.",
-        416 => "The log ends before that.",
+        416 => "The log, or its published tree, ends before that.",
         422 => "More happened than is read for one answer.",
         426 => "It is spoken to in another protocol.",
         429 => "Too many requests for now.",
@@ -195,6 +194,7 @@ fn tags() -> Value {
         {"name": "stream", "description": "What happened to one thing, by version."},
         {"name": "consumer", "description": "Durable places in the log, of services that follow it."},
         {"name": "log", "description": "The log itself, for standbys."},
+        {"name": "audit", "description": "What was signed of the log, and proofs (C2SP tlog-tiles, RFC 6962)."},
         {"name": "projection", "description": "How far answers are behind the log."},
         parts::process_tag(),
     ])
@@ -236,6 +236,7 @@ fn headers() -> Value {
             json!({"type": "integer", "minimum": 0}),
         ),
         "Sunday-Total": header("Of lines: how many there are in all.", json!({"type": "integer", "minimum": 0})),
+        "Cache-Control": header("How long the answer stays what it is.", json!({"type": "string"})),
         "Sunday-Store": header("The store that the segment belongs to.", json!({"type": "string", "format": "uuid"})),
         "Sunday-Segment-Ended": header("Whether nothing more comes into this segment.", yes_or_no()),
         "Sunday-Segment-Tail": header("Whether the bytes are no frames, but what a crash left behind the last one.", yes_or_no()),

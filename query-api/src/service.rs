@@ -20,6 +20,7 @@ use projector::analytics::Analytics;
 use projector::checker::{CheckFigures, CheckSettings};
 use projector::control::{Controls, Underway};
 use projector::models::Models;
+use projector::notary::{Published, ReaderError, TreeReader};
 use projector::search::Searcher;
 use projector::{Following, ReadModel, ReadModels, SharedModels};
 use std::fmt;
@@ -37,6 +38,8 @@ const READS_MAX: usize = 64;
 pub const BEHIND_SECONDS_MAX: u64 = 60;
 /// How often a request that waits for the index looks whether it has come.
 const INDEX_LOOK: Duration = Duration::from_millis(5);
+/// How often a request that waits for a checkpoint looks whether it has come.
+const CHECKPOINT_LOOK: Duration = Duration::from_millis(10);
 
 /// The query side of one data directory. Cheap to clone; all clones share one set of models.
 #[derive(Debug, Clone)]
@@ -49,6 +52,7 @@ struct Shared {
     log: Log,
     models: ReadModels,
     searcher: Searcher,
+    audit: TreeReader,
     /// Whatever keeps the models and the index fresh.
     source: Source,
     /// What the log had when this service began: until the models have that, answers would be of the past.
@@ -108,6 +112,7 @@ impl QueryService {
     }
 
     fn new(data_dir: &Path, log: Log, models: ReadModels, searcher: Searcher, source: Source) -> Self {
+        let audit = TreeReader::new(data_dir);
         let began_at = log.watermark();
         let caught_up = AtomicBool::new(false);
         let reads = Arc::new(Semaphore::new(READS_MAX));
@@ -124,6 +129,7 @@ impl QueryService {
             log,
             models,
             searcher,
+            audit,
             source,
             began_at,
             caught_up,
@@ -192,6 +198,17 @@ impl QueryService {
     /// It is not ready while one of its projections is this many seconds behind; 0 for never.
     pub fn tolerate_behind(&self, seconds: u64) {
         self.shared.behind_max.store(seconds, Ordering::Relaxed);
+    }
+
+    /// What was signed of the log.
+    pub(crate) fn audit(&self) -> &TreeReader {
+        &self.shared.audit
+    }
+
+    /// Events that the published checkpoint covers.
+    pub(crate) fn checkpointed(&self) -> u64 {
+        let published = self.audit().published();
+        published.ok().flatten().map_or(0, |published| published.checkpoint.head.size.get())
     }
 
     /// Those who get events as they happen.
@@ -285,6 +302,9 @@ impl QueryService {
         }
         if let Some((projection, waiting)) = shared.models.waiting() {
             return Err(format!("the projection {projection} waits: {waiting}"));
+        }
+        if let Some(refusal) = self.audit().refusal() {
+            return Err(format!("no checkpoint is signed: {refusal}"));
         }
         if shared.caught_up.load(Ordering::Relaxed) {
             return self.is_behind().map_or(Ok(()), Err);
@@ -442,6 +462,22 @@ impl QueryService {
                 let reached = self.log().watermark();
                 Err(Refusal::at(reached, not_caught_up(wanted, reached)))
             }
+        }
+    }
+
+    /// Waits until the published checkpoint is as far as was asked, or the time is up; answers with it.
+    pub(crate) async fn audit_reaches(
+        &self,
+        freshness: &Freshness,
+    ) -> Result<Option<Arc<Published>>, ReaderError> {
+        let deadline = Instant::now() + freshness.timeout;
+        loop {
+            let published = self.audit().published()?;
+            let size = published.as_ref().map_or(0, |published| published.checkpoint.head.size.get());
+            if size >= freshness.min_position.get() || Instant::now() >= deadline {
+                return Ok(published);
+            }
+            tokio::time::sleep(CHECKPOINT_LOOK).await;
         }
     }
 

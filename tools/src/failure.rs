@@ -64,7 +64,11 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Open(OpenError::Damaged { .. } | OpenError::BadSegment { .. })
+            Self::Open(
+                OpenError::Damaged { .. }
+                | OpenError::BadSegment { .. }
+                | OpenError::ShorterThanCheckpoint { .. },
+            )
             | Self::Read(ReadError::Damaged { .. })
             | Self::Damage(_) => 4,
             Self::Open(_) | Self::Read(_) | Self::Output(_) | Self::Io { .. } => 3,

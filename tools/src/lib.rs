@@ -8,6 +8,7 @@
 //!  sunday check   ─▶ read models and search index compared with the log, thing by thing
 //!  sunday verify  ─▶ every byte of the log checked
 //!  sunday follow  ─▶ a warm standby of a log elsewhere; sunday promote makes it the log that is written
+//!  sunday witness ─▶ cosigns what logs say of themselves; sunday rotate-key changes the key that ours says it with
 //! ```
 //!
 //! Invariant: stdout carries results only; progress and logs go to stderr.
@@ -26,3 +27,4 @@ pub mod replay;
 pub mod serve;
 pub mod summary;
 pub mod verify;
+pub mod witness;

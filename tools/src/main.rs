@@ -4,11 +4,13 @@
 //! everything else to stderr.
 
 use clap::{Args, Parser, Subcommand};
+use eventstore::transparency::{KeyName, VerifierKey};
 use eventstore::{Position, StreamId};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
 use projector::checker::CheckSettings;
+use projector::notary::{self, AuditArguments};
 use projector::rebuild::ProjectionName;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tools::failure::Failure;
 use tools::replay::Selection;
-use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summary, verify};
+use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summary, verify, witness};
 
 /// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
@@ -57,6 +59,8 @@ enum Task {
         import: Option<PathBuf>,
         #[command(flatten)]
         token: TokenFile,
+        #[command(flatten)]
+        audit: AuditArguments,
         #[command(flatten)]
         auth: Box<AuthSettings>,
         /// Base URL of a collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318
@@ -157,6 +161,26 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Cosign the checkpoints of logs that only grow (C2SP tlog-witness), until Ctrl-C
+    Witness {
+        /// Directory of its key and of what it has cosigned
+        #[arg(long, env = "SUNDAY_WITNESS_DIR", default_value = "./witness")]
+        state_dir: PathBuf,
+        /// Where it listens
+        #[arg(long, env = "SUNDAY_WITNESS_ADDR", default_value = "127.0.0.1:7410")]
+        addr: SocketAddr,
+        /// Its name, when its key is made, such as witness.example/w1
+        #[arg(long, env = "SUNDAY_WITNESS_NAME", value_parser = |text: &str| KeyName::new(text))]
+        name: Option<KeyName>,
+        /// Key of a log to cosign (name+id+key); several times for several logs, or several keys of one
+        #[arg(long = "log", value_name = "KEY")]
+        logs: Vec<VerifierKey>,
+    },
+    /// Give up the key that checkpoints are signed with for a new one; prints the note that says so. No projector may run
+    RotateKey {
+        #[command(flatten)]
+        data: Data,
+    },
     /// Make a standby the log that is written, once the one that it followed is gone for good
     Promote {
         #[command(flatten)]
@@ -231,12 +255,14 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             query_addr,
             import,
             token,
+            audit,
             auth,
             otlp_endpoint,
             checks,
             behind_seconds_max,
         } => {
             drop(out);
+            let notary = audit.options().map_err(Failure::Usage)?;
             let plan = auth.or(&settings.auth).plan().map_err(|error| Failure::Usage(error.to_string()))?;
             let otlp_endpoint = otlp_endpoint.or_else(|| settings.otlp_endpoint.clone());
             let traces = telemetry::send_traces(otlp_endpoint.as_deref(), "sunday");
@@ -251,6 +277,7 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                     .clone()
                     .with_environment()
                     .map_err(|error| Failure::Usage(error.to_string()))?,
+                notary,
                 import,
                 token_file: token.token_file,
                 plan,
@@ -295,6 +322,17 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
         Task::Follow { source, data, token, json } => {
             let token = import::Token::find(token.token_file.as_deref(), &source)?;
             follow::follow(&source, token, &data.or(settings), json, &mut out)?;
+        }
+        Task::Witness { state_dir, addr, name, logs } => {
+            drop(out);
+            let runtime = tokio::runtime::Runtime::new()
+                .map_err(|source| Failure::Io { action: "cannot start a runtime".to_owned(), source })?;
+            runtime.block_on(witness::witness(witness::Options { state_dir, addr, name, logs }))?;
+        }
+        Task::RotateKey { data } => {
+            let note =
+                notary::rotate(&data.or(settings)).map_err(|error| Failure::Part(error.to_string()))?;
+            write!(out, "{note}").map_err(Failure::Output)?;
         }
         Task::Promote { data, json } => follow::promote(&data.or(settings), json, &mut out)?,
         Task::Verify { data, json } => return verify::verify(&data.or(settings), json, &mut out),

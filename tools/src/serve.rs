@@ -20,6 +20,7 @@ use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use projector::checker::CheckSettings;
 use projector::control::Decisions;
+use projector::notary::NotaryOptions;
 use projector::{Connections, Projector};
 use query_api::{Exhausted, QueryService};
 use std::io::{self, Write};
@@ -47,6 +48,8 @@ pub struct Options {
     pub query_addr: SocketAddr,
     /// What clients may take.
     pub limits: LimitSettings,
+    /// How checkpoints are signed.
+    pub notary: NotaryOptions,
     /// A history to import at the start.
     pub import: Option<PathBuf>,
     /// Where the import's token is, unless it is the development token.
@@ -84,7 +87,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
         None => None,
     };
 
-    let parts = Parts::start(options.data_dir.clone(), options.checks).await?;
+    let parts = Parts::start(options.data_dir.clone(), options.notary, options.checks).await?;
     parts.query.tolerate_behind(options.behind_seconds_max);
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
@@ -145,14 +148,14 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(data_dir: PathBuf, checks: CheckSettings) -> Result<Self, Failure> {
+    async fn start(data_dir: PathBuf, notary: NotaryOptions, checks: CheckSettings) -> Result<Self, Failure> {
         blocking(move || {
             let store = Store::open(&data_dir, &StoreOptions::default())?;
             let log = (*store).clone();
             let state =
                 AppState::new(CommandService::open_in(store.clone(), &data_dir, SNAPSHOT_EVERY_DEFAULT));
             let decisions: Arc<dyn Decisions> = Arc::new(OwnDecisions::new(state.projections().clone()));
-            let connections = Connections { decisions: Some(decisions), ..Connections::default() };
+            let connections = Connections { decisions: Some(decisions), notary, ..Connections::default() };
             let part = |error: &dyn std::fmt::Display| Failure::Part(error.to_string());
             let mut projector =
                 Projector::start_with(&data_dir, log.clone(), connections).map_err(|error| part(&error))?;

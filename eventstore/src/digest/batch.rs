@@ -89,15 +89,8 @@ impl<'a> Batch<'a> {
 
     /// Hands `done` the body digest of each commit, by its number in order of `begin`, and empties the batch.
     pub(crate) fn hash(&mut self, done: impl FnMut(usize, Digest)) {
-        let Self { parts, metadata, events, event_ends, event_places, bodies, body_ends } = self;
-        let part = |index: usize| match &parts[index] {
-            Part::Payload(payload, _) => *payload,
-            Part::Metadata(range, _) => &metadata[range.clone()],
-        };
-        sha256_each(parts.len(), part, |index, digest| {
-            let (Part::Payload(_, place) | Part::Metadata(_, place)) = &parts[index];
-            events[*place..place + WIDTH].copy_from_slice(&digest.0);
-        });
+        self.fill_events();
+        let Self { events, event_ends, event_places, bodies, body_ends, .. } = self;
         sha256_each(
             event_ends.len(),
             |index| piece(events, event_ends, index),
@@ -107,6 +100,31 @@ impl<'a> Batch<'a> {
             },
         );
         sha256_each(body_ends.len(), |index| piece(bodies, body_ends, index), done);
+        self.clear();
+    }
+
+    /// Hands `done` the digest of each event, by its number in order of `event`, and empties the batch.
+    pub(crate) fn hash_events(&mut self, done: impl FnMut(usize, Digest)) {
+        self.fill_events();
+        sha256_each(self.event_ends.len(), |index| piece(&self.events, &self.event_ends, index), done);
+        self.clear();
+    }
+
+    /// Puts the digests of payloads and metadata into the texts of the events.
+    fn fill_events(&mut self) {
+        let Self { parts, metadata, events, .. } = self;
+        let part = |index: usize| match &parts[index] {
+            Part::Payload(payload, _) => *payload,
+            Part::Metadata(range, _) => &metadata[range.clone()],
+        };
+        sha256_each(parts.len(), part, |index, digest| {
+            let (Part::Payload(_, place) | Part::Metadata(_, place)) = &parts[index];
+            events[*place..place + WIDTH].copy_from_slice(&digest.0);
+        });
+    }
+
+    fn clear(&mut self) {
+        let Self { parts, metadata, events, event_ends, event_places, bodies, body_ends } = self;
         parts.clear();
         metadata.clear();
         events.clear();

@@ -5,6 +5,7 @@ mod batch;
 mod lanes;
 
 pub(crate) use batch::Batch;
+pub(crate) use lanes::sha256_each;
 
 use crate::numbers::{Digest, Position, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -64,7 +65,7 @@ impl Chains {
 
     /// Hands `done` the chain head after each commit, by its number in order of `link`, and forgets them.
     pub(crate) fn hash(&mut self, done: impl FnMut(usize, Digest)) {
-        lanes::sha256_each(self.ends.len(), |index| batch::piece(&self.texts, &self.ends, index), done);
+        sha256_each(self.ends.len(), |index| batch::piece(&self.texts, &self.ends, index), done);
         self.texts.clear();
         self.ends.clear();
     }

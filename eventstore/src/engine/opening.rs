@@ -13,6 +13,7 @@ use crate::sequencer::Sequencer;
 use crate::storage::{Access, Environment};
 use crate::store::StoreOptions;
 use crate::tail::{Role, Shared};
+use crate::transparency::journal;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -84,6 +85,7 @@ impl Engine {
         }
         let lock = lock?;
         let recovered = recovery::recover(environment, data_dir, options.segment_bytes)?;
+        journal::hold_against(&**storage, data_dir, recovered.store, recovered.next)?;
         let shared =
             Arc::new(Shared::new(Arc::clone(storage), data_dir, recovered.segments.clone(), Role::Writer)?);
         recovered.index(&shared)?;

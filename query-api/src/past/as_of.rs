@@ -54,7 +54,7 @@ impl AsOf {
 }
 
 /// How many events were recorded at or before a time: by halves, as their times never go back.
-fn recorded_by(log: &Log, time: Timestamp) -> Result<Position, ReadError> {
+pub(crate) fn recorded_by(log: &Log, time: Timestamp) -> Result<Position, ReadError> {
     let (mut low, mut high) = (0, log.watermark().get());
     while low < high {
         let middle = low + (high - low) / 2;

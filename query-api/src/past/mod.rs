@@ -12,7 +12,7 @@ mod as_of;
 pub(crate) mod differences;
 mod fold;
 
-pub(crate) use as_of::{AsOf, PATTERN};
+pub(crate) use as_of::{AsOf, PATTERN, recorded_by};
 pub(crate) use fold::{Past, Source};
 
 use crate::freshness::{Freshness, Refusal, stamp};

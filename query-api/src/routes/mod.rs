@@ -10,6 +10,7 @@
 
 mod activity;
 mod analytics;
+mod audit;
 mod board_socket;
 mod boards;
 mod checks;
@@ -59,9 +60,9 @@ const OFFSET_MAX: usize = 1_000_000;
 /// The whole API, and the document that says it.
 pub(crate) fn router(service: QueryService) -> Router {
     // Not nested: that would be two more services around each route, which are cloned for every request.
-    let api = OPERATIONS.iter().fold(Router::new(), |router, operation| {
-        router.route(&format!("{ROOT}{}", operation.path), operation.route())
-    });
+    let api = OPERATIONS
+        .iter()
+        .fold(Router::new(), |router, operation| router.route(&operation.routed(), operation.route()));
     api.with_state(service).merge(openapi::route())
 }
 
@@ -131,8 +132,9 @@ mod tests {
         };
         for operation in OPERATIONS.iter() {
             let id = uuid::Uuid::nil().to_string();
-            let path = operation.path.split('/').map(|part| if part.starts_with('{') { &id } else { part });
-            let path = format!("{ROOT}{}", path.collect::<Vec<_>>().join("/"));
+            let path = operation.full_path();
+            let path = path.split('/').map(|part| if part.starts_with('{') { &id } else { part });
+            let path = path.collect::<Vec<_>>().join("/");
             for method in ["GET", "HEAD"] {
                 assert_eq!(status(method, &path, None).await, 401, "{method} {path}");
             }

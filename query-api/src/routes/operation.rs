@@ -1,8 +1,8 @@
 //! One operation of the API: its route, its name, what its path and its query say, what it answers. `table` says all of them.
 
 use super::lines::{NDJSON, as_lines};
-use super::list;
 use super::parameter::Parameter;
+use super::{ROOT, list};
 use crate::service::QueryService;
 use axum::handler::Handler;
 use axum::middleware::from_fn;
@@ -16,8 +16,11 @@ use serde_json::Value;
 pub(crate) struct Operation {
     /// Of HTTP, in lower case.
     pub(crate) method: &'static str,
-    /// Below `/api/v1`.
+    /// Below `/api/v1`, unless it is [`Operation::at_root`].
     pub(crate) path: &'static str,
+    root: &'static str,
+    /// The last parameter of its path holds slashes, which no document can say: there they are written `%2F`.
+    has_rest: bool,
     /// Its one name.
     pub(crate) id: &'static str,
     /// What it does, in a line.
@@ -106,6 +109,8 @@ impl Named {
         Operation {
             method,
             path,
+            root: ROOT,
+            has_rest: false,
             id,
             summary,
             scope: None,
@@ -136,6 +141,32 @@ impl Operation {
     pub(crate) fn switches(mut self) -> Self {
         self.success.status = 101;
         self
+    }
+
+    /// Its path is no other's to choose: it does not stand below `/api/v1`.
+    pub(crate) fn at_root(mut self) -> Self {
+        self.root = "";
+        self
+    }
+
+    /// The last parameter of its path goes on to the path's end.
+    pub(crate) fn with_rest(mut self) -> Self {
+        self.has_rest = true;
+        self
+    }
+
+    /// Its whole path, as the document has it.
+    pub(crate) fn full_path(&self) -> String {
+        format!("{}{}", self.root, self.path)
+    }
+
+    /// Its whole path, as the router has it.
+    pub(crate) fn routed(&self) -> String {
+        let path = self.full_path();
+        match path.rfind('{') {
+            Some(at) if self.has_rest => format!("{}{{*{}", &path[..at], &path[at + 1..]),
+            _ => path,
+        }
     }
 
     /// What its query may say.

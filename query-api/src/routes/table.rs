@@ -17,8 +17,8 @@ use super::suggest::Suggestions;
 use super::thing::{self, Diff, Remembered};
 use super::{LISTED_MAX, OFFSET_MAX};
 use super::{
-    activity, analytics, board_socket, boards, consumers, events, export, history, items, live, log, people,
-    projections, projects, search, streams, suggest, workspaces,
+    activity, analytics, audit, board_socket, boards, consumers, events, export, history, items, live, log,
+    people, projections, projects, search, streams, suggest, workspaces,
 };
 use crate::answers::analytics::AnalyticsAnswer;
 use crate::answers::board::{BoardAnswer, BoardSummary, ViewAnswer};
@@ -33,6 +33,7 @@ use domain::system::projections::PROJECTIONS;
 use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
 use eventstore::{EventType, StreamId, Tag};
 use http_kit::auth::Scope;
+use http_kit::openapi::Schemas;
 use serde_json::json;
 use std::sync::LazyLock;
 
@@ -49,6 +50,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         events(),
         consumers(),
         log(),
+        audit(),
         projections(),
     ];
     parts.into_iter().flatten().collect()
@@ -484,6 +486,74 @@ fn log() -> Vec<Operation> {
         .refuses(400, &["not_a_frame"])
         .refuses(404, &["no_such_segment"])
         .refuses(416, &["beyond_end"]),
+    ]
+}
+
+/// The first three are C2SP's (`tlog-tiles`), whose clients know these paths.
+fn audit() -> Vec<Operation> {
+    let binary = |_: &mut Schemas| json!({"type": "string", "contentEncoding": "binary"});
+    let index = || json!({"type": "string", "pattern": audit::TILE_PATTERN});
+    const BROKEN: &[&str] = &["tree_unreadable"];
+    const UNSIGNED: &[&str] = &["no_checkpoint"];
+    const UNTILED: &[&str] = &["no_checkpoint", "no_such_tile"];
+    vec![
+        get("/checkpoint", "audit.checkpoint", "Gives the newest published checkpoint.", audit::checkpoint)
+            .gives("A signed note (C2SP tlog-checkpoint).", "text/plain", |_| json!({"type": "string"}))
+            .at_root()
+            .tells(&["Cache-Control"])
+            .refuses(404, UNSIGNED)
+            .refuses(500, BROKEN),
+        get("/tile/{level}/{index}", "audit.tile", "Gives a tile of the tree's hashes.", audit::tile)
+            .gives("Hashes, 32 bytes each.", "application/octet-stream", binary)
+            .at_root()
+            .with_rest()
+            .in_path("level", json!({"type": "integer", "minimum": 0, "maximum": 63}), 0)
+            .in_path("index", index(), "000.p/1")
+            .tells(&["Cache-Control"])
+            .refuses(404, UNTILED)
+            .refuses(500, BROKEN),
+        get("/tile/entries/{index}", "audit.entries", "Gives a bundle of leaves.", audit::entries)
+            .gives("Leaves, each behind its length in two bytes.", "application/octet-stream", binary)
+            .at_root()
+            .with_rest()
+            .needs(Scope::Audit)
+            .in_path("index", index(), "000.p/1")
+            .tells(&["Cache-Control"])
+            .refuses(404, UNTILED)
+            .refuses(500, BROKEN),
+        get(
+            "/audit/proof/inclusion",
+            "audit.inclusion",
+            "Proves that an event is in the tree; for who may read the event.",
+            audit::inclusion,
+        )
+        .answers::<audit::Inclusion>("The leaf and the way from it to the root.")
+        .asks([
+            id("eventId", "The event, by its id; or"),
+            number("position", 0..=u64::MAX, None, "the event, by its position."),
+            number("size", 0..=u64::MAX, None, "The tree's size; else that of the published checkpoint."),
+        ])
+        .refuses(404, &["no_checkpoint", "not_found"])
+        .refuses(416, &["beyond_end"])
+        .refuses(500, BROKEN),
+        get(
+            "/audit/proof/consistency",
+            "audit.consistency",
+            "Proves that the tree was only appended to.",
+            audit::consistency,
+        )
+        .answers::<audit::Consistency>("The hashes that lead to both roots.")
+        .asks([
+            number("from", 0..=u64::MAX, None, "The older tree's size.").required().such_as(0),
+            number("to", 0..=u64::MAX, None, "The newer one's; else that of the published checkpoint."),
+        ])
+        .refuses(404, UNSIGNED)
+        .refuses(416, &["beyond_end"])
+        .refuses(500, BROKEN),
+        get("/audit/keys", "audit.keys", "Gives the keys that checkpoints are verified with.", audit::keys)
+            .answers::<audit::Keys>("The key in use, and how it came after those before.")
+            .refuses(404, UNSIGNED)
+            .refuses(500, BROKEN),
     ]
 }
 

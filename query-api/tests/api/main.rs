@@ -6,6 +6,7 @@
 mod activity;
 mod analytics;
 mod as_of;
+mod audit;
 mod board_socket;
 mod boards;
 mod checks;

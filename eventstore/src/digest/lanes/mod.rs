@@ -19,7 +19,7 @@ use crate::numbers::Digest;
 use sha2::{Digest as _, Sha256};
 
 /// Hands `digest` the SHA-256 of `message(i)` for every `i` below `count`, in an order of its own.
-pub(super) fn sha256_each<'a>(
+pub(crate) fn sha256_each<'a>(
     count: usize,
     message: impl Fn(usize) -> &'a [u8],
     mut digest: impl FnMut(usize, Digest),

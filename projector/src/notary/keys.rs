@@ -1,0 +1,234 @@
+//! The notary's keys in `keys/`: made at the first start, changed by a note that both keys sign.
+//!
+//! Invariant: a key that was told to the world is either the one in use or named by a rotation in which the next one follows; a
+//! crash between the steps of a rotation leaves the one or the other.
+
+use super::files::{self, KEYS_DIR};
+use eventstore::transparency::{
+    KeyError, KeyName, NoteError, Rotation, RotationError, SignatureKind, SignedNote, SigningKey, VerifierKey,
+};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+const SECRET: &str = "audit.key";
+const NEXT_SECRET: &str = "audit.key.next";
+const PUBLIC: &str = "audit.pub";
+
+/// Why keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// A file.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A file does not hold a key.
+    #[error("{path}: {source}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A file does not hold a rotation of the key before it.
+    #[error("{path}: {source}")]
+    Rotation {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: RotationError,
+    },
+    /// The key names another log than the configuration.
+    #[error(
+        "the key in {path} is of the log {found}, and the configuration says {configured}: a log keeps its origin for ever, \
+         because witnesses know it by that name"
+    )]
+    OtherOrigin {
+        /// The file.
+        path: PathBuf,
+        /// As configured.
+        configured: KeyName,
+        /// The key's.
+        found: KeyName,
+    },
+    /// There are no keys yet.
+    #[error("there is no key in {path} yet: the projector makes one when it first starts")]
+    None {
+        /// Where it would be.
+        path: PathBuf,
+    },
+}
+
+/// What everybody may know: the key in use, and how it came after the ones before.
+#[derive(Debug, Clone)]
+pub struct PublicKeys {
+    /// The key in use.
+    pub current: VerifierKey,
+    /// The notes by which keys were changed, oldest first, verified one by one.
+    pub rotations: Vec<(SignedNote, Rotation)>,
+}
+
+impl PublicKeys {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When they are not there, or not what they should be.
+    pub fn read(data_dir: &Path) -> Result<Self, KeysError> {
+        let path = data_dir.join(KEYS_DIR).join(PUBLIC);
+        let Some(text) = files::read(&path).map_err(io_at(&path))? else {
+            return Err(KeysError::None { path });
+        };
+        let current = text.trim_end().parse().map_err(|source| KeysError::Key { path, source })?;
+        Ok(Self { current, rotations: rotations(data_dir)? })
+    }
+
+    /// All keys that the log has had, the current one last.
+    #[must_use]
+    pub fn all(&self) -> Vec<&VerifierKey> {
+        let old = self.rotations.iter().map(|(_, rotation)| &rotation.old);
+        old.chain([&self.current]).collect()
+    }
+}
+
+/// The key to sign with, made when there is none.
+pub(super) fn load_or_make(
+    data_dir: &Path,
+    store: Uuid,
+    origin: Option<&KeyName>,
+) -> Result<SigningKey, KeysError> {
+    let dir = data_dir.join(KEYS_DIR);
+    let path = dir.join(SECRET);
+    let key = match load(data_dir)? {
+        Some(key) => key,
+        None => make(&path, store, origin)?,
+    };
+    let found = key.verifier().name();
+    if let Some(configured) = origin.filter(|configured| *configured != found) {
+        return Err(KeysError::OtherOrigin { path, configured: configured.clone(), found: found.clone() });
+    }
+    publish(&dir, key.verifier())?;
+    Ok(key)
+}
+
+fn make(path: &Path, store: Uuid, origin: Option<&KeyName>) -> Result<SigningKey, KeysError> {
+    let wrong = |source| KeysError::Key { path: path.to_owned(), source };
+    let origin = match origin {
+        Some(origin) => origin.clone(),
+        None => KeyName::new(&format!("sunday/{store}")).map_err(wrong)?,
+    };
+    let key = SigningKey::generate(origin, SignatureKind::Note).map_err(wrong)?;
+    files::write_secret(path, &(key.to_secret_text() + "\n")).map_err(io_at(path))?;
+    tracing::info!(key = %key.verifier(), "checkpoints are signed with a new key; this is what auditors verify with");
+    Ok(key)
+}
+
+/// The key in use, after whatever a crash left of a rotation has been brought to its end.
+fn load(data_dir: &Path) -> Result<Option<SigningKey>, KeysError> {
+    let dir = data_dir.join(KEYS_DIR);
+    let (path, next_path) = (dir.join(SECRET), dir.join(NEXT_SECRET));
+    if let Some(next) = read_secret(&next_path)? {
+        let rotations = rotations(data_dir)?;
+        let is_told = rotations.last().is_some_and(|(_, rotation)| rotation.new == *next.verifier());
+        if is_told {
+            fs::rename(&next_path, &path).and_then(|()| files::sync_dir(&dir)).map_err(io_at(&path))?;
+        } else {
+            // Nobody has heard of it.
+            files::remove(&next_path).map_err(io_at(&next_path))?;
+        }
+    }
+    read_secret(&path)
+}
+
+fn read_secret(path: &Path) -> Result<Option<SigningKey>, KeysError> {
+    let Some(text) = files::read(path).map_err(io_at(path))? else { return Ok(None) };
+    let key = SigningKey::from_secret_text(&text);
+    key.map(Some).map_err(|source| KeysError::Key { path: path.to_owned(), source })
+}
+
+fn publish(dir: &Path, key: &VerifierKey) -> Result<(), KeysError> {
+    let path = dir.join(PUBLIC);
+    let text = format!("{key}\n");
+    if files::read(&path).map_err(io_at(&path))?.as_ref() != Some(&text) {
+        files::write(&path, &text).map_err(io_at(&path))?;
+    }
+    Ok(())
+}
+
+/// Gives up the key in use for a new one; answers with the note that says so. Nobody signs meanwhile: whoever calls this holds the
+/// projector's lock.
+pub(crate) fn rotate_locked(data_dir: &Path) -> Result<SignedNote, KeysError> {
+    let dir = data_dir.join(KEYS_DIR);
+    let (path, next_path) = (dir.join(SECRET), dir.join(NEXT_SECRET));
+    let Some(old) = load(data_dir)? else { return Err(KeysError::None { path }) };
+    let wrong = |source| KeysError::Key { path: path.clone(), source };
+    let new = SigningKey::generate(old.verifier().name().clone(), SignatureKind::Note).map_err(wrong)?;
+    let number = rotations(data_dir)?.len() + 1;
+    let note_path = dir.join(rotation_name(number));
+    let note = Rotation::signed(&old, &new)
+        .map_err(|source| KeysError::Rotation { path: note_path.clone(), source })?;
+    files::write_secret(&next_path, &(new.to_secret_text() + "\n")).map_err(io_at(&next_path))?;
+    files::write(&note_path, &note.to_string()).map_err(io_at(&note_path))?;
+    fs::rename(&next_path, &path).and_then(|()| files::sync_dir(&dir)).map_err(io_at(&path))?;
+    publish(&dir, new.verifier())?;
+    Ok(note)
+}
+
+/// Gives up the key of a data directory for a new one, while no projector runs there.
+///
+/// # Errors
+/// When a projector is at work, there is no key yet, or files cannot be written.
+pub fn rotate(data_dir: &Path) -> Result<SignedNote, RotateError> {
+    let _lock = crate::lock::ProjectorLock::acquire(data_dir)?;
+    Ok(rotate_locked(data_dir)?)
+}
+
+/// Why a key was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// Somebody signs with it.
+    #[error(transparent)]
+    Lock(#[from] crate::lock::LockError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+}
+
+fn rotation_name(number: usize) -> String {
+    format!("audit-rotation-{number:04}.note")
+}
+
+/// All rotations in order, each from the key that the one before it led to.
+fn rotations(data_dir: &Path) -> Result<Vec<(SignedNote, Rotation)>, KeysError> {
+    let dir = data_dir.join(KEYS_DIR);
+    let mut all: Vec<(SignedNote, Rotation)> = Vec::new();
+    for number in 1.. {
+        let path = dir.join(rotation_name(number));
+        let Some(text) = files::read(&path).map_err(io_at(&path))? else { break };
+        let wrong = |source: RotationError| KeysError::Rotation { path: path.clone(), source };
+        let note = SignedNote::parse(text.as_bytes()).map_err(|error: NoteError| wrong(error.into()))?;
+        let rotation = match all.last() {
+            Some((_, before)) => Rotation::verified(&note, &before.new),
+            // The first key is known by itself, or not at all.
+            None => first_key(&note).and_then(|first| Rotation::verified(&note, &first)),
+        };
+        all.push((note, rotation.map_err(wrong)?));
+    }
+    Ok(all)
+}
+
+fn first_key(note: &SignedNote) -> Result<VerifierKey, RotationError> {
+    let line = note.text().lines().nth(1).unwrap_or_default();
+    line.parse().map_err(|error: KeyError| RotationError::Note(error.into()))
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> KeysError + use<> {
+    let path = path.to_owned();
+    move |source| KeysError::Io { path, source }
+}
