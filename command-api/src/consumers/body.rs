@@ -28,7 +28,6 @@ pub(crate) struct CreateConsumer {
     pub(super) workspace_id: Option<Uuid>,
     /// Which events it gets.
     #[serde(default)]
-    #[schemars(!default)]
     filter: Filter,
     /// The position to begin at, 0 for everything there is; absent: what happens from now on.
     #[serde(default, deserialize_with = "whole::maybe")]

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long acknowledgements are collected for one commit.
-pub(crate) const COALESCED_FOR: Duration = Duration::from_millis(250);
+const COALESCED_FOR: Duration = Duration::from_millis(250);
 /// Commands that wait for one commit at most; with more it is written at once.
 const PENDING_MAX: usize = 256;
 /// Consumers whose states are kept in memory.
@@ -137,8 +137,25 @@ impl Consumers {
         self.decide(ask, &stream, &mut entry)
     }
 
-    /// Writes the acknowledgements of a consumer that wait. Blocks.
-    pub(crate) fn flush(&self, stream: &StreamId) -> Result<(), Refusal> {
+    /// Writes the acknowledgements of a consumer that wait, in a moment. Within a tokio runtime only. Whoever waits for that keeps
+    /// the store open no longer than others do: what is not written then is delivered again.
+    pub(crate) fn flush_soon(&self, stream: StreamId) {
+        let consumers = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            tokio::time::sleep(COALESCED_FOR).await;
+            let flush = move || {
+                let Some(inner) = consumers.upgrade() else { return };
+                if let Err(refusal) = Self(inner).flush(&stream) {
+                    tracing::warn!(%refusal, "acknowledgements of a consumer were not written");
+                }
+            };
+            if let Err(error) = tokio::task::spawn_blocking(flush).await {
+                tracing::error!(%error, "acknowledgements of a consumer were not written");
+            }
+        });
+    }
+
+    fn flush(&self, stream: &StreamId) -> Result<(), Refusal> {
         let entry = self.entry(stream);
         let mut entry = entry.lock();
         entry.has_timer = false;

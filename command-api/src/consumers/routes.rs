@@ -1,7 +1,7 @@
 //! `/consumers`: create, acknowledge, refuse, retry, discard, reset, delete.
 
 use super::body::{Acknowledge, Action, CreateConsumer, ParkedOnes, RefuseEvent, ResetConsumer};
-use super::{Ask, COALESCED_FOR, Deed, Done, now_ms};
+use super::{Ask, Deed, Done, now_ms};
 use crate::caller::Caller;
 use crate::request::{command_of_key, key};
 use crate::routes::operation::Success;
@@ -179,19 +179,7 @@ async fn run(app: &AppState, ask: Ask, when_applied: StatusCode) -> Result<Respo
     };
     let done = app.blocking(work).await??;
     if let Done::Pending { needs_timer: true } = done {
-        let app = app.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(COALESCED_FOR).await;
-            let consumers = app.consumers().clone();
-            match app.blocking(move |_| consumers.flush(&stream)).await {
-                Ok(Ok(())) => {}
-                // What is lost here is delivered again.
-                Ok(Err(refusal)) => {
-                    tracing::warn!(%refusal, "acknowledgements of a consumer were not written")
-                }
-                Err(problem) => tracing::warn!(%problem, "acknowledgements of a consumer were not written"),
-            }
-        });
+        app.consumers().flush_soon(stream);
     }
     Ok(answer(&name, owner, done, when_applied))
 }

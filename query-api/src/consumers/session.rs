@@ -203,7 +203,9 @@ impl Session {
         }
         let refused = self.state.refused.iter().find(|refused| !due_in(refused.not_before_ms).is_zero());
         let barrier = refused.map_or(u64::MAX, |refused| refused.position);
-        let room = if self.at < self.careful_until {
+        // The one that is on trial is by itself as long as it is on its way.
+        let is_careful = self.first().unwrap_or(self.at) < self.careful_until;
+        let room = if is_careful {
             usize::from(self.in_flight.is_empty())
         } else {
             usize::try_from(self.state.settings.in_flight_max)
