@@ -362,6 +362,7 @@ fn now_ms() -> i64 {
     Timestamp::now().get() / 1_000_000
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`, which gives what it has")]
 fn refused(refusal: Refusal) -> Problem {
     problem(&refusal)
 }

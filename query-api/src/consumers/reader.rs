@@ -74,7 +74,7 @@ impl Reader {
     pub(crate) fn sit(
         service: &QueryService,
         consumer: Consumer,
-        audience: Audience,
+        audience: &Audience,
         takes_over: bool,
         begins_again: bool,
     ) -> Result<Self, Problem> {

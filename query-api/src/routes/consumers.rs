@@ -144,7 +144,7 @@ pub(super) async fn events(
     asked.reach(&service).await?;
     let consumer = asked.find(&service).await?;
     let is_stream = wants_stream(&headers);
-    let mut reader = Reader::sit(&service, consumer, Audience::of(&principal), takes_over, is_stream)?;
+    let mut reader = Reader::sit(&service, consumer, &Audience::of(&principal), takes_over, is_stream)?;
     if is_stream {
         let at = reader.at();
         let mut response = Response::new(Body::new(Pulled::new(ConsumerStream::new(reader))));
