@@ -240,10 +240,14 @@ impl Oracle {
                 *people.entry(person.as_str()).or_default() += 1;
             }
         }
-        let list = query.get("/api/v1/projects?limit=500").json();
-        let list = list["projects"].as_array().expect("a list of projects");
+        let (mut list, mut offset) = (Vec::new(), Some(0));
+        while let Some(from) = offset {
+            let page = query.get(&format!("/api/v1/projects?limit=500&offset={from}")).json();
+            list.extend(page["projects"].as_array().expect("a list of projects").iter().cloned());
+            offset = page["next"].as_u64();
+        }
         assert_eq!(list.len(), projects.len());
-        for project in list {
+        for project in &list {
             let (name, id) =
                 (project["name"].as_str().expect("a name"), project["id"].as_str().expect("an id"));
             let told = query.get(&format!("/api/v1/projects/{id}/statistics")).json();

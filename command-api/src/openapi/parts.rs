@@ -36,6 +36,7 @@ pub(super) fn tags() -> Value {
         {"name": "stream", "description": "Events of other services, appended as they are."},
         {"name": "schema", "description": "The schemas that events are checked against."},
         {"name": "consumer", "description": "Durable places in the log, of services that follow it."},
+        {"name": "projection", "description": "What is asked of read models and search index, and decided about them."},
         {"name": "batch", "description": "Many commands in one request."},
         process_tag(),
     ])

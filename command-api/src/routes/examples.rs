@@ -1,6 +1,6 @@
 //! An example of every operation, as the document shows it.
 //!
-//! Invariant: after the batch `tests/world.json`, and with the consumers `ledger` and `old-ledger` of everything, each of them works, in the order of the document. What one takes away
+//! Invariant: after the batch `tests/world.json`, and with the consumers `ledger` and `old-ledger` of everything, and dead letters at 0 and 1, each of them works, in the order of the document. What one takes away
 //! is there for that only. A test holds it.
 
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ const OLD_COLUMN: &str = "01920000-0000-7000-8000-000000000014";
 const OLD_ITEM: &str = "01920000-0000-7000-8000-000000000016";
 const OLD_COMMENT: &str = "01920000-0000-7000-8000-000000000018";
 const OLD_CONSUMER: &str = "old-ledger";
+const PROJECTION: &str = "models";
 
 /// What a path says, and a body.
 pub(crate) struct Example {
@@ -108,6 +109,19 @@ pub(crate) fn of(id: &str) -> Example {
         }
         "consumer.reset" => (vec![("name", CONSUMER)], json!({"position": 0})),
         "consumer.delete" => (vec![("name", OLD_CONSUMER)], Value::Null),
+        "projection.rebuild" => (vec![("name", PROJECTION)], json!({"shadow": true})),
+        "projection.cancel_rebuild" => (vec![("name", PROJECTION)], json!({})),
+        "projection.retry_dead_letters" => (vec![("name", PROJECTION)], json!({"positions": [1]})),
+        "projection.retry_dead_letter" => (vec![("name", PROJECTION), ("position", "0")], Value::Null),
+        "projection.repair" => (vec![("name", PROJECTION)], json!({"entity": format!("item:{ITEM}")})),
+        // Its event's id is another one in every log.
+        "projection.decide" => (
+            vec![("name", PROJECTION)],
+            json!({"type": "sys.dead_letter_added", "data": {
+                "position": 2, "eventId": "01920000-0000-7000-8000-000000000000", "streamId": format!("item-{ITEM}"),
+                "version": 0, "reason": "missing field `title`"
+            }}),
+        ),
         "item.bulk" => (
             vec![],
             json!({"ids": [ITEM, OTHER_ITEM], "command": "item.assign", "data": {"assignees": ["cem"]}}),

@@ -109,7 +109,8 @@ fn where_nothing_is_wrong_nothing_is_found() {
             let checked = check_data_dir(world.data_dir(), &world.log(), &scope, &AT_ONCE).unwrap();
             assert_eq!(checked.len(), 4, "{checked:?}");
             let compared: Vec<_> = checked.iter().map(|checked| checked.compared).collect();
-            assert!(compared.iter().all(|compared| *compared > 0), "{compared:?}");
+            // A third of a few items may be none.
+            assert!(scope != Scope::All || compared.iter().all(|compared| *compared > 0), "{compared:?}");
             assert!(checked.iter().all(|checked| checked.findings.is_empty()), "{checked:#?}");
         }
     }
