@@ -51,11 +51,11 @@ impl Analytics {
                 }
             }
             board::Event::ColumnRemoved(event) => {
-                if let Some((items_to, items)) = board.remove_column(event) {
-                    if let Some(row) = self.row(id, day) {
-                        row.add(event.column_id, -items);
-                        row.add(items_to, items);
-                    }
+                if let Some((items_to, items)) = board.remove_column(event)
+                    && let Some(row) = self.row(id, day)
+                {
+                    row.add(event.column_id, -items);
+                    row.add(items_to, items);
                 }
             }
             board::Event::Deleted(_) => {
