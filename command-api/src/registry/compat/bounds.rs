@@ -1,6 +1,6 @@
 //! Bounds on numbers, lengths and counts.
 
-use super::{Given, list};
+use super::given::{Given, list};
 use serde_json::{Number, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

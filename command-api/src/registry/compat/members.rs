@@ -1,6 +1,7 @@
 //! Members of objects: which there may be, which there must be, and of what shape.
 
-use super::{Found, Given, Judge, Judged, below, list, says};
+use super::given::{Given, list};
+use super::judge::{Found, Judge, Judged, below, says};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

@@ -4,7 +4,10 @@
 // The seed of a run is for whoever repeats it.
 #![allow(clippy::print_stdout)]
 
+use super::given::{list, types_of};
 use super::*;
+use crate::registry::schema::validator;
+use serde_json::{Map, json};
 
 fn backward(old: Value, new: Value) -> Vec<(String, String)> {
     let plain = |schema: &Value| crate::registry::schema::compile(schema).unwrap().plain;
