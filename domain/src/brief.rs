@@ -95,7 +95,7 @@ pub fn decode(event_type: &str, schema_version: u16, payload: &[u8]) -> Result<D
     let event = match event_type {
         "item.created" => serde_json::from_slice(payload).map(created),
         "comment.added" => serde_json::from_slice(payload).map(added),
-        "comment.edited" => serde_json::from_slice(payload).map(|event| edited(&event)),
+        "comment.edited" => serde_json::from_slice(payload).map(|event: Edited| edited(event.item_id)),
         _ => return codec::decode(event_type, schema_version, payload),
     };
     event.map(Decoded::Known).map_err(|source| CodecError::Payload {
@@ -134,8 +134,8 @@ fn added(event: Added) -> crate::DomainEvent {
     .into()
 }
 
-fn edited(event: &Edited) -> crate::DomainEvent {
-    comment::Event::Edited(comment::Edited { item_id: event.item_id, body: String::new() }).into()
+fn edited(item_id: ItemId) -> crate::DomainEvent {
+    comment::Event::Edited(comment::Edited { item_id, body: String::new() }).into()
 }
 
 #[cfg(test)]
