@@ -178,8 +178,7 @@ impl World {
         let mut shared = Shared::obeying(Everything::<FAILS>::begin(self.store.store_id()), letters);
         tail::catch_up(&self.store.log(), &mut [&mut shared], |_| {}).unwrap();
         assert_eq!(shared.waiting(), None);
-        let taken = shared.read().taken.clone();
-        taken
+        shared.read().taken.clone()
     }
 }
 
