@@ -127,8 +127,9 @@ async fn a_checkpoint_is_published_once_two_of_three_witnesses_have_cosigned() {
     let options = StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() };
     let store = Store::open(data.path(), &options).unwrap();
     // The key is made by the first start, and has to be known to the witnesses.
-    drop(Projector::start(data.path(), store.log()).unwrap());
+    let first = Projector::start(data.path(), store.log()).unwrap();
     until("a key is made", || PublicKeys::read(data.path()).is_ok()).await;
+    drop(first);
     let log = PublicKeys::read(data.path()).unwrap().current;
     let (w1, url1, _served1) = serve(dirs[0].path(), "witness.example/w1", &log).await;
     let (w2, url2, served2) = serve(dirs[1].path(), "witness.example/w2", &log).await;
