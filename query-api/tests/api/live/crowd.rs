@@ -1,5 +1,5 @@
 //! Thousands who wait cost next to nothing, and nobody is woken by what is none of theirs. Ten thousand of them take a slow machine a
-//! minute: `SUNDAY_TEST_wanted()=10000 cargo test --workspace --test api -- --nocapture crowd`.
+//! minute: `SUNDAY_TEST_CROWD=10000 cargo test --workspace --test api -- --nocapture crowd`.
 
 use crate::history::{NOW, World, append_raw};
 use crate::process::{Running, get, line_with};
@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Subscribers that wait, where there are descriptors enough for them.
-fn wanted() -> usize {
-    std::env::var("SUNDAY_TEST_wanted()").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+fn crowd() -> usize {
+    std::env::var("SUNDAY_TEST_CROWD").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
 }
 
 fn open(addr: &str, query: &str) -> std::io::Result<TcpStream> {
@@ -45,7 +45,7 @@ fn as_many_as_may_be() -> usize {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or("1024 4096");
     let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(usize::MAX));
     let (own, servers) = (numbers.next().unwrap_or(1_024), numbers.next().unwrap_or(1_024));
-    wanted().min(own.saturating_sub(256)).min(servers.saturating_sub(1_024 + 16).max(32))
+    crowd().min(own.saturating_sub(256)).min(servers.saturating_sub(1_024 + 16).max(32))
 }
 
 /// What a process has in memory, KiB.
@@ -78,11 +78,9 @@ async fn many_wait_and_nobody_is_woken_by_what_is_none_of_theirs() {
     let process = running.0.id();
 
     let before = resident_kib(process);
-    let wanted = as_many_as_may_be();
-    if wanted < wanted() {
-        eprintln!(
-            "ONLY {wanted} OF {wanted()} SUBSCRIBERS: the limit of open files allows no more (ulimit -n)"
-        );
+    let (wanted, all) = (as_many_as_may_be(), crowd());
+    if wanted < all {
+        eprintln!("ONLY {wanted} OF {all} SUBSCRIBERS: the limit of open files allows no more (ulimit -n)");
     }
     // None of them by a board or an item: by what is done, and by who does it.
     let query = |number: usize| match number % 2 {
