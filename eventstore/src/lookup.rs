@@ -9,7 +9,6 @@ use crate::format::FormatError;
 use crate::format::body::Body;
 use crate::format::event::EventIter;
 use crate::format::frame::{Frame, Unchecked};
-use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::index::{Candidate, Found, Part, Rotten, View, hash_command, hash_name};
 use crate::log::Direction;
 use crate::names::{CommandId, StreamId, Tag};

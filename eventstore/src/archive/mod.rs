@@ -21,10 +21,10 @@ mod moving;
 mod reference;
 
 pub(crate) use elsewhere::{Elsewhere, NOT_FETCHED};
-pub use moving::{ArchiveError, ArchiveOptions, Archived, archive};
+pub use moving::{ArchiveError, ArchiveOptions, Archived, archive, archived};
 pub(crate) use reference::Reference;
 
-use crate::storage::{Access, Storage};
+use crate::storage::{Access, Environment, Storage};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,6 +86,28 @@ pub(crate) fn object(store: Uuid, sequence: u32) -> String {
 /// Whether a segment has been moved into the archive, whatever its reference says.
 pub(crate) fn is_referred_to(storage: &dyn Storage, log_dir: &Path, sequence: u32) -> bool {
     storage.open(&reference::path(log_dir, sequence), Access::Read).is_ok()
+}
+
+/// How many segments of a data directory are referred to: in the archive, or about to be.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn references(environment: &Environment, data_dir: &Path) -> io::Result<usize> {
+    match environment.storage.list(&data_dir.join("log")) {
+        Ok(names) => {
+            Ok(names.iter().filter(|name| Path::new(name).extension() == Some("ref".as_ref())).count())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where the archive of a data directory is; `None` when it never had one.
+///
+/// # Errors
+/// When `log/ARCHIVE` cannot be read or does not hold a URL.
+pub fn url_of(environment: &Environment, data_dir: &Path) -> io::Result<Option<String>> {
+    url(&*environment.storage, &data_dir.join("log"))
 }
 
 /// Where a log's archive is; `None` when it never had one.

@@ -126,12 +126,7 @@ pub fn archive(
         return Err(ArchiveError::Url);
     }
     marker::refuse(&**storage, &log_dir)?;
-    // What a live writer is about to begin does not concern us.
-    let published = control::last_published(&**storage, data_dir)?;
-    let segments = used_segments(storage, &log_dir, published.map(|page| page.end.segment()))?;
-    if segments.is_empty() {
-        return Err(OpenError::NoLog { path: data_dir.to_owned() }.into());
-    }
+    let segments = begun(environment, data_dir)?;
     let _lock = lock(environment, &log_dir, "ARCHIVE.lock")?;
     let mover = Mover { storage, log_dir: &log_dir, url: &options.url };
     mover.note_url()?;
@@ -146,7 +141,7 @@ pub fn archive(
     let mut all = Vec::new();
     for pair in segments.windows(2) {
         let [segment, next] = pair else { continue };
-        let (first, next_position) = (segment.header.first_position, next.header.first_position);
+        let next_position = next.header.first_position;
         let (reference, moved) = match segment.reference() {
             Some(reference) => (*reference, false),
             None if next_position <= below && is_indexed(segment.header.sequence) => {
@@ -154,18 +149,48 @@ pub fn archive(
             }
             None => continue,
         };
-        let archived = Archived {
-            segment: segment.header.sequence,
-            first,
-            next: next_position,
-            bytes: reference.len,
-            digest: reference.digest,
-            moved,
-        };
+        let archived = Archived::of(segment, &reference, next, moved);
         progress(&archived);
         all.push(archived);
     }
     Ok(all)
+}
+
+/// The segments of a data directory that are in its archive, oldest first. Asks nothing of the archive.
+///
+/// # Errors
+/// When the log's segments cannot be opened.
+pub fn archived(environment: &Environment, data_dir: &Path) -> Result<Vec<Archived>, ArchiveError> {
+    let segments = begun(environment, data_dir)?;
+    let pairs = segments.windows(2).filter_map(|pair| match pair {
+        [segment, next] => Some((segment, segment.reference()?, next)),
+        _ => None,
+    });
+    Ok(pairs.map(|(segment, reference, next)| Archived::of(segment, reference, next, false)).collect())
+}
+
+/// The segments that have been begun. What a live writer is about to begin does not concern us.
+fn begun(environment: &Environment, data_dir: &Path) -> Result<Vec<Arc<Segment>>, ArchiveError> {
+    let published = control::last_published(&*environment.storage, data_dir)?;
+    let last = published.map(|page| page.end.segment());
+    let segments = used_segments(&environment.storage, &data_dir.join("log"), last)?;
+    if segments.is_empty() {
+        return Err(OpenError::NoLog { path: data_dir.to_owned() }.into());
+    }
+    Ok(segments)
+}
+
+impl Archived {
+    fn of(segment: &Segment, reference: &Reference, next: &Segment, moved: bool) -> Self {
+        Self {
+            segment: segment.header.sequence,
+            first: segment.header.first_position,
+            next: next.header.first_position,
+            bytes: reference.len,
+            digest: reference.digest,
+            moved,
+        }
+    }
 }
 
 struct Mover<'a> {
