@@ -74,7 +74,8 @@ impl Followed {
                     Ok(Some(ControlEvent::RepairRequested(repair))) => self.keep(position, repair),
                     Ok(Some(event)) => {
                         self.state.apply(&event, position.get());
-                        if matches!(&event, ControlEvent::RebuildFinished(end) if end.outcome == RebuildOutcome::Swapped) {
+                        if matches!(&event, ControlEvent::RebuildFinished(end) if end.outcome == RebuildOutcome::Swapped)
+                        {
                             // All of it is made anew.
                             self.repairs.clear();
                         }

@@ -21,6 +21,8 @@ mod followed;
 mod http;
 mod letters;
 mod progress;
+#[cfg(test)]
+mod rebuild_tests;
 mod steered;
 #[cfg(test)]
 mod tests;

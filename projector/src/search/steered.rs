@@ -24,9 +24,7 @@ use crate::generation::Generations;
 use crate::models::SharedModels;
 use crate::projection::{Projection, ProjectionError};
 use crate::tail;
-use domain::system::projections::{
-    Built, ControlEvent, RebuildFinished, RebuildOutcome, RebuildSwapBegun,
-};
+use domain::system::projections::{Built, ControlEvent, RebuildFinished, RebuildOutcome, RebuildSwapBegun};
 use eventstore::{Lineage, Log, Position};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -194,7 +192,8 @@ impl SteeredSearch {
             return Some(Wanted::Remake);
         }
         let open = self.followed.state().rebuild.as_ref()?;
-        (self.clerk.is_manned() && !self.handed.ends(open.id)).then_some(Wanted::Rebuild { id: open.id, shadow: open.shadow })
+        (self.clerk.is_manned() && !self.handed.ends(open.id))
+            .then_some(Wanted::Rebuild { id: open.id, shadow: open.shadow })
     }
 
     fn steer(&mut self) {

@@ -8,8 +8,8 @@
 //! nobody read a history.
 
 use eventstore::{Direction, Log, Position, ReadError, RecordedEvent, StreamId, Tag, Version};
-use projector::models::{Models, PastModels};
 use projector::SharedModels;
+use projector::models::{Models, PastModels};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::vec::IntoIter;

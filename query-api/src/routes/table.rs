@@ -442,7 +442,7 @@ fn consumers() -> Vec<Operation> {
                 ),
             ]),
         )
-        .refuses(403, &["insufficient_scope"])
+        .needs(Scope::ConsumersWrite)
         .refuses(409, &["consumer_busy"])
         .refuses(503, &["overloaded"]),
     ]
