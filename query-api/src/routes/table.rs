@@ -442,7 +442,8 @@ fn consumers() -> Vec<Operation> {
                 ),
             ]),
         )
-        .needs(Scope::ConsumersWrite)
+        .needs_for_some(Scope::ConsumersWrite)
+        .refuses(403, &["insufficient_scope"])
         .refuses(409, &["consumer_busy"])
         .refuses(503, &["overloaded"]),
     ]
