@@ -174,7 +174,7 @@ impl Life {
                 return;
             }
             20 => {
-                let attachment_id = AttachmentId::new(uuid::Uuid::now_v7());
+                let attachment_id = AttachmentId::new(Uuid::now_v7());
                 of_item(item::AttachmentAdded { attachment_id, name: text, size: 1, mime: None }.into())
             }
             _ => {
