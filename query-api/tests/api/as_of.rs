@@ -535,7 +535,7 @@ async fn what_the_models_pass_over_was_not_there_in_the_past_either() {
     let path = format!("/api/v1/items/{one}");
     let untouched = ask_at(&fixture, &path, &before.to_string(), before.get()).await;
     assert_eq!(ask_at(&fixture, &path, &end.to_string(), end.get()).await, untouched);
-    let diff = fixture.json(&format!("{path}/diff?from={before}&to={end}")).await;
+    let diff = fixture.ask(&format!("{path}/diff?from={before}&to={end}")).await.json();
     assert!(
         !diff.to_string().contains("held back") && !diff.to_string().contains("never taken in"),
         "{diff}"
