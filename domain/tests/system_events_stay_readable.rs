@@ -7,7 +7,7 @@ use domain::system::archive::{ArchivedSegment, Recorded, SEGMENTS_ARCHIVED, Segm
 use domain::system::projections::{
     Built, ControlEvent, DEAD_LETTERS_MAX, DIFFERENCES_MAX, DeadLetterAdded, DeadLettersRetried, Difference,
     PROJECTIONS, ProjectionState, RebuildCancelled, RebuildFinished, RebuildOutcome, RebuildRequested,
-    Refused, RepairRequested, SCHEMA_VERSION, projection_of, stream_of,
+    RebuildSwapBegun, Refused, RepairRequested, SCHEMA_VERSION, projection_of, stream_of,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,6 +34,10 @@ fn added(position: u64, version: u64) -> ControlEvent {
 
 fn requested(number: u128, shadow: bool) -> ControlEvent {
     ControlEvent::RebuildRequested(RebuildRequested { rebuild_id: id(number), shadow })
+}
+
+fn swap_begun(number: u128) -> ControlEvent {
+    ControlEvent::RebuildSwapBegun(RebuildSwapBegun { rebuild_id: id(number) })
 }
 
 fn finished(number: u128) -> RebuildFinished {
@@ -67,6 +71,7 @@ fn examples() -> Vec<(&'static str, ControlEvent)> {
             "sys.rebuild_finished.v1-failed",
             ControlEvent::RebuildFinished(RebuildFinished::failed(id(2), 41, "no space left on device")),
         ),
+        ("sys.rebuild_swap_begun.v1", swap_begun(1)),
         ("sys.dead_letter_added.v1", added(17, 3)),
         ("sys.dead_letters_retried.v1", retried(Some(&[17, 19]))),
         ("sys.dead_letters_retried.v1-all", retried(None)),
@@ -146,6 +151,30 @@ fn one_rebuild_at_a_time_and_each_has_one_end() {
         state.finished.as_ref().map(|(position, finished)| (*position, finished.is_equal())),
         Some((15, Some(false)))
     );
+}
+
+#[test]
+fn what_is_put_into_use_cannot_be_cancelled_any_more() {
+    let mut state = ProjectionState::default();
+    let cancel = |number| ControlEvent::RebuildCancelled(RebuildCancelled { rebuild_id: id(number) });
+    assert_eq!(state.admit(&swap_begun(1)), Err(Refused::NoRebuild));
+    state.apply(&requested(1, false), 10);
+    assert_eq!(state.admit(&swap_begun(2)), Err(Refused::AnotherRebuild(id(1))));
+    state.apply(&swap_begun(2), 11);
+    state.admit(&cancel(1)).unwrap();
+    state.admit(&swap_begun(1)).unwrap();
+    assert!(state.changes(&swap_begun(1)));
+    state.apply(&swap_begun(1), 12);
+    assert!(state.is_swapping(id(1)) && !state.changes(&swap_begun(1)));
+    assert_eq!(state.admit(&cancel(1)), Err(Refused::RebuildSwapping(id(1))));
+    // A rebuild that is only compared, and one that fails, do not make what is in use another one.
+    let swapped = RebuildFinished { outcome: RebuildOutcome::Swapped, ..finished(1) };
+    state.apply(&ControlEvent::RebuildFinished(swapped), 13);
+    assert_eq!((state.swapped, state.is_swapping(id(1))), (Some(id(1)), false));
+    state.apply(&requested(2, true), 14);
+    assert!(!state.is_swapping(id(2)));
+    state.apply(&ControlEvent::RebuildFinished(finished(2)), 15);
+    assert_eq!(state.swapped, Some(id(1)));
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) fn failpoint(name: &'static str, path: &Path) -> io::Result<()> {
     if !IS_ANY.load(Ordering::Relaxed) {
         return Ok(());
     }
+    #[cfg(test)]
+    hold::pass(name, path);
     let mut plans = PLANS.lock();
     let Some(plan) = plans.iter_mut().find(|plan| path.starts_with(&plan.below)) else { return Ok(()) };
     if plan.crashed_at.is_none() {
@@ -54,6 +56,17 @@ impl Crash {
         Self(below)
     }
 
+    /// At once, wherever it is.
+    pub(crate) fn now(below: &Path) -> Self {
+        let crash = Self::at("now", 0, below);
+        PLANS
+            .lock()
+            .iter_mut()
+            .filter(|plan| plan.below == below)
+            .for_each(|plan| plan.crashed_at = Some(plan.at));
+        crash
+    }
+
     /// Where it came, if it has.
     pub(crate) fn crashed_at(&self) -> Option<&'static str> {
         PLANS.lock().iter().find(|plan| plan.below == self.0)?.crashed_at
@@ -64,6 +77,57 @@ impl Crash {
 impl Drop for Crash {
     fn drop(&mut self) {
         PLANS.lock().retain(|plan| plan.below != self.0);
+    }
+}
+
+#[cfg(test)]
+pub(crate) use hold::Hold;
+
+/// Threads that are made to wait at a failpoint.
+#[cfg(test)]
+mod hold {
+    use super::{AtomicBool, IS_ANY, Mutex, Ordering, Path, PathBuf};
+    use parking_lot::Condvar;
+    use std::sync::Arc;
+
+    static HOLDS: Mutex<Vec<Arc<Held>>> = Mutex::new(Vec::new());
+    static CHANGED: Condvar = Condvar::new();
+
+    struct Held {
+        at: &'static str,
+        below: PathBuf,
+        is_reached: AtomicBool,
+    }
+
+    /// Holds whoever passes a failpoint below a directory, until it is dropped.
+    pub(crate) struct Hold(Arc<Held>);
+
+    impl Hold {
+        pub(crate) fn at(at: &'static str, below: &Path) -> Self {
+            let held = Arc::new(Held { at, below: below.to_owned(), is_reached: AtomicBool::new(false) });
+            HOLDS.lock().push(Arc::clone(&held));
+            IS_ANY.store(true, Ordering::Relaxed);
+            Self(held)
+        }
+
+        pub(crate) fn is_reached(&self) -> bool {
+            self.0.is_reached.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Drop for Hold {
+        fn drop(&mut self) {
+            HOLDS.lock().retain(|held| !Arc::ptr_eq(held, &self.0));
+            CHANGED.notify_all();
+        }
+    }
+
+    pub(super) fn pass(name: &str, path: &Path) {
+        let mut holds = HOLDS.lock();
+        while let Some(held) = holds.iter().find(|held| held.at == name && path.starts_with(&held.below)) {
+            held.is_reached.store(true, Ordering::Relaxed);
+            CHANGED.wait(&mut holds);
+        }
     }
 }
 

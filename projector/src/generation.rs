@@ -69,11 +69,21 @@ impl Generations {
     }
 
     /// Puts a directory that [`Generations::begin`] made into use. What it holds must be on disk.
+    ///
+    /// # Errors
+    /// When it is not in use: once `CURRENT` names it, it is, for everybody. Should the rename itself be lost with the machine, the
+    /// one before it is in use again, or none.
     pub(crate) fn make_current(&self, dir: &Path) -> io::Result<()> {
         let name = dir.file_name().and_then(OsStr::to_str).ok_or(io::ErrorKind::InvalidInput)?;
         sync_dir(dir)?;
         failpoint("CURRENT is to change", dir)?;
-        replace(&self.root.join(CURRENT), |file| writeln!(file, "{name}"))
+        match replace(&self.root.join(CURRENT), |file| writeln!(file, "{name}")) {
+            Err(error) if self.current().as_deref() == Some(dir) => {
+                tracing::warn!(dir = %dir.display(), %error, "a generation is in use, and that may not be on disk");
+                Ok(())
+            }
+            replaced => replaced,
+        }
     }
 
     /// Gives a generation whatever files of another one it lacks; both then have the same bytes, on disk once.

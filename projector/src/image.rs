@@ -16,7 +16,7 @@
 //! Invariant: an image is a cache and never believed: whatever is wrong with it (a byte, its name or version, a
 //! lineage that the log does not confirm, dead letters that are decided otherwise now), that model is made of the log instead, and no other.
 
-use crate::control::{Letters, letters_of};
+use crate::control::{Followed, Letters, letters_of};
 use crate::generation::{Generations, replace};
 use crate::read_model::ReadModel;
 use eventstore::codec::CodecError;
@@ -26,7 +26,6 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// Directory of the images in a data directory.
@@ -201,20 +200,21 @@ pub(crate) fn load_under<M: ReadModel>(
     Ok(model)
 }
 
-/// The model of the image that is in use, or else one that has everything to come; with the dead letters that it is to obey.
+/// The model of the image that is in use, or else one that has everything to come; with what the log said of it before the
+/// image was looked for.
 #[must_use]
-pub(crate) fn load_or_new<M: ReadModel>(data_dir: &Path, log: &Log) -> (M, Arc<Letters>) {
-    let letters = letters_of(M::NAME, log).unwrap_or_else(|error| {
+pub(crate) fn load_or_new<M: ReadModel>(data_dir: &Path, log: &Log) -> (M, Followed) {
+    let followed = Followed::until_now(M::NAME, log).unwrap_or_else(|error| {
         // Whoever follows the log finds out what it says.
-        tracing::warn!(model = M::NAME, %error, "the dead letters of a read model cannot be read");
-        Arc::default()
+        tracing::warn!(model = M::NAME, %error, "what is asked of a read model cannot be read");
+        Followed::of(M::NAME)
     });
-    match load_under(data_dir, log, &letters) {
-        Ok(model) => return (model, letters),
+    match load_under(data_dir, log, followed.letters()) {
+        Ok(model) => return (model, followed),
         Err(ImageError::None) => {}
         Err(error) => {
             tracing::warn!(model = M::NAME, %error, "the image of a read model is not used; the log is replayed");
         }
     }
-    (M::begin(log.store_id()), letters)
+    (M::begin(log.store_id()), followed)
 }

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// The items, boards, projects, workspaces and comments that are kept up to date.
 pub type SharedModels = Shared<Models>;
@@ -37,6 +38,8 @@ struct Inner<M> {
     checkpoint: watch::Sender<Position>,
     pace: Pace,
     steering: Mutex<Steering>,
+    /// The rebuild that had been put into use last before the image was opened, which is of that one or a later one.
+    swapped: Option<Uuid>,
     /// What is made of the model has to be made anew for these.
     replaced: Mutex<Option<(Position, Vec<String>)>>,
 }
@@ -63,6 +66,10 @@ impl<M: ReadModel> Shared<M> {
 
     /// Shares a model that was made under these dead letters.
     pub(crate) fn obeying(model: M, letters: Arc<Letters>) -> Self {
+        Self::begun(model, letters, None)
+    }
+
+    fn begun(model: M, letters: Arc<Letters>, swapped: Option<Uuid>) -> Self {
         let checkpoint = watch::Sender::new(model.checkpoint().next);
         let steering = Mutex::new(Steering { letters, waiting: None });
         Self {
@@ -71,6 +78,7 @@ impl<M: ReadModel> Shared<M> {
                 checkpoint,
                 pace: Pace::new(),
                 steering,
+                swapped,
                 replaced: Mutex::default(),
             }),
         }
@@ -80,8 +88,8 @@ impl<M: ReadModel> Shared<M> {
     /// call it from a thread that may block.
     #[must_use]
     pub fn open(data_dir: &Path, log: &Log) -> Self {
-        let (model, letters) = image::load_or_new(data_dir, log);
-        Self::obeying(model, letters)
+        let (model, followed) = image::load_or_new(data_dir, log);
+        Self::begun(model, Arc::clone(followed.letters()), followed.state().swapped)
     }
 
     /// The model, to be read: the guard keeps the writer out, so hold it for as long as an answer takes to copy out.
@@ -151,6 +159,11 @@ impl<M: ReadModel> Shared<M> {
     #[must_use]
     pub fn waiting(&self) -> Option<Waiting> {
         self.inner.steering.lock().waiting.clone()
+    }
+
+    /// The newest rebuild that the model is known to have come after when it was opened.
+    pub(crate) fn swapped(&self) -> Option<Uuid> {
+        self.inner.swapped
     }
 
     /// What it passes over.

@@ -66,7 +66,7 @@ fn document(operations: &[Operation]) -> Value {
         parameters: parameters(),
         headers: headers(),
         responses: shared.into_components(),
-        security: parts::security(lead, &[Scope::Audit, Scope::Metrics]),
+        security: parts::security(lead, &[Scope::Audit, Scope::ConsumersWrite, Scope::Metrics]),
     };
     assemble(&about, paths, components)
 }

@@ -179,3 +179,113 @@ fn what_is_asked_is_refused_where_it_makes_no_sense() {
     assert_eq!(sunday.query.try_get("/api/v1/projections/nothing/dead-letters").unwrap().status, 404);
     sunday.stop();
 }
+
+/// How many dead letters a projection has, as the query API says.
+fn letters(sunday: &Sunday, name: &str) -> Value {
+    sunday.query.get(&format!("/api/v1/projections/{name}/dead-letters")).json()
+}
+
+/// Somebody creates a thing.
+fn create(sunday: &Sunday, kind: &str, body: &Value) -> String {
+    let answer = sunday.command.post(&format!("/api/v1/{kind}"), body).unwrap();
+    assert_eq!(answer.status, 201, "{kind}: {}", answer.json());
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Gives an item a title; the position of the event.
+fn title(sunday: &Sunday, item: &str, title: &str) -> u64 {
+    let answer = sunday
+        .command
+        .send_json("PATCH", &format!("/api/v1/items/{item}"), &json!({"title": title}))
+        .unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    answer.position() - 1
+}
+
+#[test]
+fn a_dead_letter_holds_back_its_own_item_in_every_process_until_it_is_retried() {
+    let data = tempfile::tempdir().unwrap();
+    let mut sunday = Sunday::three_processes(data.path(), ["command-api", "projector", "query-api"]);
+    let workspace = create(&sunday, "workspaces", &json!({"name": "w"}));
+    let project = create(&sunday, "projects", &json!({"workspaceId": workspace, "name": "p"}));
+    let board = create(&sunday, "boards", &json!({"projectId": project, "name": "b"}));
+    let column =
+        sunday.command.post(&format!("/api/v1/boards/{board}/columns"), &json!({"name": "todo"})).unwrap();
+    assert_eq!(column.status, 201, "{}", column.json());
+    let [one, two, other] = ["alpha", "beta", "gamma"]
+        .map(|title| create(&sunday, "items", &json!({"boardId": board, "title": title})));
+    let passed_over = [title(&sunday, &one, "unreadable once"), title(&sunday, &two, "unreadable twice")];
+    let _ = (
+        title(&sunday, &one, "heldback one"),
+        title(&sunday, &other, "reached"),
+        title(&sunday, &two, "heldback two"),
+    );
+    let _ = sunday.settled_position();
+
+    // The decisions of a build that could not read two of these events.
+    let reason = "the payload is none that this build can read";
+    for position in passed_over {
+        let event = sunday.query.get(&format!("/api/v1/events?from={position}&limit=1")).json();
+        let event = &event["events"][0];
+        assert_eq!(event["position"], position, "{event}");
+        let letter = json!({"position": position, "eventId": event["eventId"], "streamId": event["streamId"],
+            "version": event["version"], "reason": reason});
+        let decision = json!({"type": "sys.dead_letter_added", "data": letter});
+        for name in ["models", "activity"] {
+            assert_eq!(ask(&sunday, &format!("{name}/decisions"), &decision)["status"], "applied");
+            assert_eq!(ask(&sunday, &format!("{name}/decisions"), &decision)["status"], "unchanged");
+        }
+    }
+    let titles = |sunday: &Sunday| {
+        let of = |item: &str| sunday.query.get(&format!("/api/v1/items/{item}")).json()["title"].clone();
+        [&one, &two, &other].map(|item| of(item).as_str().unwrap().to_owned())
+    };
+    let found = |sunday: &Sunday, word: &str| {
+        sunday.query.get(&format!("/api/v1/search?q={word}&limit=1")).json()["total"].as_u64().unwrap()
+    };
+    let agree = |sunday: &Sunday, expected: [&str; 3]| {
+        until(&format!("the query API has {expected:?}"), || titles(sunday) == expected);
+        // The index is made of the projector's models.
+        for word in ["alpha", "beta", "heldback", "reached"] {
+            let count = expected.iter().filter(|title| title.contains(word)).count() as u64;
+            until(&format!("{count} have {word}"), || found(sunday, word) == count);
+        }
+    };
+    agree(&sunday, ["alpha", "beta", "reached"]);
+    let listed = letters(&sunday, "models");
+    assert_eq!(listed["total"], 2, "{listed}");
+    for (letter, position) in listed["deadLetters"].as_array().unwrap().iter().zip(passed_over) {
+        assert_eq!((&letter["position"], &letter["reason"]), (&json!(position), &json!(reason)), "{letter}");
+        assert_eq!((&letter["attempts"], &letter["heldBack"]), (&json!(1), &json!(1)), "{letter}");
+    }
+    assert_eq!(projection(&sunday, "models")["control"]["deadLetters"], 2);
+    assert_eq!(letters(&sunday, "analytics")["total"], 0, "each projection has its own");
+
+    // Who starts from what is on disk, or from the log, agrees.
+    sunday.kill_and_restart("projector");
+    sunday.kill_and_restart("query-api");
+    until("the query API", || sunday.query.try_get("/readyz").is_ok_and(|answer| answer.status == 200));
+    agree(&sunday, ["alpha", "beta", "reached"]);
+
+    ask(&sunday, &format!("models/dead-letters/{}/retry", passed_over[0]), &json!({}));
+    agree(&sunday, ["heldback one", "beta", "reached"]);
+    assert_eq!(letters(&sunday, "models")["deadLetters"][0]["position"], passed_over[1]);
+    ask(&sunday, "models/dead-letters/retry", &json!({}));
+    agree(&sunday, ["heldback one", "heldback two", "reached"]);
+    assert_eq!(
+        (&letters(&sunday, "models")["total"], &letters(&sunday, "activity")["total"]),
+        (&json!(0), &json!(2))
+    );
+    let feed = |sunday: &Sunday| {
+        let feed = sunday.query.get(&format!("/api/v1/activity?itemId={one}&limit=100")).json();
+        feed["entries"].as_array().unwrap().len()
+    };
+    assert_eq!(feed(&sunday), 1);
+    ask(&sunday, "activity/dead-letters/retry", &json!({"positions": passed_over}));
+    until("the feed to be whole", || feed(&sunday) == 3);
+    let path = data.path().to_str().unwrap().to_owned();
+    sunday.stop();
+    // And what was left on disk is what the log says.
+    let output = run(&["check", "--data-dir", &path]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

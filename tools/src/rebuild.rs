@@ -104,7 +104,13 @@ fn recorded(
         let state = control.state(name.as_str()).map_err(|problem| Failure::Part(reason(&problem)))?;
         // One that was asked for before and never came to its end is overtaken by this one.
         if let Some(open) = state.rebuild {
-            append(name, ControlEvent::RebuildCancelled(RebuildCancelled { rebuild_id: open.id }))?;
+            let overtaken = if open.is_swapping {
+                let reason = "it was being put into use and never came to its end; a later one overtook it";
+                ControlEvent::RebuildFinished(RebuildFinished::failed(open.id, 0, reason))
+            } else {
+                ControlEvent::RebuildCancelled(RebuildCancelled { rebuild_id: open.id })
+            };
+            append(name, overtaken)?;
         }
         let rebuild_id = Uuid::new_v4();
         append(name, ControlEvent::RebuildRequested(RebuildRequested { rebuild_id, shadow }))?;

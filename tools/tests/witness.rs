@@ -170,3 +170,48 @@ async fn a_checkpoint_is_published_once_two_of_three_witnesses_have_cosigned() {
     until("the other has been asked", || projector.notary().witnesses[1].failure.is_some()).await;
     assert_eq!(reader.published().unwrap().unwrap().checkpoint.head.size.get(), 3);
 }
+
+#[tokio::test]
+async fn a_witness_cosigns_what_continues_the_tree_that_it_knows_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_key();
+    let open = || State::open(dir.path(), Some(&name("witness.example/w1")), vec![log.verifier().clone()]);
+    let ask = |old: u64, head: TreeHead, proof: Vec<eventstore::Digest>| {
+        let note = Checkpoint::signed(head, &log).unwrap();
+        AddCheckpoint { old: TreeSize::new(old), proof, note }.to_string()
+    };
+    let state = Arc::new(open().unwrap());
+    assert_eq!(post(&state, first(&log, 4)).await.0, 200);
+    // Of trees of four and eight leaves, the proof is the root of the four that came.
+    let of = |leaves: [u64; 4]| {
+        let mut edge = Edge::default();
+        leaves.iter().for_each(|leaf| edge.append(leaf_hash(&leaf.to_le_bytes()), |_, _| {}));
+        edge.head().root
+    };
+    let proof = vec![of([4, 5, 6, 7])];
+    // Signed by the log, larger, and of another past; or of another future than the proof tells.
+    let mut rewritten = Edge::default();
+    (0..8_u64).for_each(|leaf| {
+        let leaf = if leaf == 1 { 99 } else { leaf };
+        rewritten.append(leaf_hash(&leaf.to_le_bytes()), |_, _| {});
+    });
+    for (head, proof) in [
+        (rewritten.head(), proof.clone()),
+        (rewritten.head(), Vec::new()),
+        (head(8), vec![of([4, 5, 6, 8])]),
+        (head(8), Vec::new()),
+    ] {
+        assert_eq!(post(&state, ask(4, head, proof)).await.0, 422);
+    }
+    assert_eq!(post(&state, ask(4, head(8), proof.clone())).await.0, 200);
+    // It never goes back, whatever it is told of what it knows, nor after it was started again.
+    drop(state);
+    let state = Arc::new(open().unwrap());
+    for old in [0, 4, 5] {
+        let (status, _, size) = post(&state, ask(old, head(5), Vec::new())).await;
+        assert_eq!((status.as_u16(), size.as_str()), (409, "8\n"), "{old}");
+    }
+    assert_eq!(post(&state, ask(8, head(5), Vec::new())).await.0, 400);
+    assert_eq!(post(&state, ask(4, head(8), proof)).await.0, 409);
+    assert_eq!(post(&state, ask(8, head(8), Vec::new())).await.0, 200, "the same once more");
+}

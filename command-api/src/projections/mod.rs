@@ -222,6 +222,9 @@ fn inadmissible(refused: &Refused) -> Problem {
         Refused::RebuildUnderWay(id) | Refused::AnotherRebuild(id) => {
             Problem::new(StatusCode::CONFLICT, "rebuild_under_way", text).with("rebuildId", id.to_string())
         }
+        Refused::RebuildSwapping(id) => {
+            Problem::new(StatusCode::CONFLICT, "rebuild_swapping", text).with("rebuildId", id.to_string())
+        }
         Refused::NoRebuild => Problem::new(StatusCode::CONFLICT, "no_rebuild", text),
         Refused::NoDeadLetters => Problem::new(StatusCode::CONFLICT, "no_dead_letter", text),
         Refused::NoSuchDeadLetter(position) => {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::system::projections::{
     ControlEvent, DeadLetterAdded, DeadLettersRetried, ENTITY_BYTES_MAX, PROJECTIONS, RETRIED_MAX,
-    RebuildCancelled, RebuildFinished, RebuildRequested, RepairRequested,
+    RebuildCancelled, RebuildFinished, RebuildRequested, RebuildSwapBegun, RepairRequested,
 };
 use domain::whole;
 use eventstore::{CommandId, Fingerprint};
@@ -84,6 +84,9 @@ pub(crate) struct Repair {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub(crate) enum Decision {
+    /// What was built is put into use now, and cannot be cancelled any more.
+    #[serde(rename = "sys.rebuild_swap_begun")]
+    RebuildSwapBegun(RebuildSwapBegun),
     /// What became of a rebuild.
     #[serde(rename = "sys.rebuild_finished")]
     RebuildFinished(RebuildFinished),
@@ -249,6 +252,7 @@ pub(crate) async fn decide(
 ) -> Result<Response, Problem> {
     let request = Request::new(app, caller, (&name, Scope::ProjectionsDecide), &headers, ("decide", &bytes))?;
     let event = match parse(&bytes)? {
+        Decision::RebuildSwapBegun(begun) => ControlEvent::RebuildSwapBegun(begun),
         Decision::RebuildFinished(finished) => ControlEvent::RebuildFinished(finished),
         Decision::DeadLetterAdded(added) => ControlEvent::DeadLetterAdded(added),
     };

@@ -250,7 +250,7 @@ fn projections() -> Vec<Operation> {
         )
         .calls(projections::cancel, projections::TAKEN)
         .takes::<projections::Cancel>()
-        .refuses(409, &["no_rebuild", "rebuild_under_way"]),
+        .refuses(409, &["no_rebuild", "rebuild_swapping", "rebuild_under_way"]),
         post(
             "/projections/{name}/dead-letters/retry",
             "projection.retry_dead_letters",

@@ -6,5 +6,6 @@
 mod common;
 mod roles;
 mod scopes;
+mod table;
 mod tenants;
 mod world;

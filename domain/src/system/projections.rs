@@ -69,6 +69,9 @@ pub enum ControlEvent {
     /// One entity is to be made of the log anew.
     #[serde(rename = "sys.repair_requested")]
     RepairRequested(RepairRequested),
+    /// What was built is put into use now: from here on it cannot be cancelled.
+    #[serde(rename = "sys.rebuild_swap_begun")]
+    RebuildSwapBegun(RebuildSwapBegun),
 }
 
 /// See [`ControlEvent::RebuildRequested`].
@@ -86,6 +89,14 @@ pub struct RebuildRequested {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RebuildCancelled {
+    /// Which one.
+    pub rebuild_id: Uuid,
+}
+
+/// See [`ControlEvent::RebuildSwapBegun`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RebuildSwapBegun {
     /// Which one.
     pub rebuild_id: Uuid,
 }
@@ -196,19 +207,20 @@ pub struct RepairRequested {
 
 impl ControlEvent {
     /// All types.
-    pub const TYPES: [&str; 6] = [
+    pub const TYPES: [&str; 7] = [
         "sys.rebuild_requested",
         "sys.rebuild_cancelled",
         "sys.rebuild_finished",
         "sys.dead_letter_added",
         "sys.dead_letters_retried",
         "sys.repair_requested",
+        "sys.rebuild_swap_begun",
     ];
 
     /// Its type in the log.
     #[must_use]
     pub fn event_type(&self) -> &'static str {
-        let [requested, cancelled, finished, added, retried, repair] = Self::TYPES;
+        let [requested, cancelled, finished, added, retried, repair, swap_begun] = Self::TYPES;
         match self {
             Self::RebuildRequested(_) => requested,
             Self::RebuildCancelled(_) => cancelled,
@@ -216,6 +228,7 @@ impl ControlEvent {
             Self::DeadLetterAdded(_) => added,
             Self::DeadLettersRetried(_) => retried,
             Self::RepairRequested(_) => repair,
+            Self::RebuildSwapBegun(_) => swap_begun,
         }
     }
 
@@ -231,6 +244,7 @@ impl ControlEvent {
             Self::DeadLetterAdded(data) => serde_json::to_vec(data),
             Self::DeadLettersRetried(data) => serde_json::to_vec(data),
             Self::RepairRequested(data) => serde_json::to_vec(data),
+            Self::RebuildSwapBegun(data) => serde_json::to_vec(data),
         }
     }
 
@@ -246,7 +260,7 @@ impl ControlEvent {
         if schema_version > SCHEMA_VERSION {
             return Ok(None);
         }
-        let [requested, cancelled, finished, added, retried, repair] = Self::TYPES;
+        let [requested, cancelled, finished, added, retried, repair, swap_begun] = Self::TYPES;
         let read = match event_type {
             t if t == requested => Self::RebuildRequested(serde_json::from_slice(payload)?),
             t if t == cancelled => Self::RebuildCancelled(serde_json::from_slice(payload)?),
@@ -254,6 +268,7 @@ impl ControlEvent {
             t if t == added => Self::DeadLetterAdded(serde_json::from_slice(payload)?),
             t if t == retried => Self::DeadLettersRetried(serde_json::from_slice(payload)?),
             t if t == repair => Self::RepairRequested(serde_json::from_slice(payload)?),
+            t if t == swap_begun => Self::RebuildSwapBegun(serde_json::from_slice(payload)?),
             _ => return Ok(None),
         };
         Ok(Some(read))

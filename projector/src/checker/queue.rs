@@ -2,7 +2,7 @@
 //! other things to do.
 
 use crate::checker::entity::Entity;
-use crate::control::RepairHook;
+use crate::control::{RepairHook, RepairPending};
 use crate::rebuild::ProjectionName;
 use crate::run::Repairs;
 use crate::tail::guarded;
@@ -15,10 +15,13 @@ use std::thread::JoinHandle;
 /// Repairs that wait at most; further ones are refused, and can be asked for again.
 const WAITING_MAX: usize = 1_024;
 
+/// What is repaired, and who waits for it.
+type Asked = (ProjectionName, Entity, Option<RepairPending>);
+
 /// Takes repairs. Dropping it lets those that wait be carried out first.
 #[derive(Debug)]
 pub struct RepairQueue {
-    sender: Option<SyncSender<(ProjectionName, Entity)>>,
+    sender: Option<SyncSender<Asked>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -38,20 +41,24 @@ impl RepairQueue {
     /// As what is called when the log asks for a repair.
     #[must_use]
     pub fn into_hook(self) -> RepairHook {
-        Arc::new(move |projection, _, asked: &RepairRequested| {
-            self.ask(projection, &asked.entity);
+        Arc::new(move |projection, _, asked: &RepairRequested, pending| {
+            self.put(projection, &asked.entity, Some(pending));
         })
     }
 
     /// Asks for a repair, by the names that events have for projection and entity. Never waits; false, and a line in the log,
     /// when it is not taken.
     pub fn ask(&self, projection: &str, entity: &str) -> bool {
+        self.put(projection, entity, None)
+    }
+
+    fn put(&self, projection: &str, entity: &str, pending: Option<RepairPending>) -> bool {
         let named = ProjectionName::parse(projection).zip(Entity::parse(entity));
         let Some((name, thing)) = named else {
             tracing::warn!(projection, entity, "a repair names nothing that is known here");
             return false;
         };
-        match self.sender.as_ref().map(|sender| sender.try_send((name, thing))) {
+        match self.sender.as_ref().map(|sender| sender.try_send((name, thing, pending))) {
             Some(Ok(())) => true,
             Some(Err(TrySendError::Full(_))) => {
                 tracing::warn!(projection, entity, "too many repairs wait; ask for this one again");
@@ -62,8 +69,8 @@ impl RepairQueue {
     }
 }
 
-fn carry_out(receiver: &Receiver<(ProjectionName, Entity)>, repairs: &Repairs) {
-    while let Ok((projection, entity)) = receiver.recv() {
+fn carry_out(receiver: &Receiver<Asked>, repairs: &Repairs) {
+    while let Ok((projection, entity, _pending)) = receiver.recv() {
         let name = projection.as_str();
         let repair = || match repairs.repair(projection, &entity) {
             Ok(true) => tracing::info!(projection = name, %entity, "repaired"),

@@ -475,3 +475,69 @@ fn a_document_that_was_written_early_is_right_and_one_that_never_was_so_is_not()
     early.write().item_to_spoil(item("K-1")).title = crate::models::Name::new("a title of no time");
     assert_eq!(write(&early), [0, 1, 0, 0]);
 }
+
+/// Asks in the log for a repair of an item.
+fn ask_for_repair(world: &World, projection: &str, one: ItemId) {
+    let asked = domain::system::projections::RepairRequested {
+        repair_id: Uuid::now_v7(),
+        entity: Entity::Item(one).to_string(),
+    };
+    let stream = domain::system::projections::stream_of(projection);
+    world.append(&stream, "sys.repair_requested", serde_json::to_value(&asked).unwrap());
+}
+
+#[test]
+fn repairs_that_were_asked_for_while_nobody_was_there_are_carried_out_by_whoever_starts() {
+    let Running { world, projector } = Running::over(with_items());
+    let one = item("K-1");
+    projector.models().write().item_to_spoil(one).title = crate::models::Name::new("spoilt");
+    projector.repairs().repair(ProjectionName::Search, &Entity::Item(one)).unwrap();
+    let moved = world.comment("K-2", "c", "so that there is something to save");
+    assert!(wait(projector.models(), moved));
+    projector.stop().unwrap();
+    let found = || {
+        let checked = check_data_dir(world.data_dir(), &world.log(), &Scope::All, &AT_ONCE).unwrap();
+        checked.iter().map(Checked::total).collect::<Vec<_>>()
+    };
+    assert_eq!(found(), [1, 0, 0, 1], "image and index are spoilt");
+
+    // A projector that hears of the repair and is gone before it was carried out: its image must not stand for it.
+    ask_for_repair(&world, "models", one);
+    let kept = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let hook: crate::control::RepairHook = {
+        let kept = Arc::clone(&kept);
+        Arc::new(move |name, _, asked: &domain::system::projections::RepairRequested, pending| {
+            kept.lock().push((name, asked.entity.clone(), pending));
+        })
+    };
+    let connections = crate::run::Connections { repairs: Some(hook), ..Default::default() };
+    let projector = Projector::start_with(world.data_dir(), world.log(), connections).unwrap();
+    assert!(wait(projector.models(), world.log().watermark()));
+    assert_eq!(kept.lock().iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["models"]);
+    projector.stop().unwrap();
+    kept.lock().clear();
+
+    // A reader that starts from the image, and the next projector.
+    let reader = ReadModels::open(world.data_dir(), &world.log());
+    assert!(reader.models.checkpoint() > Position::ZERO, "it starts from the image");
+    let _following = reader.follow(world.log()).unwrap();
+    let title = |models: &crate::SharedModels| models.read().item(one).unwrap().title.to_string();
+    let within = |what: &str, is_so: &dyn Fn() -> bool| {
+        let began = std::time::Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    within("the reader's repair", &|| title(&reader.models) != "spoilt");
+    let projector = Projector::start(world.data_dir(), world.log()).unwrap();
+    within("the projector's repair", &|| title(projector.models()) != "spoilt");
+    assert!(wait(projector.models(), world.log().watermark()));
+    projector.stop().unwrap();
+    assert_eq!(found(), [0, 0, 0, 1], "the index was not asked for");
+    // The same of the index, whose commit says nothing of what was asked for before it.
+    ask_for_repair(&world, "search", one);
+    let projector = Projector::start(world.data_dir(), world.log()).unwrap();
+    within("the document", &|| found()[3] == 0);
+    projector.stop().unwrap();
+}

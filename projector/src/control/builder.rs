@@ -22,10 +22,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Events that may be left for the thread of the live ones to do.
 const NEAR: u64 = 2_000;
+/// How often it goes after the live one while it waits to be put into use.
+const KEEP_UP_EVERY: Duration = Duration::from_millis(250);
 
 /// What is to be built, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +81,9 @@ pub(crate) enum Stage<M> {
     WantsRows,
     Rows(Lineage, Vec<u8>),
     Comparing,
+    /// It may be put into use, once the log says that nobody can cancel it any more.
+    WantsLeave,
+    Leave,
     Ready {
         candidate: Shared<M>,
         comparison: Option<Box<Comparison>>,
@@ -151,6 +157,16 @@ impl<M: ReadModel> Building<M> {
         }
     }
 
+    /// Whether it waits until it may be put into use.
+    pub(crate) fn wants_leave(&self) -> bool {
+        matches!(*self.desk.stage.lock(), Stage::WantsLeave)
+    }
+
+    /// It may.
+    pub(crate) fn give_leave(&self) {
+        self.desk.reach(Stage::Leave);
+    }
+
     /// What it came to, once.
     pub(crate) fn end(&self) -> Option<Stage<M>> {
         let mut stage = self.desk.stage.lock();
@@ -200,6 +216,31 @@ impl<M> Desk<M> {
             }
             self.changed.wait(&mut stage);
         }
+    }
+}
+
+/// Waits until it may be put into use, and keeps up meanwhile.
+fn ask_for_leave<M: ReadModel>(
+    candidate: &mut Shared<M>,
+    site: &Site<M>,
+    desk: &Desk<M>,
+) -> Result<(), Stage<M>> {
+    desk.reach(Stage::WantsLeave);
+    loop {
+        {
+            let mut stage = desk.stage.lock();
+            // Looked at under the lock, under which it is given or taken away.
+            if !matches!(*stage, Stage::Leave) && !desk.is_cancelled() {
+                desk.changed.wait_for(&mut stage, KEEP_UP_EVERY);
+            }
+            if desk.is_cancelled() {
+                return Err(Stage::Over);
+            }
+            if matches!(*stage, Stage::Leave) {
+                return Ok(());
+            }
+        }
+        keep_up(candidate, site, desk, || site.live.checkpoint())?;
     }
 }
 
@@ -283,6 +324,9 @@ fn build_to_end<M: ReadModel>(
     let mut generation = None;
     if let (true, true, Some(data_dir)) = (is_kept, site.writes_image, &site.data_dir) {
         generation = Some(write_image(data_dir, &candidate, letters).map_err(|error| failed(&error))?);
+        if matches!(wanted, Wanted::Rebuild { .. }) {
+            ask_for_leave(&mut candidate, site, desk)?;
+        }
         keep_up(&mut candidate, site, desk, live)?;
     }
     Ok(Stage::Ready { candidate, comparison, generation })

@@ -1,17 +1,20 @@
 //! How a projector's decisions get into the log, of which somebody else is the only writer.
 
 use crate::backoff::Backoff;
-use domain::system::projections::ControlEvent;
+use domain::system::projections::{ControlEvent, ProjectionState};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Decisions that wait to be written at most; each projection has one or two.
 const WAITING_MAX: usize = 64;
+/// A decision that is not in the log yet is handed over again after this.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Writes decisions into the log.
 ///
@@ -103,6 +106,55 @@ impl Clerk {
     /// Why decisions cannot be written at the moment.
     pub(crate) fn failure(&self) -> Option<String> {
         self.desk.tray.lock().failure.clone()
+    }
+}
+
+/// What a projection has handed over and does not find in its stream yet: the newest of each kind.
+#[derive(Debug, Default)]
+pub(crate) struct Handed(Vec<(ControlEvent, Instant)>);
+
+impl Handed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the end of that rebuild is on its way into the log.
+    pub(crate) fn ends(&self, rebuild: Uuid) -> bool {
+        self.0.iter().any(|(event, _)| {
+            matches!(event, ControlEvent::RebuildFinished(finished) if finished.rebuild_id == rebuild)
+        })
+    }
+
+    /// Hands a decision over, unless the same one was already, or there is nobody to write it.
+    pub(crate) fn hand_over(&mut self, clerk: &Clerk, projection: &'static str, event: ControlEvent) {
+        if !clerk.is_manned() || self.0.iter().any(|(handed, _)| *handed == event) {
+            return;
+        }
+        clerk.hand_over(projection, event.clone());
+        self.0.retain(|(handed, _)| handed.event_type() != event.event_type());
+        self.0.push((event, Instant::now()));
+    }
+
+    /// Forgets what the log says by now, and hands the rest over once more when it takes long.
+    pub(crate) fn look_again(&mut self, clerk: &Clerk, projection: &'static str, state: &ProjectionState) {
+        self.0.retain(|(event, _)| !is_told(event, state));
+        for (event, at) in self.0.iter_mut().filter(|(_, at)| at.elapsed() > AGAIN) {
+            clerk.hand_over(projection, event.clone());
+            *at = Instant::now();
+        }
+    }
+}
+
+/// Whether a decision stands in the log, or does not matter any more.
+fn is_told(event: &ControlEvent, state: &ProjectionState) -> bool {
+    let is_open = |id| state.rebuild.as_ref().is_some_and(|open| open.id == id);
+    match event {
+        ControlEvent::DeadLetterAdded(added) => state.dead_letters.contains_key(&added.position),
+        ControlEvent::RebuildFinished(finished) => !is_open(finished.rebuild_id),
+        ControlEvent::RebuildSwapBegun(begun) => {
+            !is_open(begun.rebuild_id) || state.is_swapping(begun.rebuild_id)
+        }
+        _ => true,
     }
 }
 

@@ -1,14 +1,18 @@
 //! A projection's stream, followed: what holds of the projection as far as the log has come.
 
 use super::letters::Letters;
-use domain::system::projections::{ControlEvent, PROJECTIONS, ProjectionState, RepairRequested, stream_of};
+use domain::system::projections::{
+    ControlEvent, PROJECTIONS, ProjectionState, RebuildOutcome, RepairRequested, stream_of,
+};
 use eventstore::{Direction, Log, Position, ReadError, StreamId, Version};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Events that are read at a time.
 const PAGE: usize = 1_000;
+/// Repairs that are kept until somebody takes them: the newest. No more are carried out at a time anyway.
+const REPAIRS_MAX: usize = 1_024;
 
 /// What a projection's stream said until it was last looked at.
 #[derive(Debug, Clone)]
@@ -17,10 +21,10 @@ pub(crate) struct Followed {
     next: Version,
     state: ProjectionState,
     letters: Arc<Letters>,
-    /// Repairs that were asked for since this process follows the stream, with where the log says so.
-    repairs: Vec<(Position, RepairRequested)>,
-    /// Repairs from before are not for this process.
-    is_begun: bool,
+    /// Repairs that nobody has taken yet, with where the log says so.
+    repairs: VecDeque<(Position, RepairRequested)>,
+    /// From where on they are wanted; nothing where nobody repairs.
+    repairs_from: Option<Position>,
 }
 
 impl Followed {
@@ -33,9 +37,24 @@ impl Followed {
             next: Version::ZERO,
             state: ProjectionState::default(),
             letters: Arc::default(),
-            repairs: Vec::new(),
-            is_begun: false,
+            repairs: VecDeque::new(),
+            repairs_from: None,
         }
+    }
+
+    /// The same, by whoever carries out the repairs that are asked for at a position or behind it.
+    pub(crate) fn with_repairs(projection: &str, from: Position) -> Self {
+        Self { repairs_from: Some(from), ..Self::of(projection) }
+    }
+
+    /// The stream of a projection, read to its end.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn until_now(projection: &str, log: &Log) -> Result<Self, ReadError> {
+        let mut followed = Self::of(projection);
+        followed.read_on(log)?;
+        Ok(followed)
     }
 
     /// Reads on. True when something was said.
@@ -52,12 +71,15 @@ impl Followed {
                 self.next = view.version().plus(1);
                 let position = view.position();
                 match ControlEvent::decode(view.event_type(), view.schema_version(), view.payload()) {
-                    Ok(Some(ControlEvent::RepairRequested(repair))) => {
-                        if self.is_begun {
-                            self.repairs.push((position, repair));
+                    Ok(Some(ControlEvent::RepairRequested(repair))) => self.keep(position, repair),
+                    Ok(Some(event)) => {
+                        self.state.apply(&event, position.get());
+                        if matches!(&event, ControlEvent::RebuildFinished(end) if end.outcome == RebuildOutcome::Swapped)
+                        {
+                            // All of it is made anew.
+                            self.repairs.clear();
                         }
                     }
-                    Ok(Some(event)) => self.state.apply(&event, position.get()),
                     // A newer build says more than this one understands.
                     Ok(None) => {}
                     Err(error) => {
@@ -70,11 +92,22 @@ impl Followed {
                 break;
             }
         }
-        self.is_begun = true;
         if is_changed {
             self.letters = Arc::new(Letters::of(&self.state));
         }
         Ok(is_changed)
+    }
+
+    fn keep(&mut self, position: Position, repair: RepairRequested) {
+        if self.repairs_from.is_none_or(|from| position < from) {
+            return;
+        }
+        self.repairs.retain(|(_, before)| before.entity != repair.entity);
+        if self.repairs.len() == REPAIRS_MAX {
+            tracing::warn!(%position, "too many repairs wait; the oldest has to be asked for again");
+            self.repairs.pop_front();
+        }
+        self.repairs.push_back((position, repair));
     }
 
     /// What holds.
@@ -88,7 +121,7 @@ impl Followed {
     }
 
     /// The repairs that came since this was last asked.
-    pub(crate) fn take_repairs(&mut self) -> Vec<(Position, RepairRequested)> {
+    pub(crate) fn take_repairs(&mut self) -> VecDeque<(Position, RepairRequested)> {
         std::mem::take(&mut self.repairs)
     }
 
@@ -103,9 +136,7 @@ impl Followed {
 /// # Errors
 /// When the log cannot be read.
 pub(crate) fn letters_of(projection: &str, log: &Log) -> Result<Arc<Letters>, ReadError> {
-    let mut followed = Followed::of(projection);
-    followed.read_on(log)?;
-    Ok(Arc::clone(followed.letters()))
+    Ok(Arc::clone(Followed::until_now(projection, log)?.letters()))
 }
 
 /// What holds of each projection, for whoever asks now and then. Cheap to clone.
@@ -131,8 +162,6 @@ impl Controls {
         let mut all = self.followed.lock();
         let followed = all.entry(name).or_insert_with(|| Followed::of(name));
         followed.read_on(&self.log)?;
-        // Repairs are carried out elsewhere.
-        followed.take_repairs();
         Ok(Some(followed.state.clone()))
     }
 }
@@ -142,7 +171,5 @@ impl Controls {
 /// # Errors
 /// When the log cannot be read.
 pub fn state_of(projection: &str, log: &Log) -> Result<ProjectionState, ReadError> {
-    let mut followed = Followed::of(projection);
-    followed.read_on(log)?;
-    Ok(followed.state)
+    Ok(Followed::until_now(projection, log)?.state)
 }

@@ -21,6 +21,8 @@ mod followed;
 mod http;
 mod letters;
 mod progress;
+#[cfg(test)]
+mod rebuild_tests;
 mod steered;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,7 @@ pub use progress::{Phase, Underway, underway};
 
 pub(crate) use builder::{Permit, Taken, Wanted};
 pub(crate) use compare::{Differences, differences};
-pub(crate) use decisions::{Clerk, ClerkThread};
+pub(crate) use decisions::{Clerk, ClerkThread, Handed};
 pub(crate) use followed::{Followed, letters_of};
 pub(crate) use letters::Letters;
 pub(crate) use progress::Reporter;
@@ -46,8 +48,20 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// What is done when somebody asks for one entity to be made anew: the projection's name, where the log says so, and what. It
-/// is called by the thread that feeds the projection, so it SHOULD hand the work to another one.
-pub type RepairHook = Arc<dyn Fn(&'static str, Position, &RepairRequested) + Send + Sync>;
+/// is called by the thread that feeds the projection, so it SHOULD hand the work to another one, and MUST keep the last
+/// argument until it is done: no image is written while somebody has it.
+pub type RepairHook = Arc<dyn Fn(&'static str, Position, &RepairRequested, RepairPending) + Send + Sync>;
+
+/// A repair that was asked for and is not done.
+#[derive(Debug, Clone, Default)]
+pub struct RepairPending(Arc<()>);
+
+impl RepairPending {
+    /// Whether anybody else has it.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
 
 /// An event that a projection cannot take in, and waits to be told what to do about.
 #[derive(Debug, Clone, PartialEq, Eq)]

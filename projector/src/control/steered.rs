@@ -5,10 +5,10 @@
 //! the live one takes another one up.
 
 use super::builder::{Building, Comparison, Permit, Site, Stage, Wanted};
-use super::decisions::Clerk;
+use super::decisions::{Clerk, Handed};
 use super::followed::Followed;
 use super::progress::Reporter;
-use super::{RepairHook, Waiting};
+use super::{RepairHook, RepairPending, Waiting};
 use crate::backoff::Backoff;
 use crate::decode::DecodedCommit;
 use crate::generation::Generations;
@@ -18,8 +18,8 @@ use crate::projection::{Projection, ProjectionError};
 use crate::read_model::ReadModel;
 use crate::shared::Shared;
 use crate::tail;
-use domain::system::projections::{ControlEvent, RebuildFinished, RebuildOutcome};
-use eventstore::{Lineage, Log};
+use domain::system::projections::{ControlEvent, RebuildFinished, RebuildOutcome, RebuildSwapBegun};
+use eventstore::{Lineage, Log, Position};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,8 +30,6 @@ use uuid::Uuid;
 const IMAGE_EVERY: Duration = Duration::from_secs(30);
 /// … or when this many events have been taken in since.
 const IMAGE_EVENTS: u64 = 200_000;
-/// A decision that is not in the log yet is handed over again after this.
-const DECIDE_AGAIN: Duration = Duration::from_secs(5);
 
 /// The generation that images are written to; all models of a process share it.
 #[derive(Debug, Clone)]
@@ -57,7 +55,10 @@ impl ImageDir {
         generations.link_missing(&current, generation).map_err(io)?;
         generations.make_current(generation).map_err(io)?;
         *current = generation.to_owned();
-        generations.sweep().map_err(io)
+        if let Err(error) = generations.sweep() {
+            tracing::warn!(%error, "older images are left until the next start");
+        }
+        Ok(())
     }
 }
 
@@ -84,11 +85,13 @@ pub(crate) struct Steered<M: ReadModel> {
     adopted: Option<Uuid>,
     not_before: Option<Instant>,
     backoff: Backoff,
-    decided: Option<(ControlEvent, Instant)>,
+    handed: Handed,
     /// What the last image has, as far as this process knows.
     imaged: Lineage,
     written: Instant,
     repairs: Option<RepairHook>,
+    /// Held by whoever has a repair to do.
+    repairing: RepairPending,
 }
 
 impl<M: ReadModel> std::fmt::Debug for Steered<M> {
@@ -100,36 +103,47 @@ impl<M: ReadModel> std::fmt::Debug for Steered<M> {
 impl<M: ReadModel> Steered<M> {
     pub(crate) fn new(model: Shared<M>, log: &Log, role: Role, permit: Permit) -> Self {
         let imaged = model.read().checkpoint();
+        // An image has the repairs that were asked for before its position, as none is written while one is pending. What
+        // is replayed from now on needs none of those that were asked for until now.
+        let is_replayed = imaged.next == Position::ZERO;
+        let repairs_from = if is_replayed { log.watermark() } else { imaged.next };
+        let adopted = model.swapped();
         let mut steered = Self {
             model,
             log: log.clone(),
-            followed: Followed::of(M::NAME),
+            followed: Followed::with_repairs(M::NAME, repairs_from),
             is_stale: true,
             role,
             permit,
             building: None,
-            adopted: None,
+            adopted,
             not_before: None,
             backoff: Backoff::default(),
-            decided: None,
+            handed: Handed::default(),
             imaged,
             written: Instant::now(),
             repairs: None,
+            repairing: RepairPending::default(),
         };
         steered.read_on();
-        steered.adopted = steered.swapped();
+        if is_replayed {
+            steered.adopted = steered.followed.state().swapped;
+        }
         steered
     }
 
-    /// What to do when a repair is asked for.
+    /// What to do when a repair is asked for, and when one was while this process was not there.
     pub(crate) fn repair_with(&mut self, hook: RepairHook) {
         self.repairs = Some(hook);
+        self.ask_for_repairs();
     }
 
-    /// The last rebuild that was put into use.
-    fn swapped(&self) -> Option<Uuid> {
-        let (_, finished) = self.followed.state().finished.as_ref()?;
-        (finished.outcome == RebuildOutcome::Swapped).then_some(finished.rebuild_id)
+    fn ask_for_repairs(&mut self) {
+        // Until there is somebody, they are kept.
+        let Some(hook) = &self.repairs else { return };
+        for (position, repair) in self.followed.take_repairs() {
+            hook(M::NAME, position, &repair, self.repairing.clone());
+        }
     }
 
     fn read_on(&mut self) {
@@ -140,12 +154,7 @@ impl<M: ReadModel> Steered<M> {
                 tracing::warn!(projection = M::NAME, %error, "what is asked of a projection cannot be read");
             }
         }
-        for (position, repair) in self.followed.take_repairs() {
-            match &self.repairs {
-                Some(hook) => hook(M::NAME, position, &repair),
-                None => tracing::debug!(projection = M::NAME, entity = repair.entity, "nobody repairs here"),
-            }
-        }
+        self.ask_for_repairs();
     }
 
     /// What is to be built now.
@@ -162,12 +171,11 @@ impl<M: ReadModel> Steered<M> {
             Role::Projector { clerk, .. } => {
                 let open = self.followed.state().rebuild.as_ref()?;
                 // Its end is on the way into the log already.
-                let is_ended = matches!(&self.decided, Some((ControlEvent::RebuildFinished(finished), _)) if finished.rebuild_id == open.id);
-                (clerk.is_manned() && !is_ended)
+                (clerk.is_manned() && !self.handed.ends(open.id))
                     .then_some(Wanted::Rebuild { id: open.id, shadow: open.shadow })
             }
             Role::Reader { .. } => {
-                let swapped = self.swapped()?;
+                let swapped = self.followed.state().swapped?;
                 (self.adopted != Some(swapped)).then_some(Wanted::Adopt { id: swapped })
             }
         }
@@ -175,7 +183,7 @@ impl<M: ReadModel> Steered<M> {
 
     fn steer(&mut self) {
         // Whoever waits sees nothing of what comes, the decision included.
-        if self.is_stale || self.model.waiting().is_some() || self.decided.is_some() {
+        if self.is_stale || self.model.waiting().is_some() || !self.handed.is_empty() {
             self.read_on();
         }
         let letters = Arc::clone(self.followed.letters());
@@ -235,13 +243,25 @@ impl<M: ReadModel> Steered<M> {
             let rows = model.to_rows().inspect_err(|error| tracing::error!(%error, "a model has no rows"));
             Some((model.checkpoint(), rows.ok()?))
         });
+        if building.wants_leave()
+            && let Wanted::Rebuild { id, .. } = building.wanted
+        {
+            if self.followed.state().is_swapping(id) {
+                building.give_leave();
+            } else {
+                // Once that stands in the log, nobody can cancel it any more; if it was cancelled before, that never will.
+                self.hand_over(ControlEvent::RebuildSwapBegun(RebuildSwapBegun { rebuild_id: id }));
+                return;
+            }
+        }
+        let Some(building) = &self.building else { return };
         let Some(end) = building.end() else { return };
         let wanted = building.wanted.clone();
         match end {
             Stage::Ready { candidate, comparison, generation } => {
                 self.building = None;
                 if let Err(reason) = self.finish(&wanted, candidate, comparison, generation.as_deref()) {
-                    self.leave_alone(&reason);
+                    self.failed(&wanted, &reason);
                 } else {
                     self.backoff.succeeded();
                     self.not_before = None;
@@ -249,21 +269,24 @@ impl<M: ReadModel> Steered<M> {
             }
             Stage::Stuck(waiting) => {
                 self.building = None;
+                self.sweep();
                 self.stuck(&waiting);
             }
             Stage::Failed(reason) => {
                 self.building = None;
-                self.sweep();
-                self.leave_alone(&reason);
-                if let Wanted::Rebuild { id, .. } = wanted {
-                    // Whoever asked may ask again; a rebuild for ever would be nobody's wish.
-                    let position = self.model.checkpoint().get();
-                    self.hand_over(ControlEvent::RebuildFinished(RebuildFinished::failed(
-                        id, position, &reason,
-                    )));
-                }
+                self.failed(&wanted, &reason);
             }
             _ => {}
+        }
+    }
+
+    fn failed(&mut self, wanted: &Wanted, reason: &str) {
+        self.sweep();
+        self.leave_alone(reason);
+        if let Wanted::Rebuild { id, .. } = wanted {
+            // Whoever asked may ask again; a rebuild for ever would be nobody's wish.
+            let position = self.model.checkpoint().get();
+            self.hand_over(ControlEvent::RebuildFinished(RebuildFinished::failed(*id, position, reason)));
         }
     }
 
@@ -343,40 +366,26 @@ impl<M: ReadModel> Steered<M> {
         {
             self.hand_over(waiting.decision());
         }
-        // What has come into the log is not said again.
-        let state = self.followed.state();
-        let is_told = match &self.decided {
-            Some((ControlEvent::DeadLetterAdded(added), _)) => {
-                state.dead_letters.contains_key(&added.position)
-            }
-            Some((ControlEvent::RebuildFinished(finished), _)) => {
-                state.rebuild.as_ref().is_none_or(|open| open.id != finished.rebuild_id)
-            }
-            _ => false,
-        };
-        if is_told {
-            self.decided = None;
-        } else if let Some((event, at)) = &self.decided
-            && at.elapsed() > DECIDE_AGAIN
-        {
-            let event = event.clone();
-            self.decided = None;
-            self.hand_over(event);
+        if let Role::Projector { clerk, .. } = &self.role {
+            self.handed.look_again(clerk, M::NAME, self.followed.state());
         }
     }
 
     fn hand_over(&mut self, event: ControlEvent) {
         let Role::Projector { clerk, .. } = &self.role else { return };
-        if !clerk.is_manned() || self.decided.as_ref().is_some_and(|(handed, _)| *handed == event) {
-            return;
-        }
-        clerk.hand_over(M::NAME, event.clone());
-        self.decided = Some((event, Instant::now()));
+        self.handed.hand_over(clerk, M::NAME, event);
     }
 
     /// Writes an image, if the model has moved and is whole.
     pub(crate) fn save(&mut self) -> Result<(), ImageError> {
+        if matches!(self.role, Role::Projector { .. }) && self.is_stale {
+            self.read_on();
+        }
         let Role::Projector { images, .. } = &self.role else { return Ok(()) };
+        // Whoever starts from an image takes everything before it for repaired.
+        if self.is_stale || self.repairing.is_shared() {
+            return Ok(());
+        }
         if self.model.waiting().is_some_and(|waiting| waiting.is_torn) {
             return Ok(());
         }

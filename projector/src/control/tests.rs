@@ -213,6 +213,10 @@ impl<const FAILS: bool> Process<FAILS> {
         } else {
             (Role::Reader { data_dir: Some(data_dir.to_owned()) }, None)
         };
+        Self::of(model, log, role, clerk)
+    }
+
+    fn of(model: Shared<Everything<FAILS>>, log: &Log, role: Role, clerk: Option<ClerkThread>) -> Self {
         let stop = Stop::telling(Condition::default());
         let thread = {
             let (log, stop) = (log.clone(), stop.clone());
@@ -446,4 +450,27 @@ fn a_reader_takes_up_what_the_projector_has_put_into_use() {
     reader.until("the end", |process| process.model.checkpoint() == end);
     assert_eq!(Projection::checkpoint(&reader.model).next, end);
     assert_eq!(reader.model.read().taken, world.replayed::<true>());
+}
+
+#[test]
+fn a_reader_takes_up_what_was_put_into_use_whatever_came_after_it() {
+    let world = World::new();
+    for word in ["x", "y", "z"] {
+        world.say("thing-a", word);
+    }
+    let projector = Process::<true>::projector(&world);
+    projector.until("all", |process| process.words() == [0, 1, 2]);
+    // Opened before the swap, and put to work after the end of it and of a comparison that came later.
+    let opened: Shared<Everything<true>> = Shared::open(world.dir.path(), &world.store.log());
+    let mut opened_early = opened.clone();
+    tail::catch_up(&world.store.log(), &mut [&mut opened_early], |_| {}).unwrap();
+    opened.write().taken[2].0 = "thing-z".to_owned();
+    for shadow in [false, true] {
+        let id = Uuid::now_v7();
+        world.control(&ControlEvent::RebuildRequested(RebuildRequested { rebuild_id: id, shadow }));
+        projector.until("an end", |_| world.state().finished.is_some_and(|(_, end)| end.rebuild_id == id));
+    }
+    let role = Role::Reader { data_dir: Some(world.dir.path().to_owned()) };
+    let reader = Process::of(opened, &world.store.log(), role, None);
+    reader.until("the right one", |process| process.model.read().taken[2].0 == "thing-a");
 }

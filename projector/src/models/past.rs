@@ -7,10 +7,11 @@
 //! There is no lineage here and no digest, and never [`Models`] by value: what was fed like this must not be taken for models
 //! that follow the log, nor stand in an image.
 
+use crate::control::Letters;
 use crate::decode::DecodedEvent;
-use crate::models::Models;
+use crate::models::{Models, SharedModels};
 use eventstore::{Position, RecordedEvent};
-use uuid::Uuid;
+use std::sync::Arc;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -18,13 +19,16 @@ pub struct PastModels {
     models: Models,
     /// Behind the newest event that was taken in.
     next: Position,
+    /// What the models of today pass over was never there.
+    letters: Arc<Letters>,
 }
 
 impl PastModels {
-    /// Models of a store in which nothing has happened.
+    /// Models in which nothing has happened, which pass over whatever those of today do.
     #[must_use]
-    pub fn new(store: Uuid) -> Self {
-        Self { models: Models::new(store), next: Position::ZERO }
+    pub fn beside(today: &SharedModels) -> Self {
+        let store = today.read().checkpoint().store;
+        Self { models: Models::new(store), next: Position::ZERO, letters: today.letters() }
     }
 
     /// Takes in an event, or passes it over if it is not behind those before: an event may have been found in several
@@ -32,6 +36,9 @@ impl PastModels {
     pub fn take_in(&mut self, event: &RecordedEvent) -> bool {
         let Some(view) = event.get().filter(|view| view.position() >= self.next) else { return false };
         self.next = view.position().plus(1);
+        if self.letters.pass_over(&view) {
+            return false;
+        }
         self.models.apply_event(&DecodedEvent::decode(view));
         true
     }

@@ -16,13 +16,15 @@ use super::searcher::SearchError;
 use super::store::{Effort, INDEX_DIR, IndexStore};
 use super::writer::{SearchProjection, SearchStatus};
 use crate::backoff::Backoff;
-use crate::control::{Clerk, Differences, Followed, Permit, Phase, RepairHook, Reporter, Taken, Wanted};
+use crate::control::{
+    Clerk, Differences, Followed, Handed, Permit, Phase, RepairHook, RepairPending, Reporter, Taken, Wanted,
+};
 use crate::decode::DecodedCommit;
 use crate::generation::Generations;
 use crate::models::SharedModels;
 use crate::projection::{Projection, ProjectionError};
 use crate::tail;
-use domain::system::projections::{Built, ControlEvent, RebuildFinished, RebuildOutcome};
+use domain::system::projections::{Built, ControlEvent, RebuildFinished, RebuildOutcome, RebuildSwapBegun};
 use eventstore::{Lineage, Log, Position};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -37,8 +39,6 @@ const NAME: &str = "search";
 const CHUNK: usize = 512;
 /// How long the thread that feeds all waits for the index to be worked off, before it is left for later.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A decision that is not in the log yet is handed over again after this.
-const DECIDE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Keeps the search index up to date, and builds it anew.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) struct SteeredSearch {
     clerk: Clerk,
     permit: Permit,
     building: Option<Building>,
-    decided: Option<(ControlEvent, Instant)>,
+    handed: Handed,
     backoff: Backoff,
     not_before: Option<Instant>,
     repairs: Repairing,
@@ -74,6 +74,8 @@ struct Building {
     desk: Arc<Desk>,
     thread: Option<JoinHandle<()>>,
     candidate: Option<SearchProjection>,
+    /// What it came to, while it waits until nobody can cancel it any more.
+    compared: Option<Comparison>,
     reporter: Option<Arc<Reporter>>,
     _taken: Taken,
 }
@@ -147,12 +149,14 @@ impl SteeredSearch {
             models: models.clone(),
             log: log.clone(),
             data_dir: data_dir.to_owned(),
-            followed: Followed::of(NAME),
+            // All that were asked for since it was built: an index may be committed between a wish and its being heard, and
+            // documents that are written once more cost little.
+            followed: Followed::with_repairs(NAME, Position::ZERO),
             is_stale: true,
             clerk,
             permit,
             building: None,
-            decided: None,
+            handed: Handed::default(),
             backoff: Backoff::default(),
             not_before: None,
             repairs: Repairing(None),
@@ -162,6 +166,15 @@ impl SteeredSearch {
     /// What to do when a repair is asked for.
     pub(crate) fn repair_with(&mut self, hook: RepairHook) {
         self.repairs = Repairing(Some(hook));
+        self.ask_for_repairs();
+    }
+
+    fn ask_for_repairs(&mut self) {
+        // Until there is somebody, they are kept.
+        let Some(hook) = &self.repairs.0 else { return };
+        for (position, repair) in self.followed.take_repairs() {
+            hook(NAME, position, &repair, RepairPending::default());
+        }
     }
 
     pub(crate) fn status(&self) -> SearchStatus {
@@ -179,25 +192,23 @@ impl SteeredSearch {
             return Some(Wanted::Remake);
         }
         let open = self.followed.state().rebuild.as_ref()?;
-        let is_ended = matches!(&self.decided, Some((ControlEvent::RebuildFinished(finished), _)) if finished.rebuild_id == open.id);
-        (self.clerk.is_manned() && !is_ended).then_some(Wanted::Rebuild { id: open.id, shadow: open.shadow })
+        (self.clerk.is_manned() && !self.handed.ends(open.id))
+            .then_some(Wanted::Rebuild { id: open.id, shadow: open.shadow })
     }
 
     fn steer(&mut self) {
-        if self.is_stale || self.decided.is_some() {
+        if self.is_stale || !self.handed.is_empty() {
             match self.followed.read_on(&self.log) {
                 Ok(_) => self.is_stale = false,
                 Err(error) => tracing::warn!(%error, "what is asked of the search index cannot be read"),
             }
-            for (position, repair) in self.followed.take_repairs() {
-                if let Some(hook) = &self.repairs.0 {
-                    hook(NAME, position, &repair);
-                }
-            }
+            self.ask_for_repairs();
         }
         if let Some((since, entities)) = self.models.take_replaced() {
             // Its documents are made of models that are no more.
-            self.cancel();
+            if self.building.is_some() {
+                self.cancel();
+            }
             if let Err(error) = self.live.mark_replaced(since, &entities) {
                 tracing::error!(%error, "documents of replaced models are not marked; the index is built anew");
                 self.live.is_whole_no_more();
@@ -215,13 +226,12 @@ impl SteeredSearch {
             (Some(_), Some(_)) => self.look_at_building(),
             _ => {}
         }
-        self.decide_again();
+        self.handed.look_again(&self.clerk, NAME, self.followed.state());
     }
 
     fn cancel(&mut self) {
-        if self.building.take().is_some() {
-            self.sweep();
-        }
+        self.building = None;
+        self.sweep();
     }
 
     fn sweep(&self) {
@@ -242,6 +252,7 @@ impl SteeredSearch {
             desk: Arc::default(),
             thread: None,
             candidate: None,
+            compared: None,
             reporter: reporter.clone(),
             _taken: taken,
         };
@@ -272,12 +283,15 @@ impl SteeredSearch {
         let wanted = building.wanted.clone();
         let end = building.desk.end.lock().take();
         let stepped = match end {
-            None => Ok(()),
+            None => self.put_into_use_if_due(&wanted),
             Some(Ok(End::Built(candidate))) => {
                 building.candidate = Some(candidate);
                 self.compare()
             }
-            Some(Ok(End::Compared(comparison))) => self.put_into_use(&wanted, comparison),
+            Some(Ok(End::Compared(comparison))) => {
+                building.compared = Some(comparison);
+                self.put_into_use_if_due(&wanted)
+            }
             Some(Err(reason)) => Err(reason),
         };
         if let Err(reason) = stepped {
@@ -304,6 +318,23 @@ impl SteeredSearch {
             compared.map(End::Compared).map_err(|error| error.to_string())
         };
         building.run(work).map_err(|error| error.to_string())
+    }
+
+    /// A rebuild that was compared is put into use when the log says that nobody can cancel it any more.
+    fn put_into_use_if_due(&mut self, wanted: &Wanted) -> Result<(), String> {
+        let Some(building) = self.building.as_mut().filter(|building| building.compared.is_some()) else {
+            return Ok(());
+        };
+        if let Wanted::Rebuild { id, shadow: false } = wanted
+            && !self.followed.state().is_swapping(*id)
+        {
+            self.hand_over(ControlEvent::RebuildSwapBegun(RebuildSwapBegun { rebuild_id: *id }));
+            return Ok(());
+        }
+        match building.compared.take() {
+            Some(comparison) => self.put_into_use(wanted, comparison),
+            None => Ok(()),
+        }
     }
 
     fn put_into_use(&mut self, wanted: &Wanted, comparison: Comparison) -> Result<(), String> {
@@ -348,22 +379,7 @@ impl SteeredSearch {
     }
 
     fn hand_over(&mut self, event: ControlEvent) {
-        if self.clerk.is_manned() {
-            self.clerk.hand_over(NAME, event.clone());
-            self.decided = Some((event, Instant::now()));
-        }
-    }
-
-    fn decide_again(&mut self) {
-        let Some((ControlEvent::RebuildFinished(finished), at)) = &self.decided else { return };
-        let is_open =
-            self.followed.state().rebuild.as_ref().is_some_and(|open| open.id == finished.rebuild_id);
-        if !is_open {
-            self.decided = None;
-        } else if at.elapsed() > DECIDE_AGAIN {
-            let event = ControlEvent::RebuildFinished(finished.clone());
-            self.hand_over(event);
-        }
+        self.handed.hand_over(&self.clerk, NAME, event);
     }
 }
 

@@ -8,6 +8,7 @@
 //! nobody read a history.
 
 use eventstore::{Direction, Log, Position, ReadError, RecordedEvent, StreamId, Tag, Version};
+use projector::SharedModels;
 use projector::models::{Models, PastModels};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -60,7 +61,12 @@ pub(crate) struct Past<'l> {
 
 impl<'l> Past<'l> {
     /// Before anything happened. Blocks.
-    pub(crate) fn of(log: &'l Log, sources: Vec<Source>, events_max: usize) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        log: &'l Log,
+        today: &SharedModels,
+        sources: Vec<Source>,
+        events_max: usize,
+    ) -> Result<Self, Failure> {
         let left =
             events_max.checked_sub(sources.len().saturating_mul(SOURCE_COST)).ok_or(Failure::TooMuch)?;
         let page = (HELD_MAX / sources.len().max(1)).clamp(PAGE_MIN, PAGE_MAX);
@@ -70,7 +76,7 @@ impl<'l> Past<'l> {
             waiting: BinaryHeap::new(),
             page,
             left,
-            models: PastModels::new(log.lineage().store),
+            models: PastModels::beside(today),
         };
         for index in 0..past.cursors.len() {
             past.wait(index)?;

@@ -87,7 +87,7 @@ impl QueryService {
             let found = sources(&service.models().read());
             let log = service.log();
             let answer = found.and_then(|sources| {
-                let mut past = Past::of(log, sources, EVENTS_MAX)?;
+                let mut past = Past::of(log, service.models(), sources, EVENTS_MAX)?;
                 tell(&mut past, positions, log)
             });
             stamp(answer.unwrap_or_else(IntoResponse::into_response), latest)

@@ -188,9 +188,14 @@ impl Operation {
     }
 
     /// Needs a token with this scope, of every tenant.
-    pub(crate) fn needs(mut self, scope: Scope) -> Self {
+    pub(crate) fn needs(self, scope: Scope) -> Self {
+        self.needs_for_some(scope).refuses(403, &["insufficient_scope", "tenant_mismatch"])
+    }
+
+    /// The same, for tokens of single tenants, too.
+    pub(crate) fn needs_for_some(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
-        self.refuses(403, &["insufficient_scope", "tenant_mismatch"])
+        self
     }
 
     /// A header of the request that means something to it.

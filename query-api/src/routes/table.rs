@@ -442,6 +442,7 @@ fn consumers() -> Vec<Operation> {
                 ),
             ]),
         )
+        .needs_for_some(Scope::ConsumersWrite)
         .refuses(403, &["insufficient_scope"])
         .refuses(409, &["consumer_busy"])
         .refuses(503, &["overloaded"]),

@@ -48,6 +48,8 @@ async fn checkpoint(fixture: &Fixture) -> (SignedNote, TreeHead) {
         (answer.status.as_u16(), &answer.headers["content-type"]),
         (200, &"text/plain; charset=utf-8".parse().unwrap())
     );
+    // The next one is at the same path.
+    assert_eq!(answer.headers["cache-control"], "no-cache");
     let note = SignedNote::parse(&answer.bytes).unwrap();
     let keys = ask(fixture, "/api/v1/audit/keys").await.json();
     let key: VerifierKey = keys["key"].as_str().unwrap().parse().unwrap();

@@ -25,6 +25,7 @@ mod process;
 mod projections;
 mod replication;
 mod representation;
+mod scopes;
 mod search;
 mod streams;
 mod tenants;

@@ -2,7 +2,7 @@
 
 use super::{
     Built, ControlEvent, DEAD_LETTERS_MAX, DIFFERENCES_MAX, DeadLetterAdded, ENTITY_BYTES_MAX,
-    REASON_BYTES_MAX, RETRIED_MAX, RebuildFinished, RebuildOutcome,
+    REASON_BYTES_MAX, RETRIED_MAX, RebuildFinished, RebuildOutcome, RebuildRequested,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -19,6 +19,8 @@ pub struct OpenRebuild {
     pub shadow: bool,
     /// Where the log has the request.
     pub position: u64,
+    /// Whether it is put into use, and cannot be cancelled any more.
+    pub is_swapping: bool,
 }
 
 /// An event that is passed over.
@@ -39,6 +41,8 @@ pub struct ProjectionState {
     pub rebuild: Option<OpenRebuild>,
     /// What the last rebuild came to, and where the log says so.
     pub finished: Option<(u64, RebuildFinished)>,
+    /// The last one that was put into use, whatever others came to since.
+    pub swapped: Option<Uuid>,
     /// What is passed over, by position.
     pub dead_letters: BTreeMap<u64, DeadLetter>,
     /// How many times those failed that are tried again.
@@ -55,6 +59,9 @@ pub enum Refused {
     /// It has ended, or never was.
     #[error("no rebuild is under way")]
     NoRebuild,
+    /// It has come too far.
+    #[error("the rebuild {0} is being put into use and cannot be cancelled any more; wait for its end")]
+    RebuildSwapping(Uuid),
     /// Another one is.
     #[error("the rebuild {0} is under way, and no other")]
     AnotherRebuild(Uuid),
@@ -88,7 +95,12 @@ impl ProjectionState {
                 Some(open) if open.id != asked.rebuild_id => Err(Refused::RebuildUnderWay(open.id)),
                 _ => Ok(()),
             },
-            ControlEvent::RebuildCancelled(cancelled) => self.is_open(cancelled.rebuild_id),
+            ControlEvent::RebuildCancelled(cancelled) => {
+                self.is_open(cancelled.rebuild_id)?;
+                let swapping = self.rebuild.as_ref().filter(|open| open.is_swapping);
+                swapping.map_or(Ok(()), |open| Err(Refused::RebuildSwapping(open.id)))
+            }
+            ControlEvent::RebuildSwapBegun(begun) => self.is_open(begun.rebuild_id),
             ControlEvent::RebuildFinished(finished) => {
                 self.is_open(finished.rebuild_id)?;
                 if finished.differences.len() > DIFFERENCES_MAX {
@@ -146,6 +158,7 @@ impl ProjectionState {
         match event {
             ControlEvent::RebuildRequested(_) => self.rebuild.is_none(),
             ControlEvent::DeadLetterAdded(added) => !self.dead_letters.contains_key(&added.position),
+            ControlEvent::RebuildSwapBegun(begun) => !self.is_swapping(begun.rebuild_id),
             _ => true,
         }
     }
@@ -155,7 +168,8 @@ impl ProjectionState {
         match event {
             ControlEvent::RebuildRequested(asked) => {
                 if self.rebuild.is_none() {
-                    self.rebuild = Some(OpenRebuild { id: asked.rebuild_id, shadow: asked.shadow, position });
+                    let RebuildRequested { rebuild_id: id, shadow } = *asked;
+                    self.rebuild = Some(OpenRebuild { id, shadow, position, is_swapping: false });
                 }
             }
             ControlEvent::RebuildCancelled(cancelled) => {
@@ -163,9 +177,17 @@ impl ProjectionState {
                     self.rebuild = None;
                 }
             }
+            ControlEvent::RebuildSwapBegun(begun) => {
+                if let Some(open) = self.rebuild.as_mut().filter(|open| open.id == begun.rebuild_id) {
+                    open.is_swapping = true;
+                }
+            }
             ControlEvent::RebuildFinished(finished) => {
                 if self.is_open(finished.rebuild_id).is_ok() {
                     self.rebuild = None;
+                    if finished.outcome == RebuildOutcome::Swapped {
+                        self.swapped = Some(finished.rebuild_id);
+                    }
                     self.finished = Some((position, finished.clone()));
                 }
             }
@@ -198,6 +220,12 @@ impl ProjectionState {
         if self.attempts.len() > DEAD_LETTERS_MAX {
             self.attempts.pop_first();
         }
+    }
+
+    /// Whether that rebuild is under way and is put into use.
+    #[must_use]
+    pub fn is_swapping(&self, id: Uuid) -> bool {
+        self.rebuild.as_ref().is_some_and(|open| open.id == id && open.is_swapping)
     }
 
     fn is_open(&self, id: Uuid) -> Result<(), Refused> {
