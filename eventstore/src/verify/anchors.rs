@@ -192,10 +192,8 @@ impl<'a> Anchors<'a> {
         findings.append(&mut other);
         if let Some(newest) = beyond.iter().max_by_key(|anchor| anchor.checkpoint.head.size) {
             let (signed, count) = (newest.checkpoint.head.size, beyond.len());
-            let message = format!(
-                "{count} checkpoints were signed of a longer log, the newest{} of {signed} events",
-                newest.when()
-            );
+            let message =
+                format!("{count} checkpoints were signed of a longer log, the newest of {signed} events");
             let found = newest.find(Class::TruncatedBelowCheckpoint, report.next, message);
             findings.push(found.differs(&signed, &report.next));
         }
@@ -205,8 +203,7 @@ impl<'a> Anchors<'a> {
             let position = Position::new(agrees.map_or(0, |size| size.get()));
             let many = if count == 1 { String::new() } else { format!(" and {} later ones", count - 1) };
             let message = format!(
-                "the first {size} events are not those that were signed{}{many}; they agree up to position {position}",
-                first.when()
+                "the first {size} events are not those that were signed{many}; they agree up to position {position}"
             );
             findings.push(match root {
                 Some(root) => {
@@ -290,12 +287,6 @@ impl Anchor<'_> {
 
     fn find(&self, class: Class, position: Position, message: String) -> Finding {
         Finding::in_file(class, self.file, self.offset, position, message)
-    }
-
-    fn when(&self) -> String {
-        self.beside.map_or_else(String::new, |(_, _, at)| {
-            format!(" (signed {} s after 1970)", at.get() / 1_000_000_000)
-        })
     }
 
     fn is_of_another_store(&self, report: &Report) -> Option<Finding> {

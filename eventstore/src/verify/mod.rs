@@ -65,6 +65,8 @@ pub struct VerifyOptions<'a> {
     pub asked: Vec<Asked>,
     /// Where it begins, if not at the beginning.
     pub from: Option<Start<'a>>,
+    /// Leaves out the segment that is written, or was when its writer ended: what a crash may have left there is recovery's matter.
+    pub ended_only: bool,
 }
 
 impl std::fmt::Debug for VerifyOptions<'_> {
@@ -92,6 +94,12 @@ impl std::fmt::Debug for Start<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Start").field("position", &self.position).finish_non_exhaustive()
     }
+}
+
+/// Whether somebody writes the log of a data directory right now.
+#[must_use]
+pub fn is_live(environment: &Environment, data_dir: &Path) -> bool {
+    store::is_locked(&*environment.storage, data_dir)
 }
 
 /// Verifies the log of a data directory on this machine. With a live writer it stops at what that has published.
@@ -171,7 +179,7 @@ pub fn verify_with(
     };
     std::thread::scope(|scope| {
         // The last file is nearly always prepared and unused: 128 MiB of zeros, looked at beside the others.
-        let last = segments.last().filter(|last| !live && last.is_unused());
+        let last = segments.last().filter(|last| !live && !options.ended_only && last.is_unused());
         let unused = last.map(|last| scope.spawn(|| last.first_nonzero()));
         let (mut pool, mut blocks) =
             (Pool::start(scope, threads, run.linker.tree.is_some()), Blocks::default());
@@ -190,6 +198,11 @@ pub fn verify_with(
             if last.is_some_and(|last| last.sequence == segment.sequence) {
                 continue;
             }
+            let is_ended =
+                segments.iter().any(|later| later.sequence > segment.sequence && later.header.is_some());
+            if options.ended_only && !is_ended {
+                break;
+            }
             run.segment(segment, &segments, (&mut pool, &mut blocks));
             if run.is_stopped || run.bound.is_some_and(|bound| bound.segment() == segment.sequence) {
                 break;
@@ -199,7 +212,7 @@ pub fn verify_with(
             run.unused(last, thread.join().unwrap_or_else(|_| last.first_nonzero()));
         }
     });
-    if !run.is_stopped {
+    if !run.is_stopped && !options.ended_only {
         run.check_reach(segments.len());
     }
     Ok(run.finish(&segments, threads))
