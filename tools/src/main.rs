@@ -141,13 +141,14 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
-    /// Check every byte of the log; 0 intact, 1 tampering, 3 cannot be read, 4 corruption
+    /// Check every byte of the log, what was signed of it and what is derived from it; 0 intact, 1 tampering, 3 cannot be read,
+    /// 4 corruption, 5 policy not met
+    #[command(after_long_help = verify::classes())]
     Verify {
         #[command(flatten)]
         data: Data,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        verify: Box<verify::Arguments>,
     },
     /// Keep a warm standby: copy the log of a query API, and go on copying, until Ctrl-C
     Follow {
@@ -335,7 +336,7 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             write!(out, "{note}").map_err(Failure::Output)?;
         }
         Task::Promote { data, json } => follow::promote(&data.or(settings), json, &mut out)?,
-        Task::Verify { data, json } => return verify::verify(&data.or(settings), json, &mut out),
+        Task::Verify { data, verify } => return verify::verify(&data.or(settings), &verify, &mut out),
     }
     Ok(0)
 }
