@@ -9,6 +9,7 @@ use eventstore::{Position, StreamId};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
+use projector::audit::ScrubSettings;
 use projector::checker::CheckSettings;
 use projector::notary::{self, AuditArguments};
 use projector::rebuild::ProjectionName;
@@ -207,6 +208,9 @@ struct Checks {
     /// Such a sample is of one item in so many [default: 100]
     #[arg(long, env = "SUNDAY_CHECK_SAMPLE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     check_sample: Option<u32>,
+    /// Mebibytes of the log that are verified a second in the background; 0 for none [default: 8]
+    #[arg(long, env = "SUNDAY_SCRUB_MIB_PER_SECOND", value_name = "N")]
+    scrub_mib_per_second: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +290,7 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                     checks.check_every.or(settings.check_every),
                     checks.check_sample.or(settings.check_sample),
                 ),
+                scrub: ScrubSettings::new(checks.scrub_mib_per_second.or(settings.scrub_mib_per_second)),
                 behind_seconds_max: behind_seconds_max.unwrap_or(query_api::BEHIND_SECONDS_MAX),
             };
             let runtime = tokio::runtime::Runtime::new()
