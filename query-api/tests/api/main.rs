@@ -29,3 +29,4 @@ mod search;
 mod streams;
 mod tenants;
 mod trail;
+mod verification;

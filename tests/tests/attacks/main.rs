@@ -14,5 +14,6 @@ mod forge;
 mod hash;
 mod history;
 mod notes;
+mod report;
 mod signed;
 mod site;
