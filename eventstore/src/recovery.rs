@@ -74,8 +74,8 @@ pub(crate) fn recover_existing(
     let storage = &*environment.storage;
     let log_dir = data_dir.join("log");
     let published = control::last_published(storage, data_dir)?;
-    set_aside_torn_header(storage, data_dir)?;
-    let segments = used_segments(storage, &log_dir, None)?;
+    set_aside_torn_header(&environment.storage, data_dir)?;
+    let segments = used_segments(&environment.storage, &log_dir, None)?;
     for unused in segments::list(storage, &log_dir)?.into_iter().skip(segments.len()) {
         let io =
             |source| OpenError::Io { action: "cannot read", path: segment::path(&log_dir, unused), source };
@@ -201,9 +201,9 @@ fn write_again(
 /// A header that a crash has torn while its segment was being begun: the segment was never used, because frames are
 /// only written after the header has been synced. It is renamed, not removed, and only when nothing but the header is
 /// there, nothing follows it, and the segment before it had ended.
-fn set_aside_torn_header(storage: &dyn Storage, data_dir: &Path) -> Result<(), OpenError> {
+fn set_aside_torn_header(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<(), OpenError> {
     let log_dir = data_dir.join("log");
-    let sequences = segments::list(storage, &log_dir)?;
+    let sequences = segments::list(&**storage, &log_dir)?;
     let mut last_used = None;
     for sequence in &sequences {
         let error = match Segment::open(storage, &log_dir, *sequence)? {
@@ -216,7 +216,7 @@ fn set_aside_torn_header(storage: &dyn Storage, data_dir: &Path) -> Result<(), O
         };
         let path = segment::path(&log_dir, *sequence);
         let io = |source| OpenError::Io { action: "cannot set aside", path: path.clone(), source };
-        let published = control::last_published(storage, data_dir)?;
+        let published = control::last_published(&**storage, data_dir)?;
         let is_published = published.is_some_and(|published| published.end.segment() >= *sequence);
         let file = storage.open(&path, Access::Read).map_err(io)?;
         let mut bytes = vec![0; usize::try_from(file.len().map_err(io)?).unwrap_or(usize::MAX)];
@@ -226,7 +226,7 @@ fn set_aside_torn_header(storage: &dyn Storage, data_dir: &Path) -> Result<(), O
         let later = &sequences[*sequence as usize + 1..];
         let mut nothing_later = true;
         for later in later {
-            nothing_later &= segments::first_nonzero_of(storage, &log_dir, *later).map_err(io)?.is_none();
+            nothing_later &= segments::first_nonzero_of(&**storage, &log_dir, *later).map_err(io)?.is_none();
         }
         let may_follow = match &last_used {
             None => published.is_none(),
@@ -274,7 +274,7 @@ fn create(
     let encoded = header.encode();
     file.write_all_at(&encoded, 0).map_err(io)?;
     file.sync().map_err(io)?;
-    let segments = used_segments(&**storage, log_dir, None)?;
+    let segments = used_segments(storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
         last_epoch: 1,
