@@ -11,6 +11,7 @@
 //! is 8 bytes an event and command, and a name and a version a stream.
 
 mod anchors;
+mod archived;
 mod check;
 mod class;
 mod files;
@@ -65,7 +66,8 @@ pub struct VerifyOptions<'a> {
     pub asked: Vec<Asked>,
     /// Where it begins, if not at the beginning.
     pub from: Option<Start<'a>>,
-    /// Leaves out the segment that is written, or was when its writer ended: what a crash may have left there is recovery's matter.
+    /// Leaves out the segment that is written, or was when its writer ended: what a crash may have left there is recovery's matter. Segments
+    /// in the archive are left out as well.
     pub ended_only: bool,
 }
 
@@ -143,7 +145,7 @@ pub fn verify_with(
     // The page is read before the files are listed: a live writer may begin a segment in between.
     let live = store::is_locked(storage, data_dir);
     let published = control::last_published(storage, data_dir)?;
-    let segments = files::list(storage, &log_dir)?;
+    let segments = files::list(&environment.storage, &log_dir)?;
     let Some(first) = segments.first() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };

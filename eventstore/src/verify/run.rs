@@ -45,6 +45,16 @@ impl Run<'_> {
         options: &VerifyOptions<'_>,
     ) -> Result<u32, OpenError> {
         let wants_tree = !options.asked.is_empty();
+        if options.ended_only {
+            // What is in the archive is not fetched again and again; it is older than all that is here.
+            let here = segments.iter().find(|segment| !segment.is_archived());
+            let header = here.and_then(|here| here.header).filter(|header| header.sequence > 0);
+            if let Some(header) = header.filter(|_| segments[0].is_archived()) {
+                self.linker.begin_at(&header);
+                self.previous = header.previous;
+                return Ok(header.sequence);
+            }
+        }
         let Some(Start { position, edge_at }) = &options.from else {
             let mut tree = Tree::new(Edge::default(), &options.asked);
             tree.has_chain(&Digest::default());
@@ -97,9 +107,10 @@ impl Run<'_> {
     }
 
     fn holes(&mut self, segment: u32, holes: Vec<Hole>) {
-        for Hole { bytes, error } in holes {
+        for Hole { bytes, error, is_other } in holes {
+            let class = if is_other { Class::Bitrot } else { Class::Unreadable };
             let message = format!("{} bytes cannot be read: {error}", bytes.end - bytes.start);
-            self.find(Class::Unreadable, segment, bytes.start, message);
+            self.find(class, segment, bytes.start, message);
         }
     }
 
@@ -133,8 +144,8 @@ impl Run<'_> {
         let salt = segment.header_bytes.get(48..64).and_then(|salt| salt.try_into().ok());
         let Some(salt) = salt else {
             // A header that cannot be read at all is a hole; the walk over the rest finds it again.
-            if let Some(Hole { bytes, error }) = &segment.hole {
-                self.holes(sequence, vec![Hole { bytes: bytes.clone(), error: error.clone() }]);
+            if let Some(hole) = &segment.hole {
+                self.holes(sequence, vec![hole.clone()]);
             }
             return self.linker.lost();
         };
@@ -190,6 +201,7 @@ impl Run<'_> {
             next: self.linker.next(),
             is_checked: true,
         });
+        segment.forget();
         self.done += segment.len;
         self.tell(0);
     }

@@ -43,14 +43,13 @@ pub fn check_runs(
     threads: usize,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Runs, OpenError> {
-    let storage = &*environment.storage;
     let run_files = RunFiles::new(Arc::clone(&environment.storage), data_dir);
     let listed = run_files.list().map_err(|source| OpenError::Io {
         action: "cannot list",
         path: run_files.dir.clone(),
         source,
     })?;
-    let segments = files::list(storage, &data_dir.join("log"))?;
+    let segments = files::list(&environment.storage, &data_dir.join("log"))?;
     let wanted: Vec<_> = segments
         .iter()
         .filter(|segment| listed.iter().any(|(first, last)| (*first..=*last).contains(&segment.sequence)))
@@ -160,6 +159,7 @@ fn expected_of(
                     let successor = segment.sequence.checked_add(1).and_then(|next| header_of(all, next));
                     let expected =
                         successor.and_then(|successor| expected(segment, &successor, key, &mut blocks));
+                    segment.forget();
                     done.lock().push((segment.sequence, expected));
                 }
             });
