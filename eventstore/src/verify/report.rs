@@ -103,6 +103,7 @@ pub struct Extent {
     /// The next position after it.
     pub next: Position,
     /// Whether its bytes were looked at; not so before the place where a verification began.
+    #[serde(rename = "checked")]
     pub is_checked: bool,
 }
 

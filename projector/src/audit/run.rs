@@ -37,7 +37,7 @@ pub fn audit(
 
     let edge_at = |size| sources.edge_at(size);
     if let Some(head) = since {
-        holds_out(&sources, &head)?;
+        begins_with(&sources, &head)?;
     }
     let start = since.map(|head| Start { position: Position::new(head.size.get()), edge_at: &edge_at });
     let verify = VerifyOptions {
@@ -109,7 +109,7 @@ pub fn audit(
 }
 
 /// Whether the tiles on disk lead to the head that is to be begun with.
-fn holds_out(sources: &Sources, head: &TreeHead) -> Result<(), AuditError> {
+fn begins_with(sources: &Sources, head: &TreeHead) -> Result<(), AuditError> {
     let edge = sources.edge_at(head.size).map_err(AuditError::Since)?;
     if edge.root() == head.root {
         return Ok(());

@@ -38,7 +38,7 @@ fn from_a_checkpoint_on_it_says_what_it_has_left_out() {
             "the newest is proven all the same: {report}"
         );
         let checked: Vec<_> =
-            report["extents"].as_array().unwrap().iter().map(|it| &it["is_checked"]).collect();
+            report["extents"].as_array().unwrap().iter().map(|it| &it["checked"]).collect();
         assert_eq!(checked, [false, false, false, true]);
     }
 
