@@ -370,7 +370,11 @@ fn verify_sees_through_to_the_archive_and_says_what_is_wrong_with_it() {
     changed[9_000] ^= 1;
     fs::write(&object, changed).unwrap();
     let found = eventstore::verify(data, &mut |_| {}).unwrap();
-    assert!(found.findings.iter().any(|it| it.class == Class::Bitrot && it.segment == 2), "{:?}", found.findings);
+    assert!(
+        found.findings.iter().any(|it| it.class == Class::Bitrot && it.segment == 2),
+        "{:?}",
+        found.findings
+    );
     assert!(!found.is_tampered() && !found.is_unreadable());
     fs::remove_file(&object).unwrap();
     let found = eventstore::verify(data, &mut |_| {}).unwrap();

@@ -8,6 +8,7 @@ use crate::format::event::EventView;
 use crate::log::Log;
 use crate::names::StreamId;
 use crate::numbers::{Position, Version};
+use crate::recorded::RecordedCommit;
 use crate::storage::{Access, Environment};
 use crate::verify::{Class, Finding};
 use rustc_hash::FxHashMap;
@@ -130,7 +131,7 @@ fn check(
     let commits = commits_from(log, stream, Version::ZERO, usize::MAX).map_err(unreadable)?;
     let events: Vec<EventView<'_>> = commits
         .iter()
-        .flat_map(|commit| commit.events())
+        .flat_map(RecordedCommit::events)
         .filter(|event| event.stream() == stream.as_str() && event.version() <= *version)
         .collect();
     Ok(judge(stream, record.schema_version, payload, &events))

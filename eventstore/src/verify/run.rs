@@ -61,8 +61,8 @@ impl Run<'_> {
             self.linker.tree = wants_tree.then_some(tree);
             return Ok(0);
         };
-        let headers = segments.iter().filter_map(|segment| segment.header);
-        let first = headers.filter(|header| header.first_position <= *position && header.sequence > 0).last();
+        let mut headers = segments.iter().rev().filter_map(|segment| segment.header);
+        let first = headers.find(|header| header.first_position <= *position && header.sequence > 0);
         let Some(header) = first else {
             return self.begin(
                 segments,

@@ -108,7 +108,7 @@ fn judge(run: &Arc<Run>, expected: &Expected, runs: &mut Runs, find: impl Fn(Cla
     match compare(run, expected) {
         Ok(entries) => runs.entries += entries,
         Err(Flaw::Rotten) => {
-            runs.findings.push(find(Class::Bitrot, "one of its blocks fails its checksum".to_owned()))
+            runs.findings.push(find(Class::Bitrot, "one of its blocks fails its checksum".to_owned()));
         }
         Err(Flaw::Differs { what, expected, actual }) => {
             runs.findings.push(find(Class::IndexMismatch, what).differs(&expected, &actual));

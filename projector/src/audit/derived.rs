@@ -112,7 +112,7 @@ fn projections(
             Ok(checked) => told(&checked, derived),
             Err(Unusable::None) => {}
             Err(Unusable::Other(reason)) => {
-                derived.unchecked.push(format!("{name}: {reason}; it is made anew when it is needed"))
+                derived.unchecked.push(format!("{name}: {reason}; it is made anew when it is needed"));
             }
             Err(Unusable::Damaged { file, reason }) => {
                 derived.findings.push(Finding::in_file(Class::Bitrot, file, 0, Position::ZERO, reason));

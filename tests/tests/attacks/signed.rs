@@ -5,7 +5,7 @@ use crate::hash::sha256;
 use crate::notes::{Key, checkpoint, cosigned, record, records, size_of};
 use crate::site::{BASE, Site, classes};
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 const JOURNAL: &str = "tree/checkpoints/00000000.notes";
 
@@ -39,7 +39,7 @@ fn sign_anew(site: &Site, log: &Log, chain: [u8; 32], key: &Key) -> String {
     note
 }
 
-fn kept(path: &PathBuf) -> [&str; 2] {
+fn kept(path: &Path) -> [&str; 2] {
     ["--checkpoint", path.to_str().unwrap()]
 }
 
