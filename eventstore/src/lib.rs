@@ -88,7 +88,9 @@ pub use pending::Pending;
 pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
 pub use replica::{Kinship, PieceError, Promoted, Replica, ReplicaError, SegmentPiece, promote};
-pub use snapshots::{Folded, Snapshot, SnapshotOptions, Snapshots, fold};
+pub use snapshots::{
+    Folded, Judge, Judgement, Snapshot, SnapshotOptions, Snapshots, SnapshotsChecked, check_snapshots, fold,
+};
 pub use store::{Store, StoreOptions};
 pub use subscription::{Canceller, Delivery, Filter, SubscribeError, Subscription};
 pub use verify::{verify, verify_in};

@@ -336,3 +336,54 @@ fn a_crash_between_any_two_steps_leaves_a_log_that_opens() {
     fs::write(filled.dir.path().join("cache/0000000001.77-1.part"), b"half").unwrap();
     filled.check();
 }
+
+#[test]
+fn verify_sees_through_to_the_archive_and_says_what_is_wrong_with_it() {
+    use eventstore::verify::{Class, VerifyOptions, check_runs, verify_with};
+    let filled = Filled::new(6);
+    let data = filled.dir.path();
+    let before = eventstore::verify(data, &mut |_| {}).unwrap();
+    assert!(before.is_intact(), "{:?}", before.findings);
+    let archived = filled.archive().unwrap().len();
+    let after = eventstore::verify(data, &mut |_| {}).unwrap();
+    assert!(after.is_intact(), "{:?}", after.findings);
+    assert_eq!(
+        (after.events, after.next, after.chain, after.extents.len()),
+        (before.events, before.next, before.chain, before.extents.len())
+    );
+    let environment = Environment::default();
+    let runs = check_runs(&environment, data, 0, &mut || true).unwrap();
+    assert!(runs.compared > 0 && runs.findings.is_empty(), "{runs:?}");
+    assert!(files(&data.join("cache"), "seg").is_empty(), "nothing is written");
+
+    // What goes on all the time does not fetch.
+    let ended = VerifyOptions { ended_only: true, ..VerifyOptions::default() };
+    let scrubbed = verify_with(&environment, data, &ended, &mut |_| true).unwrap();
+    assert!(scrubbed.is_intact(), "{:?}", scrubbed.findings);
+    let checked = scrubbed.extents.iter().filter(|extent| extent.is_checked).count();
+    assert_eq!(checked, 0, "all that have ended are in the archive: {:?}", scrubbed.extents);
+
+    // An archive that gives other bytes, one that gives none, and a reference that is rotten.
+    let object = filled.objects().remove(2);
+    let bytes = fs::read(&object).unwrap();
+    let mut changed = bytes.clone();
+    changed[9_000] ^= 1;
+    fs::write(&object, changed).unwrap();
+    let found = eventstore::verify(data, &mut |_| {}).unwrap();
+    assert!(
+        found.findings.iter().any(|it| it.class == Class::Bitrot && it.segment == 2),
+        "{:?}",
+        found.findings
+    );
+    assert!(!found.is_tampered() && !found.is_unreadable());
+    fs::remove_file(&object).unwrap();
+    let found = eventstore::verify(data, &mut |_| {}).unwrap();
+    assert!(found.is_unreadable() && !found.is_tampered(), "{:?}", found.findings);
+    fs::write(&object, bytes).unwrap();
+    let reference = &files(&filled.log_dir(), "ref")[archived - 1];
+    let mut rotten = fs::read(reference).unwrap();
+    rotten[4_110] ^= 1;
+    fs::write(reference, rotten).unwrap();
+    let found = eventstore::verify(data, &mut |_| {}).unwrap();
+    assert!(found.findings.iter().any(|it| it.class == Class::Bitrot), "{:?}", found.findings);
+}

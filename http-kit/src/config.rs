@@ -29,6 +29,8 @@ pub struct Settings {
     pub check_every: Option<u64>,
     /// Such a sample is of one item in so many.
     pub check_sample: Option<u32>,
+    /// Mebibytes of the log that are verified a second in the background; 0 for none.
+    pub scrub_mib_per_second: Option<u64>,
     /// What clients may take: the table `[limits]`.
     pub limits: LimitSettings,
     /// Base URL of a collector of traces (OTLP over HTTP).

@@ -31,6 +31,7 @@ mod support;
 
 pub mod activity;
 pub mod analytics;
+pub mod audit;
 mod backoff;
 pub mod checker;
 pub mod control;

@@ -38,6 +38,9 @@ impl ProjectionName {
     /// Everything that can be rebuilt.
     pub const ALL: [Self; 4] = [Self::Models, Self::Search, Self::Activity, Self::Analytics];
 
+    /// Those that images are written of.
+    pub(crate) const IMAGES: [Self; 3] = [Self::Models, Self::Activity, Self::Analytics];
+
     /// Its name in commands.
     #[must_use]
     pub fn as_str(self) -> &'static str {

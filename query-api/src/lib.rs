@@ -33,6 +33,7 @@ pub mod rfc3339;
 mod routes;
 mod selection;
 mod service;
+mod verification;
 mod views;
 
 pub use consumers::Exhausted;
@@ -43,6 +44,7 @@ use http_kit::app::App;
 use http_kit::auth::Authentication;
 use http_kit::limits::Limits;
 use http_kit::metrics::Metrics;
+use projector::audit::ScrubFigures;
 use projector::checker::{CheckFigures, Class};
 
 /// All routes of the query API with health, metrics and problems around them, for whom `authentication` lets in. Each of them
@@ -72,6 +74,7 @@ pub fn router(service: QueryService, authentication: Authentication, limits: Lim
         gauge(searcher.checkpoint().get())
     });
     check_figures(&service, figures);
+    scrub_figures(&service, figures);
     let audit = service.clone();
     figures.gauge("sunday_checkpoint_position", "Events that the published checkpoint covers.", move || {
         gauge(audit.checkpointed())
@@ -120,6 +123,28 @@ fn check_figures(service: &QueryService, figures: &Metrics) {
             last.map_or(0.0, |last| gauge(seconds(last.at)))
         },
     );
+}
+
+/// What the scrub has found.
+fn scrub_figures(service: &QueryService, figures: &Metrics) {
+    let read = |read: fn(&ScrubFigures) -> u64| {
+        let service = service.clone();
+        move || service.verifications().scrubbed().map_or(0.0, |figures| gauge(read(&figures)))
+    };
+    let bytes = read(ScrubFigures::bytes);
+    figures.counter(
+        "sunday_scrub_bytes_total",
+        "Bytes of ended segments that were verified in the background.",
+        bytes,
+    );
+    figures.counter(
+        "sunday_scrub_passes_total",
+        "Passes over all ended segments.",
+        read(ScrubFigures::passes),
+    );
+    figures.counter("sunday_scrub_findings_total", "What these passes found.", read(ScrubFigures::findings));
+    let alarm = read(|figures| u64::from(figures.alarm().is_some()));
+    figures.gauge("sunday_scrub_alarm", "1 while the last pass found damage.", alarm);
 }
 
 /// A figure as Prometheus has them: whole up to 2⁵³.

@@ -10,6 +10,7 @@ use http_kit::limits::Limits;
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
 use http_kit::telemetry::{self, LogFormat};
+use projector::audit::ScrubSettings;
 use projector::checker::CheckSettings;
 use query_api::{BEHIND_SECONDS_MAX, QueryService};
 use std::error::Error;
@@ -43,6 +44,9 @@ struct Arguments {
     /// Such a sample is of one item in so many [default: 100]
     #[arg(long, env = "SUNDAY_CHECK_SAMPLE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     check_sample: Option<u32>,
+    /// Mebibytes of the log that are verified a second in the background; 0 for none [default: 8]
+    #[arg(long, env = "SUNDAY_SCRUB_MIB_PER_SECOND", value_name = "N")]
+    scrub_mib_per_second: Option<u64>,
     /// Shape of the log lines [default: text]
     #[arg(long, env = "SUNDAY_LOG_FORMAT")]
     log_format: Option<LogFormat>,
@@ -99,6 +103,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         arguments.check_every.or(settings.check_every),
         arguments.check_sample.or(settings.check_sample),
     ))?;
+    let scrub = arguments.scrub_mib_per_second.or(settings.scrub_mib_per_second);
+    service.scrub_in_background(ScrubSettings::new(scrub))?;
     service.tolerate_behind(arguments.behind_seconds_max.unwrap_or(BEHIND_SECONDS_MAX));
     service.end_live_streams_at(shutdown.clone());
     let router = query_api::router(service, authentication, limits.clone());

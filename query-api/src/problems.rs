@@ -90,6 +90,12 @@ pub(crate) fn check_running() -> Problem {
     Problem::new(StatusCode::CONFLICT, "check_running", detail)
 }
 
+/// 409: one verification goes on at a time.
+pub(crate) fn verification_running() -> Problem {
+    let detail = "a verification is going on; GET /api/v1/audit/verify says how it is";
+    Problem::new(StatusCode::CONFLICT, "verification_running", detail)
+}
+
 /// 500: the log cannot be read where it should be. Logged here, because here it is handled.
 pub(crate) fn unreadable(error: &ReadError) -> Problem {
     tracing::error!(%error, "the log cannot be read");

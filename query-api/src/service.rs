@@ -10,6 +10,7 @@ use crate::freshness::{Freshness, Refusal, stamp};
 use crate::live::{Hub, Rooms, SUBSCRIBERS_MAX};
 use crate::past::RECALLS_MAX;
 use crate::problems::{interrupted, not_caught_up};
+use crate::verification::Verifications;
 use crate::views::Views;
 use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position, RecordedEvent, Timestamp};
@@ -17,6 +18,7 @@ use http_kit::problem::Problem;
 use http_kit::shutdown::Shutdown;
 use projector::activity::Activity;
 use projector::analytics::Analytics;
+use projector::audit::ScrubSettings;
 use projector::checker::{CheckFigures, CheckSettings};
 use projector::control::{Controls, Underway};
 use projector::models::Models;
@@ -67,6 +69,7 @@ struct Shared {
     rooms: Rooms,
     views: Views,
     checks: Checks,
+    verifications: Verifications,
     controls: Controls,
     data_dir: PathBuf,
     /// Seconds that a projection may be behind; 0 for any number.
@@ -140,6 +143,7 @@ impl QueryService {
             rooms,
             views,
             checks,
+            verifications: Verifications::default(),
             controls,
             data_dir,
             behind_max,
@@ -226,6 +230,24 @@ impl QueryService {
         &self.shared.checks
     }
 
+    /// Verifications of the data directory.
+    pub(crate) fn verifications(&self) -> &Verifications {
+        &self.shared.verifications
+    }
+
+    /// Where everything is.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.shared.data_dir
+    }
+
+    /// Verifies segments that have ended all the time, slowly, in a thread of its own; what it finds makes this service not ready.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn scrub_in_background(&self, settings: ScrubSettings) -> io::Result<()> {
+        self.shared.verifications.scrub(&self.shared.data_dir, settings)
+    }
+
     /// Compares samples of the read models with the log now and then, in a thread of its own.
     ///
     /// # Errors
@@ -305,6 +327,9 @@ impl QueryService {
         }
         if let Some(refusal) = self.audit().refusal() {
             return Err(format!("no checkpoint is signed: {refusal}"));
+        }
+        if let Some(alarm) = shared.verifications.scrubbed().and_then(|scrubbed| scrubbed.alarm()) {
+            return Err(alarm);
         }
         if shared.caught_up.load(Ordering::Relaxed) {
             return self.is_behind().map_or(Ok(()), Err);

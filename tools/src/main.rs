@@ -9,6 +9,7 @@ use eventstore::{Position, StreamId};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
+use projector::audit::ScrubSettings;
 use projector::checker::CheckSettings;
 use projector::notary::{self, AuditArguments};
 use projector::rebuild::ProjectionName;
@@ -141,13 +142,14 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
-    /// Check every byte of the log; 0 intact, 1 tampering, 3 cannot be read, 4 corruption
+    /// Check every byte of the log, what was signed of it and what is derived from it; 0 intact, 1 tampering, 3 cannot be read,
+    /// 4 corruption, 5 policy not met
+    #[command(after_long_help = verify::classes())]
     Verify {
         #[command(flatten)]
         data: Data,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        verify: Box<verify::Arguments>,
     },
     /// Keep a warm standby: copy the log of a query API, and go on copying, until Ctrl-C
     Follow {
@@ -206,6 +208,9 @@ struct Checks {
     /// Such a sample is of one item in so many [default: 100]
     #[arg(long, env = "SUNDAY_CHECK_SAMPLE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     check_sample: Option<u32>,
+    /// Mebibytes of the log that are verified a second in the background; 0 for none [default: 8]
+    #[arg(long, env = "SUNDAY_SCRUB_MIB_PER_SECOND", value_name = "N")]
+    scrub_mib_per_second: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +291,7 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                     checks.check_every.or(settings.check_every),
                     checks.check_sample.or(settings.check_sample),
                 ),
+                scrub: ScrubSettings::new(checks.scrub_mib_per_second.or(settings.scrub_mib_per_second)),
                 behind_seconds_max: behind_seconds_max.unwrap_or(query_api::BEHIND_SECONDS_MAX),
             };
             let runtime = tokio::runtime::Runtime::new()
@@ -336,7 +342,7 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             write!(out, "{note}").map_err(Failure::Output)?;
         }
         Task::Promote { data, json } => follow::promote(&data.or(settings), json, &mut out)?,
-        Task::Verify { data, json } => return verify::verify(&data.or(settings), json, &mut out),
+        Task::Verify { data, verify } => return verify::verify(&data.or(settings), &verify, &mut out),
     }
     Ok(0)
 }

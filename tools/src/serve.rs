@@ -18,6 +18,7 @@ use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
 use http_kit::limits::{LimitSettings, Limits};
 use http_kit::server;
 use http_kit::shutdown::Shutdown;
+use projector::audit::ScrubSettings;
 use projector::checker::CheckSettings;
 use projector::control::Decisions;
 use projector::notary::NotaryOptions;
@@ -58,6 +59,8 @@ pub struct Options {
     pub plan: Plan,
     /// When the projections are compared with the log, and how much of them.
     pub checks: CheckSettings,
+    /// How fast segments that have ended are verified in the background.
+    pub scrub: ScrubSettings,
     /// Not ready while a projection is this many seconds behind; 0 for never.
     pub behind_seconds_max: u64,
 }
@@ -89,6 +92,7 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
 
     let parts = Parts::start(options.data_dir.clone(), options.notary, options.checks).await?;
     parts.query.tolerate_behind(options.behind_seconds_max);
+    parts.query.scrub_in_background(options.scrub).map_err(io_failure("cannot start a thread to scrub"))?;
     let token_file = door.development_token().map(DevelopmentToken::path);
     if let Some(token) = door.development_token() {
         // Nobody may read it: that is no reason not to serve.

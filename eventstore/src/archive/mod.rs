@@ -18,7 +18,7 @@
 mod directory;
 mod elsewhere;
 mod moving;
-mod reference;
+pub(crate) mod reference;
 
 pub(crate) use elsewhere::{Elsewhere, NOT_FETCHED};
 pub use moving::{ArchiveError, ArchiveOptions, Archived, archive, archived};

@@ -89,6 +89,15 @@ impl<'a> Batch<'a> {
 
     /// Hands `done` the body digest of each commit, by its number in order of `begin`, and empties the batch.
     pub(crate) fn hash(&mut self, done: impl FnMut(usize, Digest)) {
+        self.hash_with(|_, _| {}, done);
+    }
+
+    /// As [`Batch::hash`]; hands `event` the digest of each event before, by its number in order of `event`.
+    pub(crate) fn hash_with(
+        &mut self,
+        mut event: impl FnMut(usize, Digest),
+        done: impl FnMut(usize, Digest),
+    ) {
         self.fill_events();
         let Self { events, event_ends, event_places, bodies, body_ends, .. } = self;
         sha256_each(
@@ -97,6 +106,7 @@ impl<'a> Batch<'a> {
             |index, digest| {
                 let place = event_places[index];
                 bodies[place..place + WIDTH].copy_from_slice(&digest.0);
+                event(index, digest);
             },
         );
         sha256_each(body_ends.len(), |index| piece(bodies, body_ends, index), done);

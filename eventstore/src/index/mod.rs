@@ -9,6 +9,7 @@
 //! the segments, so a bad index can cost time, never a wrong answer.
 
 mod active;
+mod audit;
 mod files;
 mod filter;
 mod layers;
@@ -20,6 +21,7 @@ mod tests;
 mod write;
 
 pub(crate) use active::{Active, Stamp};
+pub(crate) use audit::{Expected, Flaw, compare};
 pub(crate) use files::{RunFiles, next_merge};
 pub(crate) use layers::{Found, View};
 pub(crate) use run::{Run, RunInfo};

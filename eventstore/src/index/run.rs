@@ -261,6 +261,11 @@ impl Run {
         }
     }
 
+    /// All of its bytes, wherever they are.
+    pub(super) fn all(&self) -> &[u8] {
+        self.bytes.get()
+    }
+
     pub(super) fn part(&self, part: Part) -> &PartInfo {
         &self.parts[part as usize]
     }

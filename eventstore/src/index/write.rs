@@ -125,7 +125,7 @@ pub(crate) fn of_runs(runs: &[Arc<Run>]) -> impl Source {
     Merged(runs)
 }
 
-fn write(sink: &mut dyn Sink, info: &RunInfo, source: &dyn Source) -> Result<(), WriteError> {
+pub(super) fn write(sink: &mut dyn Sink, info: &RunInfo, source: &dyn Source) -> Result<(), WriteError> {
     let seal = Seal::new(info);
     sink.put(&[0; BLOCK_BYTES])?;
     let mut parts = [PartInfo::default(); 4];

@@ -8,11 +8,13 @@
 //! the snapshot names, and the same chain head after it. So one of another store, of a rewound log or of a log that
 //! lost its end is never given out, whatever has been appended since.
 
+mod audit;
 mod file;
 mod fold;
 mod held;
 mod record;
 
+pub use audit::{Judge, Judgement, SnapshotsChecked, check_snapshots};
 pub use fold::{Folded, fold};
 
 use crate::by_stream::event_at;

@@ -62,7 +62,12 @@ pub(super) struct Record {
 impl Record {
     /// Length of the whole record with its padding, bytes.
     pub(super) fn len(&self) -> usize {
-        align8(self.header_len() + self.payload_len as usize)
+        align8(self.unpadded_len())
+    }
+
+    /// The same without its padding, bytes.
+    pub(super) fn unpadded_len(&self) -> usize {
+        self.header_len() + self.payload_len as usize
     }
 
     fn header_len(&self) -> usize {

@@ -107,13 +107,12 @@ impl Leaf {
 #[derive(Default)]
 pub struct Leaves<'a> {
     batch: Batch<'a>,
-    leaves: Vec<Leaf>,
-    streams: Vec<&'a str>,
+    pending: PendingLeaves<'a>,
 }
 
 impl std::fmt::Debug for Leaves<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leaves").field("events", &self.leaves.len()).finish_non_exhaustive()
+        f.debug_struct("Leaves").field("events", &self.pending.len()).finish_non_exhaustive()
     }
 }
 
@@ -121,6 +120,39 @@ impl<'a> Leaves<'a> {
     /// Takes in the next event.
     pub fn push(&mut self, event: &EventView<'a>) {
         self.batch.event(event);
+        self.pending.push(event);
+    }
+
+    /// Number of events that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether no event waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.len() == 0
+    }
+
+    /// The leaves in order, each with the hash that it has in the tree; empties this.
+    pub fn finish(&mut self) -> Vec<(Leaf, Digest)> {
+        let Self { batch, pending } = self;
+        batch.hash_events(|index, digest| pending.digest(index, digest));
+        pending.finish()
+    }
+}
+
+/// Leaves whose events are hashed by somebody else, who hashes them anyway.
+#[derive(Default)]
+pub(crate) struct PendingLeaves<'a> {
+    leaves: Vec<Leaf>,
+    streams: Vec<&'a str>,
+}
+
+impl<'a> PendingLeaves<'a> {
+    /// Takes in the next event.
+    pub(crate) fn push(&mut self, event: &EventView<'a>) {
         self.streams.push(event.stream());
         self.leaves.push(Leaf {
             position: event.position(),
@@ -131,22 +163,20 @@ impl<'a> Leaves<'a> {
         });
     }
 
-    /// Number of events that wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.leaves.len()
     }
 
-    /// Whether no event waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.leaves.is_empty()
+    /// The digest of an event, by its number.
+    pub(crate) fn digest(&mut self, index: usize, digest: Digest) {
+        if let Some(leaf) = self.leaves.get_mut(index) {
+            leaf.event = digest;
+        }
     }
 
-    /// The leaves in order, each with the hash that it has in the tree; empties this.
-    pub fn finish(&mut self) -> Vec<(Leaf, Digest)> {
-        let Self { batch, leaves, streams } = self;
-        batch.hash_events(|index, digest| leaves[index].event = digest);
+    /// As [`Leaves::finish`].
+    pub(crate) fn finish(&mut self) -> Vec<(Leaf, Digest)> {
+        let Self { leaves, streams } = self;
         sha256_each(
             streams.len(),
             |index| streams[index].as_bytes(),

@@ -39,6 +39,7 @@ pub use edge::Edge;
 pub use files::{TreeError, TreeFiles, TreeWriter};
 pub use hash::{EMPTY_ROOT, leaf_hash, node_hash};
 pub use key::{KeyError, KeyName, SignatureKind, SigningKey, VerifierKey};
+pub(crate) use leaf::PendingLeaves;
 pub use leaf::{LEAF_BYTES, LEAF_VERSION, Leaf, LeafError, Leaves};
 pub use note::{NoteError, NoteSignature, SignedNote, Verified};
 pub use policy::{Policy, PolicyError, Witness};

@@ -10,6 +10,7 @@ use crate::format::body::{BODY_HEADER_BYTES, Body};
 use crate::format::event::{EventIter, EventView};
 use crate::format::frame::{self, Frame, FrameHeader, FrameKind};
 use crate::numbers::{Digest, Version};
+use crate::transparency::PendingLeaves;
 use std::ops::Range;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -26,6 +27,8 @@ pub(super) struct Checked {
     pub(super) touched: Vec<Touched>,
     /// Fingerprints of the ids of all events and commands.
     pub(super) ids: Vec<u64>,
+    /// Hashes of the leaves of all events, when they were asked for.
+    pub(super) leaves: Vec<Digest>,
 }
 
 /// A frame with a sound header.
@@ -41,6 +44,8 @@ pub(super) struct CheckedFrame {
     pub(super) chain: Option<Digest>,
     /// The streams that it touches.
     pub(super) touched: Range<usize>,
+    /// The hashes of its events' leaves.
+    pub(super) leaves: Range<usize>,
 }
 
 /// A stream that a commit touches.
@@ -60,12 +65,13 @@ impl Touched {
     }
 }
 
-/// Checks a chunk of the log of a store.
-pub(super) fn check(chunk: Chunk, store: Option<Uuid>) -> Checked {
+/// Checks a chunk of the log of a store; with the leaves that the transparency tree has for its events, if they are wanted.
+pub(super) fn check(chunk: Chunk, store: Option<Uuid>, with_leaves: bool) -> Checked {
     let Chunk { block, frames: headers } = chunk;
     let mut frames = Vec::with_capacity(headers.len());
     let (mut touched, mut ids) = (Vec::new(), Vec::new());
-    let mut hasher = Hasher { store, ..Hasher::default() };
+    let pending = with_leaves.then(PendingLeaves::default);
+    let mut hasher = Hasher { store, pending, ..Hasher::default() };
     for (offset, header) in headers {
         let mut checked = CheckedFrame {
             offset,
@@ -75,13 +81,14 @@ pub(super) fn check(chunk: Chunk, store: Option<Uuid>) -> Checked {
             body: Digest::default(),
             chain: None,
             touched: 0..0,
+            leaves: 0..0,
         };
         match frame::decode_rest(block.from(offset), header) {
             Ok(frame) if header.kind == FrameKind::Commit => {
-                let sound = (touched.len(), ids.len());
+                let (sound, first_leaf) = ((touched.len(), ids.len()), hasher.leaves());
                 hasher.begin(frames.len(), &frame);
                 let form = check_body(&frame, offset, &mut touched, |view| {
-                    hasher.batch.event(view);
+                    hasher.event(view);
                     ids.push(ids::fingerprint(Kind::Event, view.id().as_bytes()));
                 });
                 match form {
@@ -89,6 +96,7 @@ pub(super) fn check(chunk: Chunk, store: Option<Uuid>) -> Checked {
                         hasher.batch.end(body.command_table);
                         ids.extend(body.command_ids().map(|id| ids::fingerprint(Kind::Command, id)));
                         checked.touched = sound.0..touched.len();
+                        checked.leaves = first_leaf..hasher.leaves();
                     }
                     Err(error) => {
                         // A digest of half a body says nothing.
@@ -108,8 +116,8 @@ pub(super) fn check(chunk: Chunk, store: Option<Uuid>) -> Checked {
         }
     }
     hasher.hash(&mut frames);
-    drop(hasher);
-    Checked { block, frames, touched, ids }
+    let leaves = hasher.hashed;
+    Checked { block, frames, touched, ids, leaves }
 }
 
 /// Hashes the commits of a chunk.
@@ -121,6 +129,10 @@ struct Hasher<'b> {
     /// Numbers of the frames in the batch, and their base versions as stored.
     commits: Vec<(usize, &'b [u8])>,
     events: usize,
+    /// The leaves of the events in the batch, if they are wanted.
+    pending: Option<PendingLeaves<'b>>,
+    /// Hashes of the leaves of the batches before.
+    hashed: Vec<Digest>,
 }
 
 impl<'b> Hasher<'b> {
@@ -130,9 +142,29 @@ impl<'b> Hasher<'b> {
         self.events += (frame.header.events as usize).max(1);
     }
 
+    fn event(&mut self, view: &EventView<'b>) {
+        self.batch.event(view);
+        if let Some(pending) = &mut self.pending {
+            pending.push(view);
+        }
+    }
+
+    /// How many leaves there are in the chunk so far.
+    fn leaves(&self) -> usize {
+        self.hashed.len() + self.pending.as_ref().map_or(0, PendingLeaves::len)
+    }
+
     fn hash(&mut self, frames: &mut [CheckedFrame]) {
-        let Self { store, batch, chains, commits, events } = self;
-        batch.hash(|number, digest| frames[commits[number].0].body = digest);
+        let Self { store, batch, chains, commits, events, pending, hashed } = self;
+        let note = |number: usize, digest| {
+            if let Some(pending) = pending {
+                pending.digest(number, digest);
+            }
+        };
+        batch.hash_with(note, |number, digest| frames[commits[number].0].body = digest);
+        if let Some(pending) = pending {
+            hashed.extend(pending.finish().into_iter().map(|(_, hash)| hash));
+        }
         let mut linked = Vec::with_capacity(commits.len());
         if let Some(store) = store {
             for (index, base_versions) in commits.iter() {

@@ -1,13 +1,15 @@
 //! What can only be checked in order: the chain, positions, versions.
 
 use super::check::{Checked, CheckedFrame, Touched, link};
+use super::class::Class;
 use super::ids::Ids;
 use super::reader::Block;
-use super::report::{Class, Finding, Report};
+use super::report::{Finding, Report};
+use super::tree::Tree;
 use crate::digest::{self, SegmentDigest};
 use crate::format::FormatError;
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
-use crate::format::segment_header::SEGMENT_HEADER_BYTES;
+use crate::format::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
@@ -24,8 +26,10 @@ pub(super) struct Linker {
     pub(super) frames: u64,
     /// Furthest place that anything vouches for.
     pub(super) furthest: LogOffset,
-    /// Whether frames were lost: streams may then be ahead of what was seen.
+    /// Whether frames were lost, or not looked at: streams may then be ahead of what was seen.
     lost: bool,
+    /// The tree over the events, if it is wanted.
+    pub(super) tree: Option<Tree>,
     /// By stream id with its length prefix, as stored.
     heads: FxHashMap<Box<[u8]>, Head>,
     pub(super) ids: Ids,
@@ -72,9 +76,23 @@ impl Linker {
             frames: 0,
             furthest: LogOffset::default(),
             lost: false,
+            tree: None,
             heads: FxHashMap::default(),
             ids: Ids::new(),
             segment: SegmentState::default(),
+        }
+    }
+
+    /// Begins in the middle: what was before is taken from the header of the segment.
+    pub(super) fn begin_at(&mut self, header: &SegmentHeader) {
+        self.store = Some(header.store);
+        self.chain = Some(header.previous.chain);
+        self.next = header.first_position;
+        self.epoch = header.epoch;
+        self.furthest = header.durable_end;
+        self.lost = true;
+        if let Some(tree) = &mut self.tree {
+            tree.has_chain(&header.previous.chain);
         }
     }
 
@@ -116,6 +134,13 @@ impl Linker {
     pub(super) fn lost(&mut self) {
         self.chain = None;
         self.lost = true;
+        self.end_tree();
+    }
+
+    fn end_tree(&mut self) {
+        if let Some(tree) = &mut self.tree {
+            tree.end(self.next);
+        }
     }
 
     /// Links the next chunk.
@@ -131,6 +156,12 @@ impl Linker {
             }
             self.pass_doubtful(report);
             self.frame(&checked.block, frame, report);
+            if let Some(tree) = &mut self.tree
+                && frame.header.kind == FrameKind::Commit
+            {
+                let CheckedFrame { header, leaves, .. } = frame;
+                tree.commit(header.first, &checked.leaves[leaves.clone()], header.next(), &header.chain);
+            }
             for touched in &checked.touched[frame.touched.clone()] {
                 self.version(&checked.block, frame, touched, report);
             }
@@ -143,6 +174,7 @@ impl Linker {
         for (offset, header, error) in std::mem::take(&mut self.segment.doubtful) {
             let finding = Finding::new(Class::Bitrot, self.segment.sequence, offset, header.first, error.0);
             report.findings.push(finding);
+            self.end_tree();
             self.advance(offset, &header, report);
             self.lost = true;
         }

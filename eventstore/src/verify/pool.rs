@@ -22,7 +22,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, threads: usize) -> Self {
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, threads: usize, leaves: bool) -> Self {
         let (work, taken) = mpsc::channel::<Work>();
         let (finished, done) = mpsc::channel();
         let taken = Arc::new(Mutex::new(taken));
@@ -32,7 +32,7 @@ impl Pool {
                 loop {
                     let next = taken.lock().recv();
                     let Ok((number, chunk, store)) = next else { break };
-                    if finished.send((number, check::check(chunk, store))).is_err() {
+                    if finished.send((number, check::check(chunk, store, leaves))).is_err() {
                         break;
                     }
                 }

@@ -7,6 +7,7 @@
 use crate::numbers::Digest;
 use crate::storage::StorageFile;
 use sha2::{Digest as _, Sha256};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -50,10 +51,19 @@ impl Blocks {
 }
 
 /// What could not be read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Hole {
     pub(super) bytes: Range<u64>,
     pub(super) error: String,
+    /// Whether there are bytes, but other ones: an archive that gives what was not put there.
+    pub(super) is_other: bool,
+}
+
+impl Hole {
+    pub(super) fn new(bytes: Range<u64>, error: &io::Error) -> Self {
+        let is_other = error.kind() == io::ErrorKind::InvalidData;
+        Self { bytes, error: error.to_string(), is_other }
+    }
 }
 
 /// A segment's file.
@@ -146,11 +156,11 @@ impl<'f> Reader<'f> {
         for (page, at) in bytes.chunks_mut(PAGE).zip((offset..).step_by(PAGE)) {
             let error = match self.file.read_full_at(page, at) {
                 Ok(read) if read == page.len() => continue,
-                Ok(_) => "the file has become shorter".to_owned(),
-                Err(error) => error.to_string(),
+                Ok(_) => io::Error::other("the file has become shorter"),
+                Err(error) => error,
             };
             page.fill(UNREADABLE);
-            self.holes.push(Hole { bytes: at..at + page.len() as u64, error });
+            self.holes.push(Hole::new(at..at + page.len() as u64, &error));
         }
     }
 }

@@ -1,71 +1,29 @@
 //! What a verification found.
 
-use crate::numbers::{Digest, Position};
+use super::class::{Class, Severity};
+use super::tree::Asked;
+use crate::numbers::{Digest, Position, TreeSize};
 use serde::Serialize;
 use uuid::Uuid;
-
-/// What kind of harm a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Class {
-    /// Bytes after the last sound frame: a group that a crash cut short, possibly acknowledged.
-    TornTail,
-    /// A CRC fails, or there are bytes where zeros belong.
-    Bitrot,
-    /// CRCs are good but a digest or the chain is not: somebody made it look right.
-    Tampered,
-    /// Sound frames, but a position or version is missing.
-    Gap,
-    /// Sound frames, but an id or version stands twice.
-    Duplicate,
-    /// Sound frames in the wrong order or place.
-    Reorder,
-    /// A segment file is not there.
-    MissingSegment,
-    /// The log ends before a place that it is known to have reached.
-    Truncated,
-    /// The disk cannot read it: nothing is known of these bytes.
-    Unreadable,
-}
-
-impl Class {
-    /// Whether somebody must have done it on purpose.
-    #[must_use]
-    pub fn is_tampering(self) -> bool {
-        // A producer that uses an event id twice makes a duplicate without meaning harm.
-        matches!(self, Self::Tampered | Self::Gap | Self::Reorder)
-    }
-
-    /// Its name, as in JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TornTail => "torn_tail",
-            Self::Bitrot => "bitrot",
-            Self::Tampered => "tampered",
-            Self::Gap => "gap",
-            Self::Duplicate => "duplicate",
-            Self::Reorder => "reorder",
-            Self::MissingSegment => "missing_segment",
-            Self::Truncated => "truncated",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of harm.
     pub class: Class,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The file, below the data directory, when it is not a segment of the log. Then `offset` is in that file, and `segment` says
+    /// nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Number of the segment.
     pub segment: u32,
-    /// Offset in the segment file, bytes.
+    /// Offset in the file, bytes.
     pub offset: u64,
     /// Position of the event that stands or should stand there.
     pub position: Position,
-    /// The stream concerned, where one is.
+    /// The stream concerned, where one is; of a read model the thing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     /// What is wrong.
@@ -79,6 +37,7 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// In a segment of the log.
     pub(crate) fn new(
         class: Class,
         segment: u32,
@@ -88,6 +47,8 @@ impl Finding {
     ) -> Self {
         Self {
             class,
+            severity: class.severity(),
+            file: None,
             segment,
             offset,
             position,
@@ -98,13 +59,63 @@ impl Finding {
         }
     }
 
-    pub(crate) fn stream(self, stream: &str) -> Self {
+    /// In another file, by its path below the data directory.
+    pub fn in_file(
+        class: Class,
+        file: impl Into<String>,
+        offset: u64,
+        position: Position,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { file: Some(file.into()), ..Self::new(class, 0, offset, position, message) }
+    }
+
+    /// As a warning, whatever its class usually is.
+    #[must_use]
+    pub fn warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
+    /// About a stream, or a thing.
+    #[must_use]
+    pub fn stream(self, stream: &str) -> Self {
         Self { stream: Some(stream.to_owned()), ..self }
     }
 
-    pub(crate) fn differs(self, expected: &dyn ToString, actual: &dyn ToString) -> Self {
+    /// With what should be there and what is.
+    #[must_use]
+    pub fn differs(self, expected: &dyn ToString, actual: &dyn ToString) -> Self {
         Self { expected: Some(expected.to_string()), actual: Some(actual.to_string()), ..self }
     }
+}
+
+/// A segment of the log, for whoever draws it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Extent {
+    /// Its number.
+    pub segment: u32,
+    /// Length of its file, bytes.
+    pub bytes: u64,
+    /// How much of it frames take, bytes.
+    pub used: u64,
+    /// Its first position.
+    pub first: Position,
+    /// The next position after it.
+    pub next: Position,
+    /// Whether its bytes were looked at; not so before the place where a verification began.
+    #[serde(rename = "checked")]
+    pub is_checked: bool,
+}
+
+/// What the log comes to at a size that somebody asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The size.
+    pub size: TreeSize,
+    /// Root of the tree over so many events; nothing when the log ends before, or what is before cannot be read.
+    pub root: Option<Digest>,
+    /// Whether the chain head that was asked about is the log's there.
+    pub has_chain: bool,
 }
 
 /// What a verification looked at and found.
@@ -129,6 +140,17 @@ pub struct Report {
     pub chain: Digest,
     /// Everything that is not as it should be, in order of place.
     pub findings: Vec<Finding>,
+    /// The segments, in order.
+    pub extents: Vec<Extent>,
+    /// What the log comes to at the places that were asked about, in order of size.
+    #[serde(skip)]
+    pub reached: Vec<(Asked, Reached)>,
+    /// Where the tree could not be followed any further, because what stands there is damaged.
+    #[serde(skip)]
+    pub tree_ends: Option<Position>,
+    /// Whether it was told to stop before its end.
+    #[serde(skip)]
+    pub is_stopped: bool,
     #[serde(skip)]
     pub(crate) sealed_last: bool,
 }
@@ -138,10 +160,16 @@ fn as_text<S: serde::Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok
 }
 
 impl Report {
-    /// Whether nothing was found.
+    /// Whether nothing was found but warnings.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.findings.is_empty()
+        self.gravest() <= Some(Severity::Warning)
+    }
+
+    /// The gravest of its findings.
+    #[must_use]
+    pub fn gravest(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
     }
 
     /// Whether the disk could not read some of it.
@@ -153,6 +181,6 @@ impl Report {
     /// Whether any finding is tampering rather than rot.
     #[must_use]
     pub fn is_tampered(&self) -> bool {
-        self.findings.iter().any(|finding| finding.class.is_tampering())
+        self.gravest() == Some(Severity::Tampering)
     }
 }

@@ -1,11 +1,12 @@
 //! Reading a log again for ids that stand twice: only when two fingerprints were alike.
 
-use super::WalkedSegment;
 use super::check::check_body;
+use super::class::Class;
 use super::files::SegmentFile;
 use super::ids::{Kind, fingerprint};
 use super::reader::{Blocks, Reader};
-use super::report::{Class, Finding};
+use super::report::Finding;
+use super::run::WalkedSegment;
 use super::walk::{Step, Walker};
 use crate::format::event::EventView;
 use crate::format::frame::{self, Frame, FrameKind};

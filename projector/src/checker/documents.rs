@@ -11,15 +11,17 @@
 //!
 //! Invariant: nothing is suspected for having been written early, and nothing let go for being old.
 
+use crate::checker::Unusable;
 use crate::checker::entity::{Entity, Scope};
 use crate::checker::gait::Gait;
 use crate::checker::replay::{CheckError, Replay};
 use crate::checker::report::{Checked, Class, Finding};
 use crate::control::letters_of;
+use crate::generation::Generations;
 use crate::models::Models;
 use crate::read_model::ReadModel;
 use crate::rebuild::ProjectionName;
-use crate::search::{DocumentKey, Found, IndexStore, SearchError, content_of};
+use crate::search::{DocumentKey, Found, INDEX_DIR, IndexStore, SearchError, content_of, damaged_files};
 use eventstore::{Digest, Log};
 use rustc_hash::FxHashMap;
 use std::path::Path;
@@ -41,11 +43,12 @@ pub(crate) fn compare(
     let letters = letters_of(Models::NAME, log)?;
     let mut replay = Replay::<Models>::begin(log, scope, Arc::clone(&letters));
     // Most of the way goes without holding any files of the index open.
-    let (_, behind) = patiently(|| IndexStore::open(data_dir, log).ok_or(SearchError::NoIndex))?;
+    let (_, behind, _) =
+        patiently(|| IndexStore::open_to_read(data_dir, log, None).ok_or(SearchError::NoIndex))?;
     replay.approach(behind.next, gait)?;
     // Whoever writes it merges its files, and deletes them, while they are being opened.
     let (found, lineage) = patiently(|| {
-        let opened = IndexStore::open_under(data_dir, log, Some(&letters)).ok_or(SearchError::NoIndex)?;
+        let opened = IndexStore::open_to_read(data_dir, log, Some(&letters)).ok_or(SearchError::NoIndex)?;
         let (store, lineage, is_whole) = opened;
         Ok((store.contents(scope)?, (lineage, is_whole)))
     })?;
@@ -93,6 +96,35 @@ pub(crate) fn compare(
     }
     checked.took = began.elapsed();
     Ok(checked)
+}
+
+/// As [`compare`], after its files' checksums; says why where it is not compared.
+pub(crate) fn inspect(
+    data_dir: &Path,
+    log: &Log,
+    scope: &Scope,
+    gait: &mut Gait<'_>,
+) -> Result<Checked, Unusable> {
+    let Some(dir) = Generations::new(data_dir, INDEX_DIR).current() else { return Err(Unusable::None) };
+    let name = dir.strip_prefix(data_dir).unwrap_or(&dir).display().to_string();
+    match patiently(|| damaged_files(&dir)) {
+        Ok(damaged) if damaged.is_empty() => {}
+        Ok(damaged) => {
+            let reason = format!("the checksums of {} fail", damaged.join(", "));
+            return Err(Unusable::Damaged { file: name, reason });
+        }
+        Err(SearchError::OtherBuild) => return Err(Unusable::Other("it is of another build".to_owned())),
+        Err(error) => return Err(Unusable::Damaged { file: name, reason: error.to_string() }),
+    }
+    match compare(data_dir, log, scope, gait) {
+        Err(CheckError::Search(SearchError::NoIndex)) => {
+            let reason = "the log does not confirm where its last commit says to be".to_owned();
+            Err(Unusable::Foreign { file: name, reason })
+        }
+        // Its checksums were right a moment ago.
+        Err(CheckError::Search(error)) => Err(Unusable::Damaged { file: name, reason: error.to_string() }),
+        checked => Ok(checked?),
+    }
 }
 
 /// Tries a few times: what is refused may be a moment ahead of the log as it is known here, or be replaced right now.

@@ -112,9 +112,16 @@ pub fn check_data_dir(
 ) -> Result<Vec<Checked>, CheckError> {
     let mut gait = Gait::new(manner.share, manner.is_stopped);
     let mut checked = Vec::new();
-    checked.extend(check_image::<Models>(ProjectionName::Models, data_dir, log, scope, &mut gait)?);
-    checked.extend(check_image::<Activity>(ProjectionName::Activity, data_dir, log, scope, &mut gait)?);
-    checked.extend(check_image::<Analytics>(ProjectionName::Analytics, data_dir, log, scope, &mut gait)?);
+    for (projection, check) in ProjectionName::IMAGES.into_iter().zip(IMAGES) {
+        match check(projection, data_dir, log, scope, &mut gait) {
+            Ok(image) => checked.push(image),
+            Err(Unusable::Failed(error)) => return Err(error),
+            Err(error) => {
+                let model = projection.as_str();
+                tracing::info!(model, %error, "there is no image that the log confirms: it is not compared");
+            }
+        }
+    }
     match documents::compare(data_dir, log, scope, &mut gait) {
         Ok(index) => checked.push(index),
         Err(CheckError::Search(crate::search::SearchError::NoIndex)) => {
@@ -125,13 +132,58 @@ pub fn check_data_dir(
     Ok(checked)
 }
 
+/// Compares an image that is in use with the log.
+type CheckImage = fn(ProjectionName, &Path, &Log, &Scope, &mut Gait<'_>) -> Result<Checked, Unusable>;
+
+/// In the order of [`ProjectionName::IMAGES`].
+const IMAGES: [CheckImage; 3] = [check_image::<Models>, check_image::<Activity>, check_image::<Analytics>];
+
+/// Why something was not compared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    /// It is not there.
+    #[error("there is none")]
+    None,
+    /// Its checksums fail.
+    #[error("{file}: {reason}")]
+    Damaged { file: String, reason: String },
+    /// The disk cannot read it.
+    #[error("{file}: {reason}")]
+    Unreadable { file: String, reason: String },
+    /// It is of another log, or of another past.
+    #[error("{file}: {reason}")]
+    Foreign { file: String, reason: String },
+    /// It is not used, and nothing is wrong with that.
+    #[error("{0}")]
+    Other(String),
+    /// The comparison did not come to its end.
+    #[error(transparent)]
+    Failed(#[from] CheckError),
+}
+
+/// As [`check_data_dir`], for whoever wants to know of each of them why it was not compared.
+pub(crate) fn inspect_data_dir(
+    data_dir: &Path,
+    log: &Log,
+    scope: &Scope,
+    manner: &Manner<'_>,
+) -> Vec<(ProjectionName, Result<Checked, Unusable>)> {
+    let mut gait = Gait::new(manner.share, manner.is_stopped);
+    let mut inspected = Vec::new();
+    for (projection, check) in ProjectionName::IMAGES.into_iter().zip(IMAGES) {
+        inspected.push((projection, check(projection, data_dir, log, scope, &mut gait)));
+    }
+    inspected.push((ProjectionName::Search, documents::inspect(data_dir, log, scope, &mut gait)));
+    inspected
+}
+
 fn check_image<M: Inspect>(
     projection: ProjectionName,
     data_dir: &Path,
     log: &Log,
     scope: &Scope,
     gait: &mut Gait<'_>,
-) -> Result<Option<Checked>, CheckError> {
+) -> Result<Checked, Unusable> {
     let mut loaded = image::load::<M>(data_dir, log);
     // A log that somebody else writes is known here a moment later than to whoever writes images of it.
     if let Err(ImageError::Foreign(lineage)) = &loaded
@@ -140,19 +192,23 @@ fn check_image<M: Inspect>(
     {
         loaded = image::load::<M>(data_dir, log);
     }
-    match loaded {
-        // It stands still, so it is a model that does not move on.
-        Ok(model) => {
-            // It was made under what the log says now, or it would not have been loaded.
-            let live = Shared::obeying(model, letters_of(<M as ReadModel>::NAME, log)?);
-            compare::compare(projection, log, &live, scope, gait).map(Some)
+    let model = loaded.map_err(|error| {
+        let file = format!("{}/{}.img", image::IMAGES_DIR, <M as ReadModel>::NAME);
+        let reason = error.to_string();
+        match error {
+            ImageError::None => Unusable::None,
+            ImageError::Io { .. } => Unusable::Unreadable { file, reason },
+            ImageError::Damaged { .. } => Unusable::Damaged { file, reason },
+            ImageError::Foreign(_) => Unusable::Foreign { file, reason },
+            ImageError::OtherVersion { .. } | ImageError::OtherLetters => Unusable::Other(reason),
+            ImageError::Read(error) => Unusable::Failed(error.into()),
         }
-        Err(error) => {
-            let model = <M as ReadModel>::NAME;
-            tracing::info!(model, %error, "there is no image that the log confirms: it is not compared");
-            Ok(None)
-        }
-    }
+    })?;
+    // It stands still, so it is a model that does not move on. It was made under what the log says now, or it would not have
+    // been loaded.
+    let letters = letters_of(<M as ReadModel>::NAME, log).map_err(CheckError::from)?;
+    let live = Shared::obeying(model, letters);
+    Ok(compare::compare(projection, log, &live, scope, gait)?)
 }
 
 /// Puts one thing of one read model in order, by what the log says; true when something was wrong with it. The index is

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 /// Secret and public keys, below the data directory.
 pub const KEYS_DIR: &str = "keys";
 /// The tree's generations, below the data directory.
-pub(super) const TREE_DIR: &str = "tree";
+pub(crate) const TREE_DIR: &str = "tree";
 /// Only the owner may read a secret.
 const SECRET_MODE: u32 = 0o600;
 
 /// The published checkpoint.
-pub(super) fn published(data_dir: &Path) -> PathBuf {
+pub(crate) fn published(data_dir: &Path) -> PathBuf {
     data_dir.join(TREE_DIR).join("checkpoint")
 }
 

@@ -22,6 +22,7 @@ mod settings;
 mod status;
 
 pub use files::KEYS_DIR;
+pub(crate) use files::TREE_DIR;
 pub use keys::{KeysError, PublicKeys, RotateError, rotate};
 pub use reader::{Published, ReaderError, TreeReader};
 pub use settings::AuditArguments;

@@ -3,11 +3,12 @@
 use crate::checker::{Entity, Scope};
 use crate::models::Models;
 use crate::search::document::{DocumentKey, DocumentKind, Outline};
-use crate::search::schema::columns;
+use crate::search::schema::{self, columns};
 use crate::search::searcher::SearchError;
 use crate::search::store::IndexStore;
 use domain::{BoardId, CommentId, ItemId, ProjectId};
 use rustc_hash::FxHashMap;
+use std::path::Path;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, ReloadPolicy, SegmentReader, TERMINATED, Term};
 use uuid::Uuid;
@@ -24,6 +25,15 @@ pub(crate) struct Found {
 /// Stands for everything that a document is made of; nothing where there should be none.
 pub(crate) fn content_of(models: &Models, key: DocumentKey) -> Option<u64> {
     Outline::of(models, key).map(|outline| outline.content())
+}
+
+/// The files of an index whose checksums fail.
+pub(crate) fn damaged_files(dir: &Path) -> Result<Vec<String>, SearchError> {
+    let (index, _) = schema::open_to_read(dir)?;
+    let damaged = index.validate_checksum()?;
+    let mut damaged: Vec<_> = damaged.into_iter().map(|file| file.display().to_string()).collect();
+    damaged.sort_unstable();
+    Ok(damaged)
 }
 
 impl DocumentKey {

@@ -3,6 +3,7 @@
 //! Texts are indexed as [words](super::words), and a second time as their English stems, for searches that ask for it.
 //! Everything that is sorted by, counted in facets or compared with days is a column (a "fast field") as well.
 
+use crate::search::read_directory::ReadDirectory;
 use crate::search::searcher::SearchError;
 use crate::search::{stems, words};
 use std::path::Path;
@@ -153,8 +154,16 @@ pub(crate) fn create(dir: &Path) -> Result<(Index, Fields), SearchError> {
 
 /// An index that is there.
 pub(crate) fn open(dir: &Path) -> Result<(Index, Fields), SearchError> {
+    known(Index::open_in_dir(dir)?)
+}
+
+/// An index that is only read: without a lock, which would have to be written.
+pub(crate) fn open_to_read(dir: &Path) -> Result<(Index, Fields), SearchError> {
+    known(Index::open(ReadDirectory::open(dir)?)?)
+}
+
+fn known(index: Index) -> Result<(Index, Fields), SearchError> {
     let (schema, fields) = schema();
-    let index = Index::open_in_dir(dir)?;
     // The handles are only right for the very same schema.
     if index.schema() != schema {
         return Err(SearchError::OtherBuild);

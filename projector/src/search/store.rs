@@ -95,11 +95,29 @@ impl IndexStore {
         log: &Log,
         letters: Option<&Letters>,
     ) -> Option<(Self, Lineage, bool)> {
+        Self::open_by(schema::open, data_dir, log, letters)
+    }
+
+    /// The same for somebody who reads and no more: also where nothing may be written.
+    pub(crate) fn open_to_read(
+        data_dir: &Path,
+        log: &Log,
+        letters: Option<&Letters>,
+    ) -> Option<(Self, Lineage, bool)> {
+        Self::open_by(schema::open_to_read, data_dir, log, letters)
+    }
+
+    fn open_by(
+        open: impl Fn(&Path) -> Result<(Index, Fields), SearchError>,
+        data_dir: &Path,
+        log: &Log,
+        letters: Option<&Letters>,
+    ) -> Option<(Self, Lineage, bool)> {
         let dir = Generations::new(data_dir, INDEX_DIR).current()?;
         let given_up = |reason: &dyn std::fmt::Display| {
             tracing::warn!(%reason, "the search index is not used; it is built anew");
         };
-        let (index, fields) = schema::open(&dir).map_err(|error| given_up(&error)).ok()?;
+        let (index, fields) = open(&dir).map_err(|error| given_up(&error)).ok()?;
         let Some(lineage) = lineage_of(&index) else {
             given_up(&"its last commit is not of this build");
             return None;

@@ -34,6 +34,7 @@ mod streams;
 mod suggest;
 pub(crate) mod table;
 mod thing;
+mod verification;
 mod workspaces;
 
 use crate::openapi;

@@ -15,6 +15,7 @@ use super::projections::Projections;
 use super::search::Found;
 use super::suggest::Suggestions;
 use super::thing::{self, Diff, Remembered};
+use super::verification;
 use super::{LISTED_MAX, OFFSET_MAX};
 use super::{
     activity, analytics, audit, board_socket, boards, consumers, events, export, history, items, live, log,
@@ -555,6 +556,38 @@ fn audit() -> Vec<Operation> {
             .answers::<audit::Keys>("The key in use, and how it came after those before.")
             .refuses(404, UNSIGNED)
             .refuses(500, BROKEN),
+        post(
+            "/audit/verify",
+            "audit.verify",
+            "Begins to verify the log, what was signed of it and what is derived from it, in the background.",
+            verification::begin,
+        )
+        .answers::<verification::Verification>("It has begun; GET says how it is.")
+        .accepted()
+        .needs(Scope::Audit)
+        .asks([
+            number(
+                "sample",
+                1..=checks::ONE_IN_MAX,
+                Some(1),
+                "Of read models and search index one item in so many.",
+            ),
+            choice(
+                "logOnly",
+                &verification::LOG_ONLY,
+                Some("false"),
+                "Whether to leave out what is derived.",
+            ),
+        ])
+        .refuses(409, &["verification_running"]),
+        get(
+            "/audit/verify",
+            "audit.verified",
+            "Says how the verification is that was asked for last, and what it found.",
+            verification::state,
+        )
+        .answers::<verification::Verification>("How it is.")
+        .needs(Scope::Audit),
     ]
 }
 

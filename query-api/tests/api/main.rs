@@ -30,3 +30,4 @@ mod search;
 mod streams;
 mod tenants;
 mod trail;
+mod verification;
