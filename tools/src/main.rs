@@ -3,7 +3,8 @@
 //! Invariant: settings come from flags, then `SUNDAY_*` variables, then a TOML file; results go to stdout,
 //! everything else to stderr.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use eventstore::transparency::{KeyName, VerifierKey};
 use eventstore::{Position, StreamId};
 use http_kit::auth::AuthSettings;
@@ -17,6 +18,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tools::failure::Failure;
+use tools::operations::{self, Data, Operation, manual};
 use tools::replay::Selection;
 use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summary, verify, witness};
 
@@ -24,7 +26,6 @@ use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summa
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const DATA_DIR: &str = "./data";
 const COMMAND_PORT: u16 = 7400;
 const QUERY_PORT: u16 = 7401;
 
@@ -176,6 +177,8 @@ enum Task {
         #[arg(long = "log", value_name = "KEY")]
         logs: Vec<VerifierKey>,
     },
+    #[command(flatten)]
+    Operation(Operation),
     /// Give up the key that checkpoints are signed with for a new one; prints the note that says so. No projector may run
     RotateKey {
         #[command(flatten)]
@@ -189,13 +192,16 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Args)]
-struct Data {
-    /// Directory of the log and everything derived from it [default: ./data]
-    #[arg(long, env = "SUNDAY_DATA_DIR")]
-    data_dir: Option<PathBuf>,
+    /// Print what a shell needs to complete commands
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command
+    Man {
+        /// Where to
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -214,12 +220,6 @@ struct TokenFile {
     /// machine has left a development token
     #[arg(long, value_name = "FILE", env = "SUNDAY_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-}
-
-impl Data {
-    fn or(self, settings: &Settings) -> PathBuf {
-        self.data_dir.or_else(|| settings.data_dir.clone()).unwrap_or_else(|| DATA_DIR.into())
-    }
 }
 
 fn projection(name: &str) -> Result<ProjectionName, String> {
@@ -334,6 +334,9 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 notary::rotate(&data.or(settings)).map_err(|error| Failure::Part(error.to_string()))?;
             write!(out, "{note}").map_err(Failure::Output)?;
         }
+        Task::Operation(operation) => return operations::run(operation, settings, &mut out),
+        Task::Completions { shell } => manual::completions(shell, Arguments::command(), &mut out)?,
+        Task::Man { dir } => manual::pages(&dir, Arguments::command(), &mut out)?,
         Task::Promote { data, json } => follow::promote(&data.or(settings), json, &mut out)?,
         Task::Verify { data, json } => return verify::verify(&data.or(settings), json, &mut out),
     }

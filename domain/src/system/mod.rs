@@ -5,3 +5,4 @@
 
 pub mod consumers;
 pub mod projections;
+pub mod store;
