@@ -43,6 +43,7 @@ mod follow;
 pub mod format;
 mod housekeeping;
 mod index;
+pub mod inspect;
 pub mod limits;
 mod log;
 mod lookup;

@@ -29,7 +29,7 @@ mod taking;
 
 pub use error::BackupError;
 pub use restore::{Parent, RestoreOptions, Restored, Target, restore};
-pub use taking::{BackupOptions, Backup, backup};
+pub use taking::{Backup, BackupOptions, backup, backup_sound, sound_end};
 
 /// Whoever makes or changes a backup holds the lock of this file in it.
 const LOCK: &str = "LOCK";

@@ -6,16 +6,18 @@
 use super::error::BackupError;
 use super::manifest::Manifest;
 use crate::control;
-use crate::error::OpenError;
+use crate::error::{Damage, OpenError};
 use crate::format::frame::{self, CrcSeed, FrameHeader};
 use crate::format::segment_header::{PreviousEnd, SEGMENT_HEADER_BYTES};
 use crate::limits::COMMIT_BYTES_MAX;
 use crate::numbers::{LogOffset, Position, Timestamp};
 use crate::recovery::{self, Survey};
-use crate::segment::Segment;
+use crate::replica::check::{Before, Cursor};
+use crate::segment::{Segment, SegmentFile};
 use crate::segments::used_segments;
 use crate::storage::Storage;
 use crate::store;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +35,10 @@ pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) segments: Vec<Arc<Segment>>,
     pub(super) end: LogOffset,
+    /// Whether there was more, which is not sound.
+    pub(super) is_cut: bool,
+    /// The next position at the end, where that was looked for.
+    pub(super) next: Position,
 }
 
 impl Source {
@@ -43,7 +49,7 @@ impl Source {
         if !store::is_locked(storage, data_dir) {
             let Survey { segments, last, walked, .. } =
                 recovery::survey(storage, data_dir)?.ok_or_else(no_log)?;
-            return Ok(Self { path, segments, end: LogOffset::new(last.header.sequence, walked.offset) });
+            return Ok(Self { path, segments, end: LogOffset::new(last.header.sequence, walked.offset), is_cut: false, next: Position::ZERO });
         }
         let published = control::last_published(storage, data_dir)?.ok_or_else(no_log)?;
         let end = published.durable_end;
@@ -51,11 +57,71 @@ impl Source {
             return Err(no_log());
         }
         let segments = used_segments(storage, &data_dir.join("log"), Some(end.segment()))?;
-        let source = Self { path, segments, end };
+        let source = Self { path, segments, end, is_cut: false, next: Position::ZERO };
         if source.store() != Some(published.store) || source.segments.len() != end.segment() as usize + 1 {
             return Err(no_log());
         }
         Ok(source)
+    }
+
+    /// The log of a data directory up to the first thing that does not verify, and what that is.
+    pub(super) fn sound(storage: &dyn Storage, data_dir: &Path) -> Result<(Self, Option<Damage>), BackupError> {
+        let log_dir = data_dir.join("log");
+        let (mut segments, mut bad): (Vec<Arc<Segment>>, _) = (Vec::new(), None);
+        for sequence in 0.. {
+            let reason = match Segment::open(storage, &log_dir, sequence) {
+                Ok(SegmentFile::Used(segment)) => {
+                    segments.push(segment);
+                    continue;
+                }
+                // The end, as far as this file tells.
+                Ok(SegmentFile::Prepared) => break,
+                Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => break,
+                Ok(SegmentFile::Broken(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            bad = Some(Damage { segment: sequence, offset: 0, position: Position::ZERO, reason });
+            break;
+        }
+        let path = data_dir.to_owned();
+        let mut source = Self { path, segments, end: LogOffset::default(), is_cut: false, next: Position::ZERO };
+        let mut before: Option<Before> = None;
+        let mut tail = Vec::new();
+        for sequence in 0.. {
+            let Some(segment) = source.segment(sequence).map(Arc::clone) else { break };
+            let header = bytes(&segment, 0..SEGMENT_HEADER_BYTES as u64);
+            let mut cursor = match Cursor::enter(before.as_ref(), &tail, header) {
+                Ok(cursor) => cursor,
+                Err(error) => {
+                    let position = before.map_or(Position::ZERO, |before| before.next);
+                    bad = Some(Damage { segment: sequence, offset: 0, position, reason: error.to_string() });
+                    break;
+                }
+            };
+            let stop = source.successor(sequence).map_or(segment.len(), |next| next.header.previous.valid_len);
+            let reason = pass_sound(&segment, &mut cursor, stop);
+            source.end = cursor.place();
+            before = Some(cursor.before());
+            let is_last = source.successor(sequence).is_none();
+            if cursor.offset < stop && !(is_last && reason.is_none()) {
+                let reason = reason.unwrap_or_else(|| "there are zeros where frames were".to_owned());
+                let (offset, position) = (cursor.offset, cursor.next);
+                bad = Some(Damage { segment: sequence, offset, position, reason });
+                break;
+            }
+            let range = source.tail(sequence)?;
+            tail = bytes(&segment, range).to_vec();
+        }
+        if before.is_none() {
+            return Err(OpenError::NoLog { path: data_dir.to_owned() }.into());
+        }
+        source.next = before.map_or(Position::ZERO, |before| before.next);
+        if let Some(bad) = &mut bad {
+            bad.position = source.next;
+        }
+        source.segments.truncate(source.end.segment() as usize + 1);
+        source.is_cut = true;
+        Ok((source, bad))
     }
 
     /// What a manifest says of a backup.
@@ -67,7 +133,7 @@ impl Source {
             let (expected, found) = (manifest.segments.len(), segments.len());
             return Err(damaged(format!("{found} segments are there, the manifest names {expected}")));
         }
-        let source = Self { path: dir.to_owned(), segments, end };
+        let source = Self { path: dir.to_owned(), segments, end, is_cut: false, next: Position::ZERO };
         if source.store() != Some(manifest.store) {
             return Err(damaged(format!("its segments are not of store {}", manifest.store)));
         }
@@ -178,6 +244,29 @@ impl Source {
             reason: error.0.to_owned(),
         })
     }
+}
+
+/// Goes over sound frames, one by one, up to `stop`; why it stopped before, if not for want of frames.
+fn pass_sound(segment: &Segment, cursor: &mut Cursor, stop: u64) -> Option<String> {
+    let seed = CrcSeed::new(&segment.header.salt);
+    while cursor.offset < stop {
+        let at = cursor.offset;
+        if let Err(error) = segment.fault_in(at, FRAME_BYTES_MAX.min(stop - at)) {
+            return Some(error.to_string());
+        }
+        let header = match frame::decode_header(bytes(segment, at..stop), &seed, at) {
+            Ok(Some(header)) => header,
+            Ok(None) => return None,
+            Err(error) => return Some(error.to_string()),
+        };
+        let end = at + header.frame_len() as u64;
+        let mut next = cursor.clone();
+        if let Err(error) = next.pass_each(bytes(segment, at..end.min(stop)), None, &mut |_, _| {}) {
+            return Some(error.to_string());
+        }
+        *cursor = next;
+    }
+    None
 }
 
 /// Bytes of a segment; fewer where it ends.

@@ -7,6 +7,7 @@ use super::manifest::{Manifest, SegmentEntry};
 use super::output::{self, Output, Task, Tasks};
 use super::source::{Source, bytes};
 use super::{LOCK, MARKER};
+use crate::error::Damage;
 use crate::format::frame::Frame;
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, TreeSize};
@@ -16,6 +17,7 @@ use crate::segment::{self, Segment};
 use crate::storage::{Access, Environment, Storage, StorageFile};
 use crate::verify::Progress;
 use serde::Serialize;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -75,6 +77,54 @@ pub fn backup(
     options: BackupOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Backup, BackupError> {
+    take(environment, data_dir, to, options, &Source::of_log, progress)
+}
+
+/// Takes a backup of what is sound at the beginning of a log that cannot be opened: up to the first thing that does not verify,
+/// which is told beside it. What was signed of what is lost is in it, so restoring it makes a new store.
+///
+/// # Errors
+/// When not even its beginning is sound, and as [`backup`].
+pub fn backup_sound(
+    environment: &Environment,
+    data_dir: &Path,
+    to: &Path,
+    options: BackupOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Backup, Option<Damage>), BackupError> {
+    let found = Cell::new(None);
+    let sound = |storage: &dyn Storage, data_dir: &Path| {
+        let (source, damage) = Source::sound(storage, data_dir)?;
+        found.set(damage);
+        Ok(source)
+    };
+    let taken = take(environment, data_dir, to, options, &sound, progress)?;
+    Ok((taken, found.take()))
+}
+
+/// How far the log of a data directory is sound, and what ends it there; see [`backup_sound`].
+///
+/// # Errors
+/// When not even its beginning is sound.
+pub fn sound_end(
+    environment: &Environment,
+    data_dir: &Path,
+) -> Result<(Position, Option<Damage>), BackupError> {
+    let (source, damage) = Source::sound(&*environment.storage, data_dir)?;
+    Ok((source.next, damage))
+}
+
+/// What is to be copied of a data directory.
+type Open<'a> = &'a dyn Fn(&dyn Storage, &Path) -> Result<Source, BackupError>;
+
+fn take(
+    environment: &Environment,
+    data_dir: &Path,
+    to: &Path,
+    options: BackupOptions,
+    open: Open<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Backup, BackupError> {
     let storage = &*environment.storage;
     check_target(storage, to)?;
     storage.create_dir(to).map_err(BackupError::io("cannot create", to))?;
@@ -87,7 +137,7 @@ pub fn backup(
     }
     // The journal comes first: what is signed is durable, so the log that is looked at afterwards covers all of it.
     let (mut filed, promises) = files::take_journal(storage, data_dir, to, known.as_ref())?;
-    let source = Source::of_log(storage, data_dir)?;
+    let source = open(storage, data_dir)?;
     let store = source.store().unwrap_or_default();
     let (start, kept) = match &known {
         Some(known) => start(storage, to, known, &source)?,
@@ -125,7 +175,7 @@ pub fn backup(
         };
         copied?;
         carried_out?;
-        if let Some((size, _)) = left.first_key_value() {
+        if let Some((size, _)) = left.first_key_value().filter(|_| !source.is_cut) {
             let end = entries.last().map_or(0, |last| last.end.next.get());
             let reason = if *size > end { "the log ends before it" } else { "the log's chain is another one there" };
             return Err(BackupError::Checkpoint { size: TreeSize::new(*size), reason });

@@ -20,5 +20,6 @@ mod incremental;
 mod origin;
 mod place;
 mod rot;
+mod sound;
 mod taken;
 mod targets;

@@ -3,13 +3,16 @@
 //! ```text
 //!  backup ─▶ restore          copies that can be relied on (eventstore::backup does the work)
 //!  inspect · doctor           look, and never write
-//!  repair                     says what it would do, and does it when somebody says yes
+//!  doctor's findings ─▶ repair    says what it would do, and does it when somebody says yes
 //! ```
 //!
 //! Invariant: results go to stdout, with `--json` as one object; everything else goes to stderr.
 
 pub mod backup;
+pub mod doctor;
+pub mod inspect;
 pub mod manual;
+pub mod repair;
 pub mod restore;
 
 use crate::failure::Failure;
@@ -41,24 +44,15 @@ impl Data {
 #[derive(Debug, Subcommand)]
 pub enum Operation {
     /// Copy the log into a backup, or add to one what is new; whoever is at work goes on
-    Backup {
-        #[command(flatten)]
-        data: Data,
-        /// Directory of the backup; made when it is not there
-        #[arg(long, value_name = "DIR")]
-        to: PathBuf,
-        /// Link ended segments instead of copying them: no room, no time, and no second copy
-        #[arg(long)]
-        link: bool,
-        /// Take the secret key that checkpoints are signed with, too: who has the backup can then sign as this log
-        #[arg(long)]
-        with_keys: bool,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    Backup(backup::Arguments),
     /// Make a new data directory of a backup, all of it or up to a moment
     Restore(restore::Arguments),
+    /// Look at segments, streams, one event, or one frame byte by byte
+    Inspect(inspect::Arguments),
+    /// Say in plain words how a data directory is, and what to do; 0 nothing to do, 1 something, 4 the log cannot be opened
+    Doctor(doctor::Arguments),
+    /// Set right what doctor finds: says what it would do and asks, or takes --yes; whatever it removes it keeps aside
+    Repair(repair::Arguments),
 }
 
 /// Carries out an operation; its exit code.
@@ -67,11 +61,11 @@ pub enum Operation {
 /// When it could not be carried out.
 pub fn run(operation: Operation, settings: &Settings, out: &mut dyn Write) -> Result<u8, Failure> {
     match operation {
-        Operation::Backup { data, to, link, with_keys, json } => {
-            let options = eventstore::backup::BackupOptions { link, with_keys };
-            backup::backup(&data.or(settings), &to, options, json, out)?;
-        }
+        Operation::Backup(arguments) => backup::backup(arguments, settings, out)?,
         Operation::Restore(arguments) => restore::restore(&arguments, out)?,
+        Operation::Inspect(arguments) => inspect::inspect(arguments, settings, out)?,
+        Operation::Doctor(arguments) => return doctor::doctor(arguments, settings, out),
+        Operation::Repair(arguments) => return repair::repair(arguments, settings, out),
     }
     Ok(0)
 }

@@ -26,22 +26,22 @@ use uuid::Uuid;
 pub struct Arguments {
     /// Directory of the backup
     #[arg(long, value_name = "DIR")]
-    pub from: PathBuf,
+    from: PathBuf,
     /// Directory to make; it is not there yet, or empty
     #[arg(long, value_name = "DIR")]
-    pub data_dir: PathBuf,
+    data_dir: PathBuf,
     /// Only the commits that end at or before this position
     #[arg(long, value_name = "P", conflicts_with = "to_time")]
-    pub to_position: Option<u64>,
+    to_position: Option<u64>,
     /// Only what was recorded until then (RFC 3339), such as 2026-11-21T08:30:00Z
     #[arg(long, value_name = "T", value_parser = moment)]
-    pub to_time: Option<Timestamp>,
+    to_time: Option<Timestamp>,
     /// Make a new store of it even where that is not necessary: for a copy that lives beside the original
     #[arg(long)]
-    pub new_store: bool,
+    new_store: bool,
     /// Print one JSON object
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -83,7 +83,7 @@ pub fn restore(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure
 }
 
 /// The first commit of a new store's own: it names the parent.
-fn first_commit(parent: &Parent) -> Result<PreparedCommit, BackupError> {
+pub(super) fn first_commit(parent: &Parent) -> Result<PreparedCommit, BackupError> {
     let event = StoreRestored {
         parent_store: parent.lineage.store,
         parent_position: parent.lineage.next.get(),
