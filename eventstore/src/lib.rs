@@ -74,7 +74,7 @@ mod writer;
 
 pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, PreparedCommit};
 pub use commits::Commits;
-pub use engine::Engine;
+pub use engine::{Engine, recover};
 pub use error::{AppendError, CommitError, Damage, IndexError, OpenError, ReadError};
 pub use event::{ContentType, EventRef, Metadata, NewEvent, TraceParent};
 pub use figures::Figures;

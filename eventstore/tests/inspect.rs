@@ -120,6 +120,7 @@ fn the_outlook_is_what_a_writer_finds_and_changes_nothing() {
             store.append(one("thing-1", ExpectedVersion::Any, &format!("{number}"))).unwrap();
         }
         store.close();
+        drop(store);
         // Something happens to the last segment, or nothing.
         let path = segment(dir.path(), 0);
         let mut bytes = fs::read(&path).unwrap();

@@ -6,7 +6,7 @@
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use eventstore::transparency::{KeyName, VerifierKey};
-use eventstore::{Position, StreamId};
+use eventstore::{Position, StreamId, Tag};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
@@ -102,6 +102,15 @@ enum Task {
         /// Only events of this type
         #[arg(long = "type")]
         event_type: Option<String>,
+        /// Only events of streams of this category: item of item-0197…
+        #[arg(long)]
+        category: Option<String>,
+        /// Only events with this tag, such as board:0197…
+        #[arg(long, value_parser = |text: &str| Tag::new(text))]
+        tag: Option<Tag>,
+        /// Write them to this file, which is there once it is whole
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
         /// Taken for the sake of uniformity: the output is always JSON
         #[arg(long)]
         json: bool,
@@ -301,10 +310,13 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             };
             out.write_all(text.as_bytes()).map_err(Failure::Output)?;
         }
-        Task::Replay { data, from, to, stream, event_type, json: _ } => {
-            let to = to.map(Position::new);
-            let selection = Selection { from: Position::new(from), to, stream, event_type };
-            replay::replay(&data.or(settings), &selection, &mut out)?;
+        Task::Replay { data, from, to, stream, event_type, category, tag, output, json: _ } => {
+            let (from, to) = (Position::new(from), to.map(Position::new));
+            let selection = Selection { from, to, stream, event_type, category, tag };
+            match output {
+                Some(path) => replay::replay_to(&data.or(settings), &selection, &path)?,
+                None => replay::replay(&data.or(settings), &selection, &mut out)?,
+            };
         }
         Task::Rebuild { data, projection, shadow, command_url, query_url, token, json } => {
             let names = projection.as_slice();

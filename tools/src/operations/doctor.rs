@@ -54,7 +54,7 @@ pub enum Severity {
 pub enum Remedy {
     /// Move these away, below the data directory.
     SetAside(Vec<PathBuf>),
-    /// Open the log as a writer would, and close it: recovery sets aside what a crash tore.
+    /// Recover the log as a writer would: what a crash tore is set aside for good.
     Recover,
     /// Begin a log anew with what is sound: what follows is lost.
     AcceptLoss,
@@ -162,7 +162,10 @@ impl Diagnosis {
             let advice = "`sunday restore --from` makes a data directory of it; `sunday verify` checks its log";
             self.find("backup", Severity::Note, what, advice);
         }
-        self.unfinished(data_dir);
+        if self.unfinished(data_dir) {
+            // All else follows from that.
+            return;
+        }
         self.writer = inspect::writer(&environment, data_dir);
         self.projector = environment.storage.is_locked(&data_dir.join("control/projector.lock"));
         match inspect::standby(&environment, data_dir) {
@@ -189,10 +192,11 @@ impl Diagnosis {
     }
 
     /// What a restore or a repair has left that was cut short.
-    fn unfinished(&mut self, data_dir: &Path) {
+    fn unfinished(&mut self, data_dir: &Path) -> bool {
         if data_dir.join("log").exists() {
-            return;
+            return false;
         }
+        let before = self.findings.len();
         if data_dir.join(RESTORING).is_dir() {
             let advice = "run `sunday restore` again: it begins anew; nothing else is here yet";
             self.find("restore_unfinished", Severity::Fault, "a restore was cut short", advice);
@@ -203,6 +207,7 @@ impl Diagnosis {
             self.find("repair_unfinished", Severity::Fault, "a repair was cut short", advice);
             self.remedy(Remedy::Finish(made));
         }
+        self.findings.len() > before
     }
 
     fn beside_a_writer(&mut self, data_dir: &Path, page: Option<Page>) {

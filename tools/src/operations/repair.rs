@@ -12,7 +12,7 @@ use clap::Args;
 use eventstore::backup::{Backup, BackupOptions, RestoreOptions, Restored, backup_sound};
 use eventstore::inspect;
 use eventstore::storage::Environment;
-use eventstore::{Damage, Store, StoreOptions, Timestamp};
+use eventstore::{Damage, Timestamp};
 use http_kit::config::Settings;
 use query_api::rfc3339::Rfc3339;
 use serde::Serialize;
@@ -125,7 +125,7 @@ fn plan(data_dir: &Path, diagnosis: &Diagnosis, accept_loss: bool) -> Vec<Step> 
                 let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
                 (format!("move {} away", names.join(", ")), None)
             }
-            Remedy::Recover => ("open the log as a writer does, and close it".to_owned(), None),
+            Remedy::Recover => ("recover the log as a writer does, and leave a mark behind what is whole".to_owned(), None),
             Remedy::Finish(_) => ("move what a repair has made into its place".to_owned(), None),
             Remedy::AcceptLoss => {
                 let why = (!accept_loss).then(|| "acknowledged events would be lost: --accept-loss says so".to_owned());
@@ -203,12 +203,7 @@ fn carry_out(data_dir: &Path, aside: &Path, remedy: &Remedy) -> Result<String, F
             Ok(format!("moved {} things away", paths.len()))
         }
         Remedy::Recover => {
-            let segment_bytes = inspect::outlook(&Environment::default(), data_dir)?;
-            let segment_bytes =
-                segment_bytes.map_or(StoreOptions::default().segment_bytes, |outlook| outlook.segment_bytes);
-            let store = Store::open(data_dir, &StoreOptions { segment_bytes, ..StoreOptions::default() })?;
-            let next = store.watermark();
-            store.close();
+            let next = eventstore::recover(&Environment::default(), data_dir)?.next;
             Ok(format!("the log was recovered; it has {next} events"))
         }
         Remedy::AcceptLoss => begin_anew(data_dir, aside),
