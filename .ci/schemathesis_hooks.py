@@ -1,4 +1,4 @@
-"""Checks of Sunday's own, beside those of schemathesis; and fewer conditions than it would make up."""
+"""Checks of Sunday's own, beside those of schemathesis; fewer conditions than it would make up, and no times that nobody lives in."""
 
 import re
 import zlib
@@ -50,9 +50,23 @@ def before_call(context, case, kwargs):
             query["timeoutMs"] = "1"
 
 
+def in_our_time(value):
+    """Of times, those of the years that the log can tell apart by nanoseconds, which no format says. Also changes nothing else."""
+    if isinstance(value, list):
+        return [in_our_time(element) for element in value]
+    if not isinstance(value, dict):
+        return value
+    told = {name: in_our_time(member) for name, member in value.items()}
+    time = told.get("occurredAt")
+    if isinstance(time, str) and re.match(r"[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ]", time):
+        told["occurredAt"] = f"{1700 + int(time[:4]) % 500}{time[4:]}".replace("-02-29", "-02-28")
+    return told
+
+
 @schemathesis.hook
 def map_body(context, body):
     """The same for versions in the body."""
+    body = in_our_time(body)
     if not isinstance(body, dict):
         return body
     said = {name: body[name] for name in ("expectedVersion", "baseVersion") if name in body}

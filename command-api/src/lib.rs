@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
+mod archive;
 mod caller;
 mod consumers;
 mod entity_tags;
@@ -28,6 +29,7 @@ pub mod service;
 mod state;
 mod streams;
 
+pub use archive::{ArchiveLedger, record_archived};
 pub use consumers::Consumers;
 pub use problems::problem;
 pub use projections::ProjectionControl;

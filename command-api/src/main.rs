@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use command_api::service::SNAPSHOT_EVERY_DEFAULT;
-use command_api::{AppState, CommandService};
+use command_api::{AppState, ArchiveLedger, CommandService};
 use eventstore::{OpenError, Store, StoreOptions};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
@@ -93,9 +93,14 @@ fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         if let Err(error) = tokio::task::spawn_blocking(move || registry.register_domain()).await? {
             tracing::warn!(%error, "the domain's schemas could not be registered");
         }
+        let ledger = ArchiveLedger::start(store.clone(), &data_dir)?;
         let router = command_api::router(state, door.authentication());
         server::serve_within(listener, router, shutdown, &limits).await;
-        tokio::task::spawn_blocking(move || store.close()).await?;
+        tokio::task::spawn_blocking(move || {
+            drop(ledger);
+            store.close();
+        })
+        .await?;
         tracing::info!("command-api has stopped");
         Ok(())
     })

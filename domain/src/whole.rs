@@ -32,6 +32,15 @@ pub fn present<'de, T: TryFrom<u64>, D: Deserializer<'de>>(source: D) -> Result<
     maybe(source).map(Some)
 }
 
+/// A list of numbers, or none (`null`). Where the member may be absent it needs `default` beside it.
+///
+/// # Errors
+/// As [`number`].
+pub fn numbers<'de, T: TryFrom<u64>, D: Deserializer<'de>>(source: D) -> Result<Option<Vec<T>>, D::Error> {
+    let list = Option::<Vec<Whole<T>>>::deserialize(source)?;
+    Ok(list.map(|list| list.into_iter().map(|whole| whole.0).collect()))
+}
+
 struct Whole<T>(T);
 
 impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
@@ -88,17 +97,22 @@ mod tests {
         may: Option<u64>,
         #[serde(default, deserialize_with = "present")]
         edit: Option<Option<u32>>,
+        #[serde(default, deserialize_with = "numbers")]
+        list: Option<Vec<u64>>,
     }
 
     #[test]
     fn whole_numbers_are_taken_however_they_are_written() {
         let read = |text: &str| serde_json::from_str::<Body>(text);
-        let body = |must, may, edit| Body { must, may, edit };
+        let body = |must, may, edit| Body { must, may, edit, list: None };
+        let listed = |list: &[u64]| Body { list: Some(list.to_vec()), ..body(0, None, None) };
         for (text, expected) in [
             (r#"{"must":3}"#, body(3, None, None)),
             (r#"{"must":3.0,"may":null,"edit":null}"#, body(3, None, Some(None))),
             (r#"{"must":-0.0,"may":1e3,"edit":7.0}"#, body(0, Some(1000), Some(Some(7)))),
             (r#"{"must":65535,"may":18446744073709551615}"#, body(65535, Some(u64::MAX), None)),
+            (r#"{"must":0,"list":null}"#, body(0, None, None)),
+            (r#"{"must":0,"list":[7,8.0,9e0]}"#, listed(&[7, 8, 9])),
         ] {
             assert_eq!(read(text).unwrap(), expected, "{text}");
         }
@@ -111,6 +125,8 @@ mod tests {
             r#"{"must":null}"#,
             r#"{"must":1,"may":18446744073709551616}"#,
             r#"{"must":1,"edit":true}"#,
+            r#"{"must":1,"list":[1.5]}"#,
+            r#"{"must":1,"list":[null]}"#,
         ] {
             assert!(read(text).is_err(), "{text}");
         }

@@ -3,6 +3,7 @@
 //!
 //! `SUNDAY_GOLDEN=write cargo test --workspace --test system_events_stay_readable` writes those that are missing.
 
+use domain::system::archive::{ArchivedSegment, Recorded, SEGMENTS_ARCHIVED, SegmentsArchived};
 use domain::system::projections::{
     Built, ControlEvent, DEAD_LETTERS_MAX, DIFFERENCES_MAX, DeadLetterAdded, DeadLettersRetried, Difference,
     PROJECTIONS, ProjectionState, RebuildCancelled, RebuildFinished, RebuildOutcome, RebuildRequested,
@@ -205,4 +206,28 @@ fn there_is_a_bound_to_everything() {
     assert!(matches!(state.admit(&retried(Some(&[]))), Err(Refused::Invalid { .. })));
     let reason = RebuildFinished::failed(id(1), 1, &"ö".repeat(1_000)).reason.unwrap();
     assert_eq!(reason.len(), 1_024);
+}
+
+#[test]
+fn what_was_archived_is_written_and_read_as_it_once_was() {
+    let segment = |segment| ArchivedSegment {
+        segment,
+        first: 0,
+        next: 90_000,
+        bytes: 134_000_000,
+        sha256: "a1".repeat(32),
+    };
+    let event = SegmentsArchived { url: "file:///srv/archive".into(), segments: vec![segment(0)] };
+    let path = folder().join(format!("{SEGMENTS_ARCHIVED}.v1.json"));
+    let payload = serde_json::to_vec(&event).unwrap();
+    if std::env::var("SUNDAY_GOLDEN").is_ok_and(|what| what == "write") && !path.exists() {
+        fs::write(&path, &payload).unwrap();
+    }
+    let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(payload, golden);
+    assert_eq!(serde_json::from_slice::<SegmentsArchived>(&golden).unwrap(), event);
+    let mut recorded = Recorded::default();
+    recorded.apply(&event);
+    assert!(recorded.holds(&segment(0)) && !recorded.holds(&segment(1)));
+    assert!(!recorded.holds(&ArchivedSegment { sha256: "b2".repeat(32), ..segment(0) }), "another object");
 }

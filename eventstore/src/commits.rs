@@ -1,6 +1,7 @@
 //! Everything that was committed, in order of position: frame after frame through the mapped segments.
 
 use crate::error::ReadError;
+use crate::format::FormatError;
 use crate::format::frame::FrameKind;
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::numbers::{LogOffset, Position};
@@ -61,11 +62,8 @@ impl Commits {
                 self.at = LogOffset::new(self.at.segment() + 1, SEGMENT_HEADER_BYTES as u64);
                 continue;
             }
-            let damaged = |reason: &str| ReadError::Damaged {
-                segment: self.at.segment(),
-                offset: self.at.offset(),
-                reason: reason.to_owned(),
-            };
+            let place = self.at;
+            let damaged = |reason: &'static str| ReadError::at(place, FormatError(reason));
             let Some(unchecked) = segment.peek(self.at.offset()).map_err(|error| damaged(error.0))? else {
                 return Err(damaged("a frame has become zero"));
             };

@@ -1,6 +1,8 @@
 //! One error per operation. Each says what, where, and what is known; none of them is a panic.
 
+use crate::archive::NOT_FETCHED;
 use crate::commit::{ExpectedVersion, Guard};
+use crate::format::FormatError;
 use crate::names::{CommandId, StreamId};
 use crate::numbers::{LogOffset, Position, TreeSize, Version};
 use std::{io, path::PathBuf};
@@ -237,6 +239,12 @@ pub enum ReadError {
         /// What is wrong there.
         reason: String,
     },
+    /// The bytes are in the archive, which does not give them now: asking again may help.
+    #[error("segment {segment} is in the archive, which does not give it; the log of this process says why")]
+    InArchive {
+        /// Number of the segment.
+        segment: u32,
+    },
     /// A segment file could not be opened.
     #[error("segment {segment}: {reason}")]
     Segment {
@@ -253,6 +261,17 @@ pub enum ReadError {
         /// The store that is there now.
         found: Uuid,
     },
+}
+
+impl ReadError {
+    /// What `error` at a place of the log means.
+    pub(crate) fn at(place: LogOffset, error: FormatError) -> Self {
+        let segment = place.segment();
+        if error == NOT_FETCHED {
+            return Self::InArchive { segment };
+        }
+        Self::Damaged { segment, offset: place.offset(), reason: error.0.to_owned() }
+    }
 }
 
 /// Why an index of ended segments could not be written. The log itself lacks nothing: lookups go on without the file,

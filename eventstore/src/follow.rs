@@ -44,7 +44,7 @@ pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Sh
     let published = page.published().ok_or_else(no_log)?;
     // Beyond what is published a live writer may be in the middle of a header.
     let last = published.end.segment();
-    let segments = used_segments(&*environment.storage, &data_dir.join("log"), Some(last))?;
+    let segments = used_segments(&environment.storage, &data_dir.join("log"), Some(last))?;
     let shared = shared(environment, data_dir, segments)?;
     if published.store != shared.store {
         // The page is of a store that is not here (any more): nothing has been published of this one.
@@ -105,7 +105,7 @@ pub(crate) fn open_offline(
     environment: &Environment,
     data_dir: &Path,
 ) -> Result<(Arc<Shared>, Option<Damage>), OpenError> {
-    let (segments, mut damaged) = sound_segments(&*environment.storage, &data_dir.join("log"))?;
+    let (segments, mut damaged) = sound_segments(&environment.storage, &data_dir.join("log"))?;
     let Some(last) = segments.last().cloned() else {
         return Err(OpenError::NoLog { path: data_dir.to_owned() });
     };
@@ -134,7 +134,7 @@ pub(crate) fn open_offline(
 
 /// The segments that have been begun, up to the first one that cannot be used.
 fn sound_segments(
-    storage: &dyn Storage,
+    storage: &Arc<dyn Storage>,
     log_dir: &Path,
 ) -> Result<(Vec<Arc<Segment>>, Option<Damage>), OpenError> {
     let (bad, reason) = match used_segments(storage, log_dir, None) {
@@ -163,7 +163,7 @@ fn damage(shared: &Shared, error: &ReadError) -> Damage {
     let tail = shared.tail();
     let (segment, offset) = match error {
         ReadError::Damaged { segment, offset, .. } => (*segment, *offset),
-        ReadError::Segment { segment, .. } => (*segment, 0),
+        ReadError::Segment { segment, .. } | ReadError::InArchive { segment } => (*segment, 0),
         ReadError::OtherStore { .. } => (tail.end.segment() + 1, 0),
     };
     Damage { segment, offset, position: tail.next, reason: error.to_string() }

@@ -27,6 +27,7 @@
 #[cfg(test)]
 extern crate self as eventstore;
 
+pub mod archive;
 pub mod backup;
 mod by_stream;
 pub mod codec;

@@ -9,7 +9,6 @@ use crate::format::FormatError;
 use crate::format::body::Body;
 use crate::format::event::EventIter;
 use crate::format::frame::{Frame, Unchecked};
-use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::index::{Candidate, Found, Part, Rotten, View, hash_command, hash_name};
 use crate::log::Direction;
 use crate::names::{CommandId, StreamId, Tag};
@@ -101,8 +100,10 @@ impl Shared {
 
     /// Where to begin walking for the commit that holds `from`, and the first position there.
     pub(crate) fn before(&self, from: Position) -> Result<(Position, LogOffset), ReadError> {
-        let beginning = (Position::ZERO, LogOffset::new(0, SEGMENT_HEADER_BYTES as u64));
-        Ok(self.ask(|view| Ok(view.before(from)?))?.unwrap_or(beginning))
+        let noted = self.ask(|view| Ok(view.before(from)?))?;
+        let beginning = self.beginning_before(from);
+        // The later one. Walking from a note over the end of a segment could mean fetching it from the archive for nothing.
+        Ok(noted.filter(|(_, place)| *place > beginning.1).unwrap_or(beginning))
     }
 
     /// Up to `limit` events of a stream or with a tag, from a version or position (included) on.
@@ -194,7 +195,7 @@ fn newest<T>(
 }
 
 fn damaged_at(place: LogOffset, error: FormatError) -> ReadError {
-    ReadError::Damaged { segment: place.segment(), offset: place.offset(), reason: error.0.to_owned() }
+    ReadError::at(place, error)
 }
 
 fn peek(segment: &Segment, place: LogOffset) -> Result<Unchecked<'_>, ReadError> {

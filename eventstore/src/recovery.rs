@@ -102,9 +102,9 @@ impl Survey {
 
 /// Looks at the log of a data directory and decides whether it may be written; changes nothing. `None` when there is
 /// no log.
-pub(crate) fn survey(storage: &dyn Storage, data_dir: &Path) -> Result<Option<Survey>, OpenError> {
+pub(crate) fn survey(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<Option<Survey>, OpenError> {
     let log_dir = data_dir.join("log");
-    let published = control::last_published(storage, data_dir)?;
+    let published = control::last_published(&**storage, data_dir)?;
     let torn_header = find_torn_header(storage, data_dir)?;
     let segments = match &torn_header {
         Some(TornHeader { sequence: 0, .. }) => Vec::new(),
@@ -113,10 +113,10 @@ pub(crate) fn survey(storage: &dyn Storage, data_dir: &Path) -> Result<Option<Su
     };
     // Those from a torn header on have been looked at.
     let looked_at = torn_header.as_ref().map_or(usize::MAX, |torn| torn.sequence as usize);
-    for unused in segments::list(storage, &log_dir)?.into_iter().take(looked_at).skip(segments.len()) {
+    for unused in segments::list(&**storage, &log_dir)?.into_iter().take(looked_at).skip(segments.len()) {
         let io =
             |source| OpenError::Io { action: "cannot read", path: segment::path(&log_dir, unused), source };
-        if let Some(at) = segments::first_nonzero_of(storage, &log_dir, unused).map_err(io)? {
+        if let Some(at) = segments::first_nonzero_of(&**storage, &log_dir, unused).map_err(io)? {
             let reason = format!("its header is gone, but there are bytes at {at}");
             return Err(OpenError::BadSegment { segment: unused, reason });
         }
@@ -178,10 +178,10 @@ pub(crate) fn recover_existing(
 ) -> Result<Option<Recovered>, OpenError> {
     let storage = &*environment.storage;
     let log_dir = data_dir.join("log");
-    if let Some(torn) = find_torn_header(storage, data_dir)? {
+    if let Some(torn) = find_torn_header(&environment.storage, data_dir)? {
         set_aside(storage, &log_dir, &torn)?;
     }
-    let Some(survey) = survey(storage, data_dir)? else { return Ok(None) };
+    let Some(survey) = survey(&environment.storage, data_dir)? else { return Ok(None) };
     let end = survey.end();
     let Survey { store, segments, last, digest, walked, beyond, durable_end, published, .. } = survey;
     if end > durable_end {
@@ -253,9 +253,9 @@ fn write_again(
 /// A header that a crash has torn while its segment was being begun: the segment was never used, because frames are
 /// only written after the header has been synced. It is renamed, not removed, and only when nothing but the header is
 /// there, nothing follows it, and the segment before it had ended.
-fn find_torn_header(storage: &dyn Storage, data_dir: &Path) -> Result<Option<TornHeader>, OpenError> {
+fn find_torn_header(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<Option<TornHeader>, OpenError> {
     let log_dir = data_dir.join("log");
-    let sequences = segments::list(storage, &log_dir)?;
+    let sequences = segments::list(&**storage, &log_dir)?;
     let mut last_used = None;
     for sequence in &sequences {
         let error = match Segment::open(storage, &log_dir, *sequence)? {
@@ -268,7 +268,7 @@ fn find_torn_header(storage: &dyn Storage, data_dir: &Path) -> Result<Option<Tor
         };
         let path = segment::path(&log_dir, *sequence);
         let io = |source| OpenError::Io { action: "cannot read", path: path.clone(), source };
-        let published = control::last_published(storage, data_dir)?;
+        let published = control::last_published(&**storage, data_dir)?;
         let is_published = published.is_some_and(|published| published.end.segment() >= *sequence);
         let file = storage.open(&path, Access::Read).map_err(io)?;
         let mut bytes = vec![0; usize::try_from(file.len().map_err(io)?).unwrap_or(usize::MAX)];
@@ -278,7 +278,7 @@ fn find_torn_header(storage: &dyn Storage, data_dir: &Path) -> Result<Option<Tor
         let later = &sequences[*sequence as usize + 1..];
         let mut nothing_later = true;
         for later in later {
-            nothing_later &= segments::first_nonzero_of(storage, &log_dir, *later).map_err(io)?.is_none();
+            nothing_later &= segments::first_nonzero_of(&**storage, &log_dir, *later).map_err(io)?.is_none();
         }
         let may_follow = match &last_used {
             None => published.is_none(),
@@ -333,7 +333,7 @@ fn create(
     let encoded = header.encode();
     file.write_all_at(&encoded, 0).map_err(io)?;
     file.sync().map_err(io)?;
-    let segments = used_segments(&**storage, log_dir, None)?;
+    let segments = used_segments(storage, log_dir, None)?;
     Ok(Recovered {
         store: header.store,
         last_epoch: 1,

@@ -1,9 +1,10 @@
-//! One segment file, mapped for reading.
+//! One segment, mapped for reading: its file, or what was fetched of it from the archive.
 //!
 //! Invariant: a file's length is fixed at birth, so a map never goes stale; what changes is how much of it counts.
 //! Before bytes are looked at for the first time they are faulted in by a call that can fail: a bad sector is an error
 //! then, where touching the map would have ended the process.
 
+use crate::archive::{Elsewhere, NOT_FETCHED, Reference};
 use crate::error::OpenError;
 use crate::format::FormatError;
 use crate::format::bytes::all_zero;
@@ -11,6 +12,7 @@ use crate::format::frame::{self, CrcSeed, Frame, Unchecked};
 use crate::format::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mapped::Map;
 use crate::storage::{Access, Storage};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,9 +33,17 @@ pub(crate) fn path(log_dir: &Path, sequence: u32) -> PathBuf {
 pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     seed: CrcSeed,
-    map: Map,
+    bytes: Bytes,
     /// One bit per chunk that has been faulted in.
     faulted: Box<[AtomicU64]>,
+}
+
+/// Where a segment's bytes are.
+#[derive(Debug)]
+enum Bytes {
+    Here(Map),
+    /// In the archive, from which they are fetched when somebody wants them.
+    Elsewhere(Elsewhere),
 }
 
 /// What a segment file turned out to be.
@@ -50,7 +60,7 @@ pub(crate) enum SegmentFile {
 impl Segment {
     /// Opens the segment's file, whatever it is.
     pub(crate) fn open(
-        storage: &dyn Storage,
+        storage: &Arc<dyn Storage>,
         log_dir: &Path,
         sequence: u32,
     ) -> Result<SegmentFile, OpenError> {
@@ -59,7 +69,16 @@ impl Segment {
             let path = path.clone();
             move |source| OpenError::Io { action, path, source }
         };
-        let file = storage.open(&path, Access::Read).map_err(io("cannot open"))?;
+        let file = match storage.open(&path, Access::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return match Self::referred_to(storage, log_dir, sequence)? {
+                    Some(segment) => Ok(SegmentFile::Used(Arc::new(segment))),
+                    None => Err(io("cannot open")(error)),
+                };
+            }
+            Err(error) => return Err(io("cannot open")(error)),
+        };
         let mut header = vec![0; SEGMENT_HEADER_BYTES];
         let read = file.read_full_at(&mut header, 0).map_err(io("cannot read"))?;
         if read < SEGMENT_HEADER_BYTES {
@@ -85,9 +104,44 @@ impl Segment {
         }
         let map = file.map().map_err(io("cannot map"))?;
         map.expect_random_reads();
-        let chunks = usize::try_from(len.div_ceil(CHUNK)).unwrap_or(0);
+        Ok(SegmentFile::Used(Arc::new(Self::new(header, Bytes::Here(map)))))
+    }
+
+    fn new(header: SegmentHeader, bytes: Bytes) -> Self {
+        let chunks = usize::try_from(header.capacity.div_ceil(CHUNK)).unwrap_or(0);
         let faulted = (0..chunks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Ok(SegmentFile::Used(Arc::new(Self { header, seed: CrcSeed::new(&header.salt), map, faulted })))
+        Self { header, seed: CrcSeed::new(&header.salt), bytes, faulted }
+    }
+
+    /// A segment that is in the archive; `None` when it is not there either.
+    fn referred_to(
+        storage: &Arc<dyn Storage>,
+        log_dir: &Path,
+        sequence: u32,
+    ) -> Result<Option<Self>, OpenError> {
+        let unreadable = |reason: String| OpenError::BadSegment { segment: sequence, reason };
+        let reference = Reference::read(&**storage, log_dir, sequence)
+            .map_err(|error| unreadable(format!("its reference to the archive cannot be read: {error}")))?;
+        let Some(reference) = reference else { return Ok(None) };
+        let reference = reference.map_err(|error| unreadable(error.to_string()))?;
+        let elsewhere = Elsewhere::new(Arc::clone(storage), log_dir, reference);
+        Ok(Some(Self::new(reference.header, Bytes::Elsewhere(elsewhere))))
+    }
+
+    /// What stands here for a segment that is in the archive.
+    pub(crate) fn reference(&self) -> Option<&Reference> {
+        match &self.bytes {
+            Bytes::Here(_) => None,
+            Bytes::Elsewhere(elsewhere) => Some(&elsewhere.reference),
+        }
+    }
+
+    /// The same segment without the bytes that were fetched: what has been borrowed from this one stays with it.
+    pub(crate) fn afresh(&self) -> Option<Self> {
+        match &self.bytes {
+            Bytes::Here(_) => None,
+            Bytes::Elsewhere(elsewhere) => Some(Self::new(self.header, Bytes::Elsewhere(elsewhere.afresh()))),
+        }
     }
 
     /// The frame at `offset`, checked; `None` where nothing has been written.
@@ -102,19 +156,35 @@ impl Segment {
         frame::peek(self.bytes(), &self.seed, offset)
     }
 
-    /// The whole file. Whoever looks at more than frames calls `fault_in` before.
+    /// The whole file; nothing while it is only in the archive. Whoever looks at more than frames calls `fault_in` before.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.map.bytes()
+        match &self.bytes {
+            Bytes::Here(map) => map.bytes(),
+            Bytes::Elsewhere(elsewhere) => elsewhere.map().map(Map::bytes).unwrap_or_default(),
+        }
     }
 
     /// Length of the file.
     pub(crate) fn len(&self) -> u64 {
-        self.bytes().len() as u64
+        self.header.capacity
+    }
+
+    /// The mapped bytes, which may have to be fetched.
+    fn map(&self) -> Result<&Map, FormatError> {
+        match &self.bytes {
+            Bytes::Here(map) => Ok(map),
+            Bytes::Elsewhere(elsewhere) => elsewhere.fetched().map_err(|error| {
+                let segment = self.header.sequence;
+                tracing::error!(segment, %error, "the archive does not give a segment");
+                NOT_FETCHED
+            }),
+        }
     }
 
     /// Makes sure that the disk can read `len` bytes from `from` on.
     pub(crate) fn fault_in(&self, from: u64, len: u64) -> Result<(), FormatError> {
         let end = from.saturating_add(len).min(self.len());
+        let map = self.map()?;
         for chunk in from / CHUNK..end.div_ceil(CHUNK) {
             if self.is_faulted(chunk) {
                 continue;
@@ -123,8 +193,8 @@ impl Segment {
             // The kernel reads ahead by megabytes for every look-up, if it is left to guess; so it is told.
             let goes_forward = chunk > 0 && self.is_faulted(chunk - 1);
             let ahead = if goes_forward && at.is_multiple_of(READ_AHEAD) { READ_AHEAD } else { CHUNK };
-            self.map.will_need(at, ahead.min(self.len() - at));
-            self.map.fault_in(at, CHUNK.min(self.len() - at)).map_err(|error| {
+            map.will_need(at, ahead.min(self.len() - at));
+            map.fault_in(at, CHUNK.min(self.len() - at)).map_err(|error| {
                 let segment = self.header.sequence;
                 tracing::error!(segment, offset = at, %error, "the disk cannot read a segment");
                 CANNOT_BE_READ

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Bytes that are looked at in one go: few enough to stay in the processor's cache.
 const PIECE: usize = 128 << 10;
 
-/// Numbers of the segment files in the directory, in order.
+/// Numbers of the segments in the directory, those in the archive included, in order.
 ///
 /// # Errors
 /// When the directory cannot be read, or a number is missing between two others.
@@ -25,11 +25,15 @@ pub(crate) fn list(storage: &dyn Storage, log_dir: &Path) -> Result<Vec<u32>, Op
     };
     let mut sequences: Vec<u32> = names
         .iter()
-        .filter_map(|name| name.to_str()?.strip_suffix(".seg"))
+        .filter_map(|name| {
+            name.to_str()?.strip_suffix(".seg").or_else(|| name.to_str()?.strip_suffix(".ref"))
+        })
         .filter(|digits| digits.len() == 10)
         .filter_map(|digits| digits.parse().ok())
         .collect();
     sequences.sort_unstable();
+    // A crash may have left a segment both here and in the archive.
+    sequences.dedup();
     for (expected, found) in (0..).zip(&sequences) {
         if expected != *found {
             return Err(OpenError::BadSegment {
@@ -43,12 +47,12 @@ pub(crate) fn list(storage: &dyn Storage, log_dir: &Path) -> Result<Vec<u32>, Op
 
 /// The segments that have been begun, in order, up to `last` if that is known.
 pub(crate) fn used_segments(
-    storage: &dyn Storage,
+    storage: &Arc<dyn Storage>,
     log_dir: &Path,
     last: Option<u32>,
 ) -> Result<Vec<Arc<Segment>>, OpenError> {
     let mut used: Vec<Arc<Segment>> = Vec::new();
-    for sequence in list(storage, log_dir)? {
+    for sequence in list(&**storage, log_dir)? {
         if last.is_some_and(|last| sequence > last) {
             break;
         }

@@ -15,11 +15,15 @@ use crate::segment::{Segment, SegmentFile};
 use crate::storage::Storage;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashSet;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use uuid::Uuid;
+
+/// Segments of the archive whose bytes stay at hand.
+const LENT_MAX: usize = 4;
 
 /// What a process may do with a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) role: Role,
     /// By segment number. Behind a lock only because it grows; readers clone an `Arc` and are gone.
     segments: RwLock<Vec<Arc<Segment>>>,
+    /// Numbers of the segments of the archive that were read last, the newest at the back.
+    lent: Mutex<VecDeque<u32>>,
     pub(crate) runs: RunFiles,
     view: RwLock<Arc<View>>,
     /// Held by whoever turns segments into runs, merges runs or builds them anew.
@@ -103,6 +109,7 @@ impl Shared {
             }),
             log_dir,
             segments: RwLock::new(segments),
+            lent: Mutex::default(),
             runs: RunFiles::new(storage, data_dir),
             view: RwLock::new(Arc::new(view)),
             housekeeping: Mutex::new(()),
@@ -158,15 +165,19 @@ impl Shared {
     }
 
     pub(crate) fn segment(&self, sequence: u32) -> Result<Arc<Segment>, ReadError> {
-        if let Some(segment) = self.segments.read().get(sequence as usize) {
-            return Ok(Arc::clone(segment));
+        let known = self.segments.read().get(sequence as usize).cloned();
+        if let Some(segment) = known {
+            if segment.reference().is_some() {
+                self.lend(sequence);
+            }
+            return Ok(segment);
         }
         // Another process has begun it since we last looked.
         let mut segments = self.segments.write();
         while segments.len() <= sequence as usize {
             let next = u32::try_from(segments.len()).unwrap_or(u32::MAX);
             let failed = |reason: String| ReadError::Segment { segment: next, reason };
-            match Segment::open(&*self.runs.storage, &self.log_dir, next)
+            match Segment::open(&self.runs.storage, &self.log_dir, next)
                 .map_err(|error| failed(error.to_string()))?
             {
                 SegmentFile::Used(segment) if segment.header.store == self.store => {
@@ -182,6 +193,36 @@ impl Shared {
             }
         }
         Ok(Arc::clone(&segments[sequence as usize]))
+    }
+
+    /// The first frame of the last known segment that begins before a position. Commits without events may end the segment
+    /// before, at the very position with which the next one begins: so one that begins there does not count.
+    pub(crate) fn beginning_before(&self, position: Position) -> (Position, LogOffset) {
+        let segments = self.segments.read();
+        let at =
+            segments.partition_point(|segment| segment.header.first_position < position).saturating_sub(1);
+        let header = segments.get(at).map(|segment| &segment.header);
+        let (sequence, first) =
+            header.map_or((0, Position::ZERO), |header| (header.sequence, header.first_position));
+        (first, LogOffset::new(sequence, SEGMENT_HEADER_BYTES as u64))
+    }
+
+    /// Notes that a segment of the archive is being read. Those that nobody has asked for in a while give back what was
+    /// fetched of them, as soon as their last reader is gone: reading all of a log does not bring all of it back.
+    fn lend(&self, sequence: u32) {
+        let mut lent = self.lent.lock();
+        if lent.back() == Some(&sequence) {
+            return;
+        }
+        lent.retain(|one| *one != sequence);
+        lent.push_back(sequence);
+        if lent.len() > LENT_MAX
+            && let Some(oldest) = lent.pop_front()
+            && let Some(segment) = self.segments.write().get_mut(oldest as usize)
+            && let Some(afresh) = segment.afresh()
+        {
+            *segment = Arc::new(afresh);
+        }
     }
 
     /// Indexes everything up to `end`, which is published, and moves the watermark there.
@@ -356,11 +397,8 @@ pub(crate) fn pass(
 ) -> Result<(), ReadError> {
     while tail.end.offset() < stop {
         let offset = tail.end.offset();
-        let damaged = |error: FormatError| ReadError::Damaged {
-            segment: segment.header.sequence,
-            offset,
-            reason: error.0.to_owned(),
-        };
+        let place = LogOffset::new(segment.header.sequence, offset);
+        let damaged = |error: FormatError| ReadError::at(place, error);
         let zeros = FormatError("there are zeros where frames were published");
         let frame = segment.frame(offset).and_then(|frame| frame.ok_or(zeros)).map_err(damaged)?;
         let header = &frame.header;

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::import::{ImportError, Summary, Token, import};
 use crate::summary;
 use command_api::service::SNAPSHOT_EVERY_DEFAULT;
-use command_api::{AppState, CommandService};
+use command_api::{AppState, ArchiveLedger, CommandService};
 use eventstore::{Position, Store, StoreOptions};
 use http_kit::auth::{AuthError, DevelopmentToken, Door, Plan, Protection};
 use http_kit::limits::{LimitSettings, Limits};
@@ -144,6 +144,7 @@ struct Parts {
     state: AppState,
     query: QueryService,
     projector: Projector,
+    ledger: ArchiveLedger,
     store: Store,
 }
 
@@ -171,7 +172,8 @@ impl Parts {
                 tracing::warn!(%error, "the domain's schemas could not be registered");
             }
             park_exhausted(&query, &state);
-            Ok(Self { state, query, projector, store })
+            let ledger = ArchiveLedger::start(store.clone(), &data_dir).map_err(|error| part(&error))?;
+            Ok(Self { state, query, projector, ledger, store })
         })
         .await
     }
@@ -190,10 +192,11 @@ impl Parts {
     }
 
     async fn stop(self) -> Result<(), Failure> {
-        let Self { state, query, projector, store } = self;
+        let Self { state, query, projector, ledger, store } = self;
         drop((state, query));
         blocking(move || {
             let stopped = projector.stop().map_err(|error| Failure::Part(error.to_string()));
+            drop(ledger);
             // The log closes whatever the projector says: its mark vouches for everything.
             store.close();
             stopped

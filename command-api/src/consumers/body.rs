@@ -99,9 +99,13 @@ pub(crate) struct RefuseEvent {
 /// Some of the parked events, or all of them; one of the two is said.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    {"required": ["positions"], "properties": {"positions": {"type": "array"}, "all": {"const": false}}},
+    {"required": ["all"], "properties": {"all": {"const": true}, "positions": {"type": "null"}}},
+]))]
 pub(crate) struct ParkedOnes {
     /// Those at these positions.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::numbers")]
     #[schemars(!default, length(min = 1, max = 256))]
     positions: Option<Vec<u64>>,
     /// All of them.

@@ -19,12 +19,14 @@ pub(super) fn body_of(operation: &Operation, schemas: &mut Schemas) -> Option<Bo
             required.retain(|member| member != name);
         }
     }
-    let is_required = schema["required"].as_array().is_some_and(|members| !members.is_empty());
+    let demands = schema["required"].as_array().is_some_and(|members| !members.is_empty());
     if let Some(schema) = schema.as_object_mut()
-        && !is_required
+        && !demands
     {
         schema.remove("required");
     }
+    // One of several shapes is a demand, too.
+    let is_required = demands || ["anyOf", "oneOf"].iter().any(|key| schema.get(key).is_some());
     if operation.reader().is_some() {
         let members = &mut schema["properties"];
         members["expectedVersion"] = version(

@@ -13,6 +13,7 @@ use domain::system::projections::{
     ControlEvent, DeadLetterAdded, DeadLettersRetried, ENTITY_BYTES_MAX, PROJECTIONS, RETRIED_MAX,
     RebuildCancelled, RebuildFinished, RebuildRequested, RepairRequested,
 };
+use domain::whole;
 use eventstore::{CommandId, Fingerprint};
 use http_kit::SUNDAY_POSITION;
 use http_kit::auth::{Scope, Tenants};
@@ -65,7 +66,8 @@ pub(crate) struct Cancel {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Retry {
     /// Where they are; all if absent.
-    #[schemars(length(min = 1, max = RETRIED_MAX))]
+    #[serde(default, deserialize_with = "whole::numbers")]
+    #[schemars(!default, length(min = 1, max = RETRIED_MAX))]
     positions: Option<Vec<u64>>,
 }
 
@@ -80,7 +82,7 @@ pub(crate) struct Repair {
 
 /// What a projector decides.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(tag = "type", content = "data")]
+#[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub(crate) enum Decision {
     /// What became of a rebuild.
     #[serde(rename = "sys.rebuild_finished")]

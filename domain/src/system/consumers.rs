@@ -39,6 +39,11 @@ pub const SCHEMA_VERSION: u16 = 1;
 /// The type of an acknowledgement: the only event of a consumer without its state.
 pub const ACKNOWLEDGED: &str = "sys.consumer_acknowledged";
 
+/// What the log takes as a name: no control characters.
+const TEXT: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F]+$";
+/// The same of a category, which ends before the first dash.
+const TEXT_WITHOUT_DASH: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F-]+$";
+
 /// Whose consumers: a tenant's, or those that follow every tenant.
 pub type Owner = Option<WorkspaceId>;
 
@@ -67,16 +72,19 @@ pub fn directory_tag(owner: Owner) -> String {
 pub struct Filter {
     /// Those of this stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255), regex(pattern = TEXT))]
     pub stream: Option<String>,
-    /// Those of streams whose names begin with this and a `-`.
+    /// Those of streams whose names are this, up to their first `-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255), regex(pattern = TEXT_WITHOUT_DASH))]
     pub category: Option<String>,
     /// Those of any of these types; of all types if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), inner(length(max = 127), regex(pattern = TEXT)))]
     pub types: Vec<String>,
     /// Those with this tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 127), regex(pattern = TEXT))]
     pub tag: Option<String>,
 }
 

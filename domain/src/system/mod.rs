@@ -3,6 +3,7 @@
 //! Invariant: names and shapes here are kept like those of the domain's own events: what was once written can be read
 //! for ever, further members are passed over, and `tests/golden/system` has an example of each.
 
+pub mod archive;
 pub mod consumers;
 pub mod projections;
 pub mod store;

@@ -12,6 +12,7 @@ mod state;
 
 pub use state::{DeadLetter, OpenRebuild, ProjectionState, Refused, bounded};
 
+use crate::whole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -98,6 +99,7 @@ pub struct RebuildFinished {
     /// What became of it.
     pub outcome: RebuildOutcome,
     /// The next position, at which old and new were compared.
+    #[serde(deserialize_with = "whole::number")]
     pub position: u64,
     /// What was in use; nothing where that could not be compared at the same position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +108,7 @@ pub struct RebuildFinished {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<Built>,
     /// In how many entities they differ.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::number")]
     pub differing: u64,
     /// The first of them, [`DIFFERENCES_MAX`] at most.
     #[serde(default)]
@@ -136,6 +138,7 @@ pub struct Built {
     /// Digest of everything in it, hexadecimal.
     pub digest: String,
     /// Entities of a read model, documents of the search index.
+    #[serde(deserialize_with = "whole::number")]
     pub count: u64,
 }
 
@@ -159,12 +162,14 @@ pub struct Difference {
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterAdded {
     /// Where the event is.
+    #[serde(deserialize_with = "whole::number")]
     pub position: u64,
     /// Its id.
     pub event_id: Uuid,
     /// Its stream: the key whose later events are held back.
     pub stream_id: String,
     /// Its version in that stream.
+    #[serde(deserialize_with = "whole::number")]
     pub version: u64,
     /// Why it cannot be taken in.
     pub reason: String,

@@ -57,6 +57,8 @@ pub(super) fn copy(
     for sequence in start.segment()..=source.end.segment() {
         let Some(segment) = source.segment(sequence) else { break };
         let unsound = |place: LogOffset, error| BackupError::unsound(&source.path, place, &error);
+        // What is in an archive is fetched by this.
+        source.fault_in(segment, 0, SEGMENT_HEADER_BYTES as u64)?;
         let header = bytes(segment, 0..SEGMENT_HEADER_BYTES as u64);
         let mut cursor = Cursor::enter(before.as_ref(), &tail, header)
             .map_err(|error| unsound(LogOffset::new(sequence, 0), error))?;

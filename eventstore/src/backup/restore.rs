@@ -106,7 +106,7 @@ pub fn restore(
     let storage = &*environment.storage;
     let manifest = Manifest::read(storage, from)?;
     let manifest = manifest.ok_or_else(|| BackupError::NoBackup { path: from.to_owned() })?;
-    let mut source = Source::of_backup(storage, from, &manifest)?;
+    let mut source = Source::of_backup(&environment.storage, from, &manifest)?;
     let (restored_to, recorded_at) = cut(&mut source, &manifest, options.target)?;
     let is_behind = manifest.checkpoint.is_some_and(|size| restored_to.get() < size.get());
     let is_new = is_behind || options.as_new_store;

@@ -43,15 +43,15 @@ pub(super) struct Source {
 
 impl Source {
     /// The log of a data directory, with or without a writer.
-    pub(super) fn of_log(storage: &dyn Storage, data_dir: &Path) -> Result<Self, BackupError> {
+    pub(super) fn of_log(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<Self, BackupError> {
         let no_log = || BackupError::Open(OpenError::NoLog { path: data_dir.to_owned() });
         let path = data_dir.to_owned();
-        if !store::is_locked(storage, data_dir) {
+        if !store::is_locked(&**storage, data_dir) {
             let Survey { segments, last, walked, .. } =
                 recovery::survey(storage, data_dir)?.ok_or_else(no_log)?;
             return Ok(Self { path, segments, end: LogOffset::new(last.header.sequence, walked.offset), is_cut: false, next: Position::ZERO });
         }
-        let published = control::last_published(storage, data_dir)?.ok_or_else(no_log)?;
+        let published = control::last_published(&**storage, data_dir)?.ok_or_else(no_log)?;
         let end = published.durable_end;
         if end.offset() < SEGMENT_HEADER_BYTES as u64 {
             return Err(no_log());
@@ -65,7 +65,7 @@ impl Source {
     }
 
     /// The log of a data directory up to the first thing that does not verify, and what that is.
-    pub(super) fn sound(storage: &dyn Storage, data_dir: &Path) -> Result<(Self, Option<Damage>), BackupError> {
+    pub(super) fn sound(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<(Self, Option<Damage>), BackupError> {
         let log_dir = data_dir.join("log");
         let (mut segments, mut bad): (Vec<Arc<Segment>>, _) = (Vec::new(), None);
         for sequence in 0.. {
@@ -89,6 +89,10 @@ impl Source {
         let mut tail = Vec::new();
         for sequence in 0.. {
             let Some(segment) = source.segment(sequence).map(Arc::clone) else { break };
+            if let Err(error) = segment.fault_in(0, SEGMENT_HEADER_BYTES as u64) {
+                bad = Some(Damage { segment: sequence, offset: 0, position: Position::ZERO, reason: error.to_string() });
+                break;
+            }
             let header = bytes(&segment, 0..SEGMENT_HEADER_BYTES as u64);
             let mut cursor = match Cursor::enter(before.as_ref(), &tail, header) {
                 Ok(cursor) => cursor,
@@ -125,7 +129,7 @@ impl Source {
     }
 
     /// What a manifest says of a backup.
-    pub(super) fn of_backup(storage: &dyn Storage, dir: &Path, manifest: &Manifest) -> Result<Self, BackupError> {
+    pub(super) fn of_backup(storage: &Arc<dyn Storage>, dir: &Path, manifest: &Manifest) -> Result<Self, BackupError> {
         let end = manifest.end();
         let segments = used_segments(storage, &dir.join("log"), Some(end.segment()))?;
         let damaged = |reason: String| BackupError::Damaged { path: dir.join("log"), offset: 0, reason };
@@ -237,7 +241,7 @@ impl Source {
         Ok(reached.unwrap_or_default())
     }
 
-    fn fault_in(&self, segment: &Segment, from: u64, len: u64) -> Result<(), BackupError> {
+    pub(super) fn fault_in(&self, segment: &Segment, from: u64, len: u64) -> Result<(), BackupError> {
         segment.fault_in(from, len).map_err(|error| BackupError::Unsound {
             path: self.path.clone(),
             at: LogOffset::new(segment.header.sequence, from & !7),

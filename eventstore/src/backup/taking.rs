@@ -93,7 +93,7 @@ pub fn backup_sound(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Backup, Option<Damage>), BackupError> {
     let found = Cell::new(None);
-    let sound = |storage: &dyn Storage, data_dir: &Path| {
+    let sound = |storage: &Arc<dyn Storage>, data_dir: &Path| {
         let (source, damage) = Source::sound(storage, data_dir)?;
         found.set(damage);
         Ok(source)
@@ -110,12 +110,12 @@ pub fn sound_end(
     environment: &Environment,
     data_dir: &Path,
 ) -> Result<(Position, Option<Damage>), BackupError> {
-    let (source, damage) = Source::sound(&*environment.storage, data_dir)?;
+    let (source, damage) = Source::sound(&environment.storage, data_dir)?;
     Ok((source.next, damage))
 }
 
 /// What is to be copied of a data directory.
-type Open<'a> = &'a dyn Fn(&dyn Storage, &Path) -> Result<Source, BackupError>;
+type Open<'a> = &'a dyn Fn(&Arc<dyn Storage>, &Path) -> Result<Source, BackupError>;
 
 fn take(
     environment: &Environment,
@@ -137,7 +137,7 @@ fn take(
     }
     // The journal comes first: what is signed is durable, so the log that is looked at afterwards covers all of it.
     let (mut filed, promises) = files::take_journal(storage, data_dir, to, known.as_ref())?;
-    let source = open(storage, data_dir)?;
+    let source = open(&environment.storage, data_dir)?;
     let store = source.store().unwrap_or_default();
     let (start, kept) = match &known {
         Some(known) => start(storage, to, known, &source)?,
@@ -379,7 +379,8 @@ impl Sink for Taker<'_> {
             }
             _ => {}
         }
-        if self.link && self.source.is_ended(sequence) {
+        // What is in an archive has no file here that could have a second name.
+        if self.link && self.source.is_ended(sequence) && segment.reference().is_none() {
             let from = segment::path(&self.source.path.join("log"), sequence);
             self.storage.link(&from, &path).map_err(BackupError::io("cannot link (without --link it is copied)", &path))?;
             self.linked += 1;

@@ -139,7 +139,7 @@ impl Engine {
     /// The segment that a flush has begun, as everybody else will find it.
     fn begun_segment(&self, header: &SegmentHeader) -> Result<Arc<Segment>, ReadError> {
         let failed = |reason: String| ReadError::Segment { segment: header.sequence, reason };
-        let opened = Segment::open(&*self.environment.storage, self.shared.log_dir(), header.sequence);
+        let opened = Segment::open(&self.environment.storage, self.shared.log_dir(), header.sequence);
         match opened.map_err(|error| failed(error.to_string()))? {
             SegmentFile::Used(segment) if segment.header == *header => Ok(segment),
             _ => Err(failed("its header is not what was written".to_owned())),

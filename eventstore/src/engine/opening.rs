@@ -79,7 +79,7 @@ impl Engine {
             path: log_dir.clone(),
             source,
         })?;
-        let lock = lock(environment, &log_dir);
+        let lock = lock(environment, &log_dir, "LOCK");
         if purpose == Purpose::Write {
             // More to the point than who has the lock.
             marker::refuse(&**storage, &log_dir)?;
@@ -168,9 +168,13 @@ pub fn recover(environment: &Environment, data_dir: &Path) -> Result<Lineage, Op
     }
 }
 
-/// Takes the lock of a directory that only one process writes.
-pub(crate) fn lock(environment: &Environment, dir: &Path) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
-    let path = dir.join("LOCK");
+/// Takes the lock of a directory, or of one kind of work there, that only one process does.
+pub(crate) fn lock(
+    environment: &Environment,
+    dir: &Path,
+    name: &str,
+) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
+    let path = dir.join(name);
     let storage = &environment.storage;
     storage.lock(&path, &format!("process {}", std::process::id())).map_err(|source| {
         if source.kind() != io::ErrorKind::WouldBlock {

@@ -36,7 +36,7 @@ pub fn frame(environment: &Environment, data_dir: &Path, place: LogOffset) -> Re
     let log_dir = data_dir.join("log");
     let (sequence, offset) = (place.segment(), place.offset());
     let bad = |reason: String| OpenError::BadSegment { segment: sequence, reason };
-    let segment = match Segment::open(&*environment.storage, &log_dir, sequence)? {
+    let segment = match Segment::open(&environment.storage, &log_dir, sequence)? {
         SegmentFile::Used(segment) => segment,
         SegmentFile::Prepared => return Err(bad("it is prepared and holds no frames".to_owned())),
         SegmentFile::Broken(error) => return Err(bad(error.to_string())),

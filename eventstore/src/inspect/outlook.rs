@@ -52,7 +52,7 @@ pub struct Torn {
 /// # Errors
 /// As [`crate::Store::open`] would refuse: damage to acknowledged data, a missing or foreign segment, files that cannot be read.
 pub fn outlook(environment: &Environment, data_dir: &Path) -> Result<Option<Outlook>, OpenError> {
-    let Some(survey) = recovery::survey(&*environment.storage, data_dir)? else { return Ok(None) };
+    let Some(survey) = recovery::survey(&environment.storage, data_dir)? else { return Ok(None) };
     let end = survey.end();
     let Survey { store, segments, last, walked, beyond, durable_end, torn_header, .. } = survey;
     let torn = beyond.first_nonzero.filter(|_| walked.end != WalkEnd::Sealed);

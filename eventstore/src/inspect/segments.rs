@@ -73,11 +73,11 @@ pub struct SegmentFacts {
 /// # Errors
 /// When the directory cannot be read, or a file between two others is missing.
 pub fn segments(environment: &Environment, data_dir: &Path) -> Result<Vec<SegmentFacts>, OpenError> {
-    let storage = &*environment.storage;
+    let storage = &environment.storage;
     let log_dir = data_dir.join("log");
     let mut all = Vec::new();
     let mut opened = Vec::new();
-    for sequence in segments::list(storage, &log_dir)? {
+    for sequence in segments::list(&**storage, &log_dir)? {
         opened.push((sequence, Segment::open(storage, &log_dir, sequence)?));
     }
     if opened.is_empty() {

@@ -3,6 +3,7 @@
 //! Invariant: it is made before the first segment and removed by a promotion only, so no writer ever opens a log that
 //! has to stay identical to another one.
 
+use crate::archive;
 use crate::control;
 use crate::error::OpenError;
 use crate::segment;
@@ -68,6 +69,9 @@ pub(super) fn has_log(environment: &Environment, data_dir: &Path, log_dir: &Path
         return Ok(true);
     }
     for sequence in segments::list(storage, log_dir)? {
+        if archive::is_referred_to(storage, log_dir, sequence) {
+            return Ok(true);
+        }
         let first = segments::first_nonzero_of(storage, log_dir, sequence);
         let first = first.map_err(|source| OpenError::Io {
             action: "cannot read",

@@ -86,7 +86,7 @@ impl Replica {
             path: log_dir.clone(),
             source,
         })?;
-        let lock = lock(environment, &log_dir)?;
+        let lock = lock(environment, &log_dir, "LOCK")?;
         let known = marker::read(storage, &log_dir)?;
         if known.is_none() && marker::has_log(environment, data_dir, &log_dir)? {
             return Err(ReplicaError::NotAStandby { path: log_dir });

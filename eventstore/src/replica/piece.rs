@@ -4,6 +4,7 @@
 //! never has what its source may lose, and damage here is not passed on.
 
 use crate::error::ReadError;
+use crate::format::FormatError;
 use crate::format::segment_header::{PreviousEnd, SEGMENT_HEADER_BYTES};
 use crate::log::Log;
 use crate::numbers::{Digest, Lineage, LogOffset, Position};
@@ -170,6 +171,10 @@ fn copy_frames(
     };
     let mut at = offset;
     if at == 0 {
+        // Of a segment in the archive nothing is here before somebody asks for it.
+        source
+            .fault_in(0, SEGMENT_HEADER_BYTES as u64)
+            .map_err(|error| ReadError::at(LogOffset::new(segment, 0), error))?;
         bytes.extend_from_slice(slice(0, SEGMENT_HEADER_BYTES));
         at = SEGMENT_HEADER_BYTES as u64;
     } else if at < SEGMENT_HEADER_BYTES as u64 || !at.is_multiple_of(8) {
@@ -180,8 +185,10 @@ fn copy_frames(
             Ok(Some(frame)) => frame.header.frame_len(),
             // What is sound goes out; whoever asks for what is not hears of it.
             _ if at > offset && !bytes.is_empty() => break,
-            Ok(None) => return Err(not_a_frame(source, at, "there are zeros where frames were")),
-            Err(error) => return Err(not_a_frame(source, at, error.0)),
+            Ok(None) => {
+                return Err(not_a_frame(source, at, FormatError("there are zeros where frames were")));
+            }
+            Err(error) => return Err(not_a_frame(source, at, error)),
         };
         if !bytes.is_empty() && bytes.len() + len > max {
             break;
@@ -193,7 +200,7 @@ fn copy_frames(
 }
 
 /// Whether somebody asked for what is no frame, or there is no frame where one should be.
-fn not_a_frame(source: &Segment, asked: u64, reason: &str) -> PieceError {
+fn not_a_frame(source: &Segment, asked: u64, error: FormatError) -> PieceError {
     let segment = source.header.sequence;
     let mut boundary = SEGMENT_HEADER_BYTES as u64;
     while boundary < asked {
@@ -205,16 +212,13 @@ fn not_a_frame(source: &Segment, asked: u64, reason: &str) -> PieceError {
     if boundary > asked {
         return PieceError::NotABoundary { segment, offset: asked };
     }
-    PieceError::Read(ReadError::Damaged { segment, offset: boundary, reason: reason.to_owned() })
+    PieceError::Read(ReadError::at(LogOffset::new(segment, boundary), error))
 }
 
 /// What follows the frames of a segment that a crash ended, up to its last byte that is not zero.
 fn tail_of(source: &Segment, from: u64) -> Result<Vec<u8>, ReadError> {
-    source.fault_in(from, source.len()).map_err(|error| ReadError::Damaged {
-        segment: source.header.sequence,
-        offset: from,
-        reason: error.0.to_owned(),
-    })?;
+    let place = LogOffset::new(source.header.sequence, from);
+    source.fault_in(from, source.len()).map_err(|error| ReadError::at(place, error))?;
     let tail = usize::try_from(from).ok().and_then(|from| source.bytes().get(from..)).unwrap_or_default();
     let len = tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     Ok(tail[..len].to_vec())

@@ -14,6 +14,7 @@ use crate::storage::{Environment, Storage};
 use crate::store::StoreOptions;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What a standby has become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub fn promote(environment: &Environment, data_dir: &Path) -> Result<Promoted, R
         let no_log = OpenError::NoLog { path: data_dir.to_owned() };
         return Err(if is_there { ReplicaError::NotAStandby { path: log_dir } } else { no_log.into() });
     }
-    let capacity = capacity(storage, &log_dir)?;
+    let capacity = capacity(&environment.storage, &log_dir)?;
     let segment_bytes = capacity.ok_or_else(|| OpenError::NoLog { path: data_dir.to_owned() })?;
     let options = StoreOptions { segment_bytes, ..StoreOptions::default() };
     let mut engine = Engine::promote(environment, data_dir, &options)?;
@@ -60,9 +61,9 @@ pub fn promote(environment: &Environment, data_dir: &Path) -> Result<Promoted, R
 }
 
 /// Length of the last segment in use.
-fn capacity(storage: &dyn Storage, log_dir: &Path) -> Result<Option<u64>, OpenError> {
+fn capacity(storage: &Arc<dyn Storage>, log_dir: &Path) -> Result<Option<u64>, OpenError> {
     let mut capacity = None;
-    for sequence in segments::list(storage, log_dir)? {
+    for sequence in segments::list(&**storage, log_dir)? {
         if let SegmentFile::Used(segment) = Segment::open(storage, log_dir, sequence)? {
             capacity = Some(segment.header.capacity);
         }

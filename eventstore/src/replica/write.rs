@@ -61,7 +61,7 @@ impl Replica {
     /// The log, now that its first segment is there.
     fn begun(&self, file: Arc<dyn StorageFile>, cursor: Cursor) -> Result<Open, OpenError> {
         let storage = &self.environment.storage;
-        let segments = used_segments(&**storage, &self.log_dir, Some(0))?;
+        let segments = used_segments(storage, &self.log_dir, Some(0))?;
         let shared = Arc::new(Shared::new(Arc::clone(storage), &self.data_dir, segments, Role::Writer)?);
         let control = control::open_writer(&**storage, &self.data_dir, shared.store, cursor.epoch)?;
         Ok(Open { shared, control, file, cursor })

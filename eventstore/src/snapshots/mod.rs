@@ -137,7 +137,7 @@ impl Snapshots {
         let dir = data_dir.join("snapshots");
         let io = |action, path: &Path, source| OpenError::Io { action, path: path.to_owned(), source };
         storage.create_dir(&dir).map_err(|error| io("cannot create", &dir, error))?;
-        let lock = lock(environment, &dir)?;
+        let lock = lock(environment, &dir, "LOCK")?;
         let mut held = Held::new(options);
         let (file, end) = match continue_file(&*storage, &dir, &mut held) {
             Ok(opened) => opened,

@@ -1,6 +1,7 @@
 //! This machine's files, clock and randomness.
 
 use super::{Access, Clock, Random, Storage, StorageFile};
+use crate::archive::{Archive, Archives};
 use crate::mapped::{Map, SharedPage};
 use crate::numbers::Timestamp;
 use std::any::Any;
@@ -14,7 +15,9 @@ use uuid::Uuid;
 
 /// The file system.
 #[derive(Debug)]
-pub(super) struct Files;
+pub(super) struct Files {
+    pub(super) archives: Arc<dyn Archives>,
+}
 
 impl Storage for Files {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -68,6 +71,10 @@ impl Storage for Files {
 
     fn is_locked(&self, path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    fn archive(&self, url: &str) -> io::Result<Arc<dyn Archive>> {
+        self.archives.open(url)
     }
 }
 

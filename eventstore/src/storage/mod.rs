@@ -6,6 +6,7 @@
 
 mod files;
 
+use crate::archive::{Archive, Archives, Directories};
 use crate::mapped::{Map, SharedPage};
 use crate::numbers::Timestamp;
 use std::any::Any;
@@ -82,6 +83,14 @@ pub trait Storage: fmt::Debug + Send + Sync {
 
     /// Whether somebody has the lock of a file right now.
     fn is_locked(&self, path: &Path) -> bool;
+
+    /// The archive at a URL.
+    ///
+    /// # Errors
+    /// `Unsupported` when nobody here knows archives of the kind; `InvalidInput` when it is no URL of its kind.
+    fn archive(&self, url: &str) -> io::Result<Arc<dyn Archive>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, format!("{url}: there are no archives here")))
+    }
 }
 
 /// An open file. Writing and reading go through one page cache: what is written is read (and mapped) at once.
@@ -199,10 +208,18 @@ pub struct Environment {
 }
 
 impl Default for Environment {
-    /// This machine.
+    /// This machine. Archives are directories.
     fn default() -> Self {
+        Self::with_archives(Arc::new(Directories))
+    }
+}
+
+impl Environment {
+    /// This machine, with archives of other kinds.
+    #[must_use]
+    pub fn with_archives(archives: Arc<dyn Archives>) -> Self {
         Self {
-            storage: Arc::new(files::Files),
+            storage: Arc::new(files::Files { archives }),
             clock: Arc::new(files::SystemClock),
             random: Arc::new(files::SystemRandom),
         }

@@ -1,7 +1,7 @@
 //! Which events somebody wants.
 
 use crate::format::event::EventView;
-use crate::names::{EventType, StreamId, Tag};
+use crate::names::{EventType, NameError, StreamId, Tag};
 
 /// Which events a subscription delivers.
 ///
@@ -29,6 +29,33 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// The events that have every name that is said: of all types where no type is.
+    ///
+    /// # Errors
+    /// When one of them is no name that the log takes.
+    pub fn of_names<'a>(
+        stream: Option<&str>,
+        category: Option<&str>,
+        types: &[String],
+        tags: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, NameError> {
+        let mut parts = Vec::new();
+        if let Some(stream) = stream {
+            parts.push(Self::Stream(StreamId::new(stream)?));
+        }
+        for tag in tags {
+            parts.push(Self::Tag(Tag::new(tag)?));
+        }
+        if let Some(category) = category {
+            parts.push(Self::Category(category.to_owned()));
+        }
+        if !types.is_empty() {
+            let types: Result<_, _> = types.iter().map(EventType::new).collect();
+            parts.push(Self::Types(types?));
+        }
+        Ok(Self::Every(parts))
+    }
+
     /// The events that both this filter and another want.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -72,6 +72,7 @@ impl Schemas {
             // The component's name says it.
             members.remove("title");
         }
+        bound(&mut schema);
         schema
     }
 
@@ -79,8 +80,23 @@ impl Schemas {
     #[must_use]
     pub fn into_components(mut self) -> Map<String, Value> {
         let mut components = self.generator.take_definitions(true);
+        components.values_mut().for_each(bound);
         components.extend(self.named);
         components
+    }
+}
+
+/// Says of what has 64 bits where it ends: `format` alone is an annotation, which binds nobody.
+fn bound(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if members.get("format").is_some_and(|format| format == "uint64") {
+                members.entry("maximum").or_insert_with(|| u64::MAX.into());
+            }
+            members.values_mut().for_each(bound);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(bound),
+        _ => {}
     }
 }
 

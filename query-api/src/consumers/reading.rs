@@ -5,9 +5,7 @@
 use crate::audience::{Audience, SYSTEM_PREFIX};
 use crate::envelope::write_event;
 use domain::system::consumers::State;
-use eventstore::{
-    Delivery, EventType, EventView, Filter, Log, NameError, Position, ReadError, StreamId, Subscription, Tag,
-};
+use eventstore::{Delivery, EventView, Filter, Log, NameError, Position, ReadError, Subscription};
 use std::time::Duration;
 
 /// No more events are taken once they have so many bytes.
@@ -27,24 +25,11 @@ impl Wants {
     /// By a consumer's filter, as far as `audience` sees.
     pub(super) fn of(state: &State, audience: Audience) -> Result<Self, NameError> {
         let wanted = &state.settings.filter;
-        let mut parts = Vec::new();
-        if let Some(stream) = &wanted.stream {
-            parts.push(Filter::Stream(StreamId::new(stream)?));
-        }
-        if let Some(tag) = &wanted.tag {
-            parts.push(Filter::Tag(Tag::new(tag)?));
-        }
-        if let Some(tenant) = state.workspace_id {
-            parts.push(Filter::Tag(Tag::new(format!("{}{tenant}", domain::tags::WORKSPACE))?));
-        }
-        if let Some(category) = &wanted.category {
-            parts.push(Filter::Category(category.clone()));
-        }
-        if !wanted.types.is_empty() {
-            let types: Result<Vec<_>, _> = wanted.types.iter().map(EventType::new).collect();
-            parts.push(Filter::Types(types?));
-        }
-        Ok(Self { filter: Filter::Every(parts), audience })
+        let tenant = state.workspace_id.map(|tenant| format!("{}{tenant}", domain::tags::WORKSPACE));
+        let tags = wanted.tag.as_deref().into_iter().chain(tenant.as_deref());
+        let filter =
+            Filter::of_names(wanted.stream.as_deref(), wanted.category.as_deref(), &wanted.types, tags)?;
+        Ok(Self { filter, audience })
     }
 
     fn takes(&self, event: &EventView<'_>) -> bool {

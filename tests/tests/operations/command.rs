@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tests::{Sunday, history, import, run};
 
 /// Runs a command of which `--json` is asked: its exit code and its one object. Without an object there is a reason on stderr.
-pub fn json(arguments: &[&str]) -> (i32, Value) {
+pub(crate) fn json(arguments: &[&str]) -> (i32, Value) {
     let output = run(&[arguments, &["--json"]].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -26,18 +26,18 @@ pub fn json(arguments: &[&str]) -> (i32, Value) {
 }
 
 /// The same without `--json`: its exit code and what it says, on either stream.
-pub fn text(arguments: &[&str]) -> (i32, String) {
+pub(crate) fn text(arguments: &[&str]) -> (i32, String) {
     let output = run(arguments);
     let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     (output.status.code().unwrap(), said)
 }
 
-pub fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A history that a server has taken in and left in good order, with a checkpoint signed of all of it: each time a copy.
-pub fn quiet() -> TempDir {
+pub(crate) fn quiet() -> TempDir {
     static FIRST: OnceLock<TempDir> = OnceLock::new();
     let first = FIRST.get_or_init(|| {
         let data = tempfile::tempdir().unwrap();
@@ -52,7 +52,7 @@ pub fn quiet() -> TempDir {
     copied
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -66,30 +66,30 @@ pub fn copy(from: &Path, to: &Path) {
 }
 
 /// The events of a log, as lines.
-pub fn lines(data: &Path) -> Vec<String> {
+pub(crate) fn lines(data: &Path) -> Vec<String> {
     let output = run(&["replay", "--data-dir", path(data)]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-pub fn segment(data: &Path) -> PathBuf {
+pub(crate) fn segment(data: &Path) -> PathBuf {
     data.join("log/0000000000.seg")
 }
 
 /// Where the frames of a segment end.
-pub fn used(path: &Path) -> usize {
+pub(crate) fn used(path: &Path) -> usize {
     fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1
 }
 
 /// Changes one byte.
-pub fn flip(path: &Path, at: usize) {
+pub(crate) fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 0x10;
     fs::write(path, bytes).unwrap();
 }
 
 /// What is in a directory: names below it with the lengths and beginnings of files, enough to see a change.
-pub fn contents(dir: &Path) -> Vec<(PathBuf, u64, Vec<u8>)> {
+pub(crate) fn contents(dir: &Path) -> Vec<(PathBuf, u64, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

@@ -21,7 +21,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// What is moved away when a log begins anew, in this order: without its log a directory is no longer used.
-const OLD: [&str; 8] = ["log", "control", "index", "snapshots", "search", "images", "tree", "keys"];
+const OLD: [&str; 9] = ["log", "control", "cache", "index", "snapshots", "search", "images", "tree", "keys"];
 /// What comes in its place; the log last.
 const NEW: [&str; 3] = ["keys", "tree", "log"];
 

@@ -1,0 +1,182 @@
+//! The bytes of a segment that is in the archive: fetched when they are wanted, into `cache/`, checked, and mapped.
+
+use super::{Reference, object, url};
+use crate::format::FormatError;
+use crate::mapped::Map;
+use crate::numbers::Digest;
+use crate::storage::{Access, Storage, StorageFile};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What a read comes to when the archive does not answer: the bytes are not bad, they are not here.
+pub(crate) const NOT_FETCHED: FormatError = FormatError("it is in the archive, which does not give it");
+
+/// Fetched segments that stay on disk at most.
+const CACHED_MAX: usize = 8;
+
+/// Tells files apart that one process fetches at the same time.
+static FETCHES: AtomicU32 = AtomicU32::new(0);
+
+/// A segment's bytes, while they are not here.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    storage: Arc<dyn Storage>,
+    log_dir: PathBuf,
+    pub(crate) reference: Reference,
+    /// Once they have been fetched; kept as long as the segment is, because frames are borrowed from it.
+    map: OnceLock<Map>,
+    /// Held while fetching, so that one reader fetches and the others wait.
+    fetching: Mutex<()>,
+}
+
+impl Elsewhere {
+    pub(crate) fn new(storage: Arc<dyn Storage>, log_dir: &Path, reference: Reference) -> Self {
+        Self {
+            storage,
+            log_dir: log_dir.to_owned(),
+            reference,
+            map: OnceLock::new(),
+            fetching: Mutex::new(()),
+        }
+    }
+
+    /// The same, without the bytes.
+    pub(crate) fn afresh(&self) -> Self {
+        Self::new(Arc::clone(&self.storage), &self.log_dir, self.reference)
+    }
+
+    /// The bytes, if they have been fetched.
+    pub(crate) fn map(&self) -> Option<&Map> {
+        self.map.get()
+    }
+
+    /// The bytes; fetches them when they are not here, which takes as long as the archive takes.
+    ///
+    /// # Errors
+    /// When the archive does not give them, or gives others. The next call tries again.
+    pub(crate) fn fetched(&self) -> io::Result<&Map> {
+        if let Some(map) = self.map.get() {
+            return Ok(map);
+        }
+        let _fetching = self.fetching.lock();
+        if let Some(map) = self.map.get() {
+            return Ok(map);
+        }
+        let map = self.cached()?.map()?;
+        map.expect_random_reads();
+        Ok(self.map.get_or_init(|| map))
+    }
+
+    /// The file in the cache, which may have to be made.
+    fn cached(&self) -> io::Result<Arc<dyn StorageFile>> {
+        let dir = cache_dir(&self.log_dir);
+        let path = dir.join(format!("{:010}.seg", self.reference.header.sequence));
+        if let Ok(file) = self.storage.open(&path, Access::Read)
+            && self.is_whole(&*file)?
+        {
+            return Ok(file);
+        }
+        self.storage.create_dir(&dir)?;
+        let number = FETCHES.fetch_add(1, Ordering::Relaxed);
+        let part = path.with_extension(format!("{}-{number}.part", std::process::id()));
+        let fetched = self.fetch(&part).and_then(|()| self.storage.rename(&part, &path));
+        if let Err(error) = fetched {
+            // It may not even have been made.
+            let _ = self.storage.remove(&part);
+            return Err(error);
+        }
+        self.trim(&dir)?;
+        self.storage.open(&path, Access::Read)
+    }
+
+    /// Whether a file in the cache is the segment. Somebody else may have removed and made it in the meantime, and
+    /// nobody syncs a cache: all of it is hashed.
+    fn is_whole(&self, file: &dyn StorageFile) -> io::Result<bool> {
+        if file.len()? != self.reference.header.capacity {
+            return Ok(false);
+        }
+        let mut sum = Sum::default();
+        let mut piece = vec![0; 1 << 20];
+        while sum.len < self.reference.len {
+            let room = piece.len().min(usize::try_from(self.reference.len - sum.len).unwrap_or(piece.len()));
+            let read = file.read_full_at(&mut piece[..room], sum.len)?;
+            if read == 0 {
+                return Ok(false);
+            }
+            sum.take(&piece[..read]);
+        }
+        Ok(sum.finish() == self.reference.digest)
+    }
+
+    fn fetch(&self, part: &Path) -> io::Result<()> {
+        let Reference { header, len, digest } = &self.reference;
+        let no_archive = || {
+            let reason = format!("{} is not there to say where the archive is", super::ARCHIVE_FILE);
+            io::Error::new(io::ErrorKind::NotFound, reason)
+        };
+        let url = url(&*self.storage, &self.log_dir)?.ok_or_else(no_archive)?;
+        tracing::info!(segment = header.sequence, bytes = len, "fetching a segment from the archive");
+        let file = self.storage.open(part, Access::Create)?;
+        let mut sum = Sum::default();
+        self.storage.archive(&url)?.get(&object(header.store, header.sequence), &mut |piece| {
+            if sum.len + piece.len() as u64 > *len {
+                return Err(other_bytes(header.sequence));
+            }
+            file.write_all_at(piece, sum.len)?;
+            sum.take(piece);
+            Ok(())
+        })?;
+        if sum.len != *len || sum.finish() != *digest {
+            return Err(other_bytes(header.sequence));
+        }
+        file.set_len(header.capacity)
+    }
+
+    /// Removes what was fetched long ago: what is farthest from this segment, because reading goes on beside it. Who has
+    /// it mapped keeps it.
+    fn trim(&self, dir: &Path) -> io::Result<()> {
+        let ours = self.reference.header.sequence;
+        let names = self.storage.list(dir)?.into_iter().filter_map(|name| name.into_string().ok());
+        let mut cached: Vec<u32> = names.filter_map(|name| name.strip_suffix(".seg")?.parse().ok()).collect();
+        cached.sort_unstable_by_key(|sequence| sequence.abs_diff(ours));
+        for sequence in cached.iter().skip(CACHED_MAX) {
+            match self.storage.remove(&dir.join(format!("{sequence:010}.seg"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where fetched segments are.
+fn cache_dir(log_dir: &Path) -> PathBuf {
+    log_dir.with_file_name("cache")
+}
+
+fn other_bytes(sequence: u32) -> io::Error {
+    let reason = format!("the archive's segment {sequence} is not the one that was put there");
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+/// Length and SHA-256 of what comes in pieces.
+#[derive(Default)]
+pub(super) struct Sum {
+    pub(super) len: u64,
+    hash: Sha256,
+}
+
+impl Sum {
+    pub(super) fn take(&mut self, piece: &[u8]) {
+        self.len += piece.len() as u64;
+        self.hash.update(piece);
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        Digest(self.hash.finalize().into())
+    }
+}

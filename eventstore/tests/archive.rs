@@ -1,0 +1,338 @@
+//! A log whose old segments are in an archive is the same log: answers do not change, whatever the archive does, and
+//! nothing is removed that has not been read back.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation)]
+
+mod support;
+
+use eventstore::archive::{Archive, ArchiveError, ArchiveOptions, Archived, Archives, Directories, archive};
+use eventstore::storage::Environment;
+use eventstore::{Durability, Engine, Log, PieceError, Position, ReadError, StoreOptions};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use support::Random;
+use support::history::{Model, World, append};
+
+const WORLD: World = World { streams: 40, tags: 20, payload: 1500 };
+
+fn engine_in(environment: &Environment, dir: &Path) -> Engine {
+    let options = StoreOptions { segment_bytes: 64 << 10, durability: Durability::Os };
+    Engine::open(environment, dir, &options).unwrap()
+}
+
+fn engine(dir: &Path) -> Engine {
+    engine_in(&Environment::default(), dir)
+}
+
+fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|found| found == ending));
+    files.sort();
+    files
+}
+
+/// A log over so many segments with all its runs, closed; and a place for its archive.
+struct Filled {
+    dir: tempfile::TempDir,
+    place: tempfile::TempDir,
+    model: Model,
+    random: Random,
+}
+
+impl Filled {
+    fn new(segments: usize) -> Self {
+        let (dir, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (mut model, mut random) = (Model::default(), Random::seeded());
+        let mut writer = engine(dir.path());
+        while files(&dir.path().join("log"), "seg").len() <= segments {
+            append(&mut writer, &mut model, &mut random, WORLD, 10);
+        }
+        while writer.housekeep().unwrap() {}
+        writer.close();
+        Self { dir, place, model, random }
+    }
+
+    fn options(&self) -> ArchiveOptions {
+        let url = format!("file://{}", self.place.path().display());
+        ArchiveOptions { url, below: Position::new(u64::MAX), unsigned: true }
+    }
+
+    fn archive(&self) -> Result<Vec<Archived>, ArchiveError> {
+        archive(&Environment::default(), self.dir.path(), &self.options(), |_| {})
+    }
+
+    /// What readers of every kind see is what was appended.
+    fn check(&mut self) {
+        self.model.check(&Log::open_offline(self.dir.path()).unwrap(), &mut self.random, WORLD, 60);
+        let writer = engine(self.dir.path());
+        self.model.check(&writer.log(), &mut self.random, WORLD, 60);
+        writer.close();
+    }
+
+    fn objects(&self) -> Vec<PathBuf> {
+        let stores = fs::read_dir(self.place.path()).unwrap();
+        stores.flat_map(|store| files(&store.unwrap().path(), "seg")).collect()
+    }
+
+    fn log_dir(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+}
+
+/// Every event is read, or the first error is told.
+fn read_all(log: &Log) -> Result<usize, ReadError> {
+    let mut events = 0;
+    for commit in log.commits(Position::ZERO) {
+        events += commit?.events().count();
+    }
+    Ok(events)
+}
+
+#[test]
+fn answers_do_not_change_when_segments_leave_beside_a_writer_and_its_readers() {
+    let mut filled = Filled::new(6);
+    let mut writer = engine(filled.dir.path());
+    let reader = Log::open(filled.dir.path()).unwrap();
+    let early = reader.commits(Position::ZERO).next().unwrap().unwrap();
+    let archived = filled.archive().unwrap();
+    assert!(archived.len() >= 5 && archived.iter().all(|one| one.moved), "{archived:?}");
+    assert_eq!(files(&filled.log_dir(), "ref").len(), archived.len());
+    assert!(!filled.log_dir().join("0000000000.seg").exists());
+    assert_eq!(filled.objects().len(), archived.len());
+
+    // Who had them mapped has them still; the writer goes on; who comes later fetches.
+    assert!(early.events().count() > 0);
+    filled.model.check(&reader, &mut filled.random, WORLD, 60);
+    assert!(files(&filled.dir.path().join("cache"), "seg").is_empty());
+    append(&mut writer, &mut filled.model, &mut filled.random, WORLD, 200);
+    filled.model.check(&writer.log(), &mut filled.random, WORLD, 60);
+    writer.close();
+    drop(reader);
+    filled.check();
+    assert!(!files(&filled.dir.path().join("cache"), "seg").is_empty());
+
+    // What was written in the meantime can follow it.
+    let mut writer = engine(filled.dir.path());
+    while writer.housekeep().unwrap() {}
+    writer.close();
+    let again = filled.archive().unwrap();
+    assert!(again.len() > archived.len() && !again[0].moved && again.last().unwrap().moved);
+    filled.check();
+}
+
+#[test]
+fn opening_asks_nothing_of_the_archive_and_an_archive_that_is_gone_is_an_error_not_an_answer() {
+    let mut filled = Filled::new(4);
+    let archived = filled.archive().unwrap();
+    let away = filled.place.path().with_extension("away");
+    fs::rename(filled.place.path(), &away).unwrap();
+    let writer = engine(filled.dir.path());
+    let here = Position::new(archived.last().unwrap().next.get() + 1);
+    assert!(writer.log().event(here).unwrap().is_some(), "what is here is read");
+    let error = writer.log().event(Position::ZERO).unwrap_err();
+    assert!(matches!(error, ReadError::InArchive { segment: 0 }), "not here is not damaged: {error}");
+    assert!(matches!(
+        writer.log().segment_piece(1, 0, 1 << 20),
+        Err(PieceError::Read(ReadError::InArchive { .. }))
+    ));
+    assert!(read_all(&writer.log()).is_err());
+    // The same process reads on when it is back.
+    fs::rename(&away, filled.place.path()).unwrap();
+    assert_eq!(read_all(&writer.log()).unwrap(), filled.model.events.len());
+    let standby = writer.log().segment_piece(1, 0, 1 << 20).unwrap();
+    assert!(standby.bytes.len() > 40_000, "a standby is fed from the archive, too");
+    writer.close();
+    filled.check();
+}
+
+#[test]
+fn bytes_that_are_not_what_was_put_there_are_never_given_out() {
+    let filled = Filled::new(4);
+    filled.archive().unwrap();
+    let object = filled.objects().remove(1);
+    let bytes = fs::read(&object).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    let longer = [&bytes[..], b"x"].concat();
+    for wrong in [&flipped[..], &bytes[..bytes.len() - 1], &longer[..], b""] {
+        fs::write(&object, wrong).unwrap();
+        let error = read_all(&Log::open_offline(filled.dir.path()).unwrap()).unwrap_err();
+        assert!(matches!(error, ReadError::InArchive { segment: 1 }), "{error}");
+    }
+    fs::write(&object, &bytes).unwrap();
+    read_all(&Log::open_offline(filled.dir.path()).unwrap()).unwrap();
+    // Nor what has rotted in the cache: it is fetched anew.
+    let cached = filled.dir.path().join("cache/0000000001.seg");
+    let mut rotten = fs::read(&cached).unwrap();
+    rotten[5000] ^= 1;
+    fs::write(&cached, &rotten).unwrap();
+    assert_eq!(read_all(&Log::open_offline(filled.dir.path()).unwrap()).unwrap(), filled.model.events.len());
+    // A reference that has rotted is named.
+    let reference = filled.log_dir().join("0000000002.ref");
+    let mut rotten = fs::read(&reference).unwrap();
+    rotten[4100] ^= 1;
+    fs::write(&reference, &rotten).unwrap();
+    let error =
+        Engine::open(&Environment::default(), filled.dir.path(), &StoreOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("segment 2"), "{error}");
+}
+
+#[test]
+fn reading_all_of_it_keeps_little_of_it_here() {
+    let filled = Filled::new(14);
+    let archived = filled.archive().unwrap();
+    assert!(archived.len() > 10);
+    let log = Log::open_offline(filled.dir.path()).unwrap();
+    assert_eq!(read_all(&log).unwrap(), filled.model.events.len());
+    let cached = files(&filled.dir.path().join("cache"), "seg").len();
+    assert!((1..=8).contains(&cached), "{cached}");
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let cache = filled.dir.path().join("cache").display().to_string();
+    let mapped = maps.lines().filter(|line| line.contains(&cache)).count();
+    assert!((1..=5).contains(&mapped), "{mapped} segments of the archive are mapped");
+}
+
+#[test]
+fn only_what_is_below_and_signed_and_indexed_and_sound_leaves() {
+    let mut filled = Filled::new(5);
+    let options = ArchiveOptions { unsigned: false, ..filled.options() };
+    let none = archive(&Environment::default(), filled.dir.path(), &options, |_| {}).unwrap();
+    assert_eq!(none, [], "no checkpoint was ever signed");
+
+    let second = {
+        let log = Log::open_offline(filled.dir.path()).unwrap();
+        let in_second =
+            log.commits(Position::ZERO).map(Result::unwrap).find(|one| one.place().segment() == 1);
+        in_second.unwrap().first()
+    };
+    for (below, expected) in [(second.get() - 1, 0), (second.get(), 1)] {
+        let options = ArchiveOptions { below: Position::new(below), ..filled.options() };
+        let moved = archive(&Environment::default(), filled.dir.path(), &options, |_| {}).unwrap();
+        assert_eq!(moved.len(), expected, "below {below}");
+    }
+
+    let other = ArchiveOptions { url: "file:///elsewhere".to_owned(), ..filled.options() };
+    let error = archive(&Environment::default(), filled.dir.path(), &other, |_| {}).unwrap_err();
+    assert!(matches!(error, ArchiveError::OtherArchive { .. }), "{error}");
+
+    let hidden = filled.dir.path().join("hidden");
+    fs::rename(filled.dir.path().join("index"), &hidden).unwrap();
+    assert_eq!(filled.archive().unwrap().len(), 1, "without an index the next opening would fetch them");
+    fs::rename(&hidden, filled.dir.path().join("index")).unwrap();
+
+    let path = filled.log_dir().join("0000000002.seg");
+    let sound = fs::read(&path).unwrap();
+    let mut rotten = sound.clone();
+    rotten[9000] ^= 4;
+    fs::write(&path, &rotten).unwrap();
+    let error = filled.archive().unwrap_err();
+    assert!(matches!(error, ArchiveError::Damaged { segment: 2, .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), rotten, "it stays where it is");
+    assert_eq!(filled.objects().len(), 2, "the one before it has left, it has not");
+    fs::write(&path, &sound).unwrap();
+    filled.archive().unwrap();
+    filled.check();
+}
+
+#[test]
+fn a_url_that_nobody_understands_is_not_noted() {
+    let filled = Filled::new(2);
+    for url in ["", "s3://bucket", "file://relative", "ftp://x\n", &"x".repeat(3000)] {
+        let options = ArchiveOptions { url: url.to_owned(), ..filled.options() };
+        assert!(archive(&Environment::default(), filled.dir.path(), &options, |_| {}).is_err(), "{url:?}");
+        assert!(!filled.log_dir().join("ARCHIVE").exists(), "{url:?}");
+    }
+    filled.archive().unwrap();
+}
+
+/// An archive that fails, lies or ends the work at its n-th call.
+#[derive(Debug)]
+struct Failing {
+    calls: Arc<AtomicU32>,
+    fails_at: u32,
+    lies: bool,
+    inner: Option<Arc<dyn Archive>>,
+}
+
+impl Archives for Failing {
+    fn open(&self, url: &str) -> io::Result<Arc<dyn Archive>> {
+        let (calls, inner) = (Arc::clone(&self.calls), Some(Directories.open(url)?));
+        Ok(Arc::new(Self { calls, inner, ..*self }))
+    }
+}
+
+impl Failing {
+    fn fails(&self) -> bool {
+        self.calls.fetch_add(1, Ordering::Relaxed) == self.fails_at
+    }
+}
+
+impl Archive for Failing {
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if self.fails() {
+            return Err(io::Error::other("the network is gone"));
+        }
+        self.inner.as_ref().unwrap().put(name, bytes)
+    }
+
+    fn get(&self, name: &str, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        match (self.fails(), self.lies) {
+            (true, true) => piece(b"something else"),
+            (true, false) => Err(io::Error::other("the network is gone")),
+            _ => self.inner.as_ref().unwrap().get(name, piece),
+        }
+    }
+}
+
+#[test]
+fn an_archive_that_fails_or_lies_at_any_call_costs_nothing() {
+    for lies in [false, true] {
+        for fails_at in 0..6 {
+            let mut filled = Filled::new(3);
+            let failing = Failing { calls: Arc::default(), fails_at, lies, inner: None };
+            let environment = Environment::with_archives(Arc::new(failing));
+            let failed = archive(&environment, filled.dir.path(), &filled.options(), |_| {});
+            // A lie is told by reading only.
+            assert!(failed.is_err(), "call {fails_at}, lies: {lies}");
+            // Every segment is here, or whole in the archive.
+            for sequence in 0..3 {
+                let name = filled.log_dir().join(format!("{sequence:010}"));
+                assert!(name.with_extension("seg").exists() || name.with_extension("ref").exists());
+            }
+            filled.check();
+            filled.archive().unwrap();
+            filled.check();
+        }
+    }
+}
+
+#[test]
+fn a_crash_between_any_two_steps_leaves_a_log_that_opens() {
+    // What is on disk after each step of a segment's way: object; object and reference; both, and the segment.
+    let mut filled = Filled::new(3);
+    let before = tempfile::tempdir().unwrap();
+    support::copy(&filled.log_dir(), before.path());
+    filled.archive().unwrap();
+    for sequence in 0..3 {
+        let seg = format!("{sequence:010}.seg");
+        fs::copy(before.path().join(&seg), filled.log_dir().join(&seg)).unwrap();
+        filled.check();
+        // The reference is gone again, or half: the segment counts.
+        let reference = filled.log_dir().join(format!("{sequence:010}.ref"));
+        let bytes = fs::read(&reference).unwrap();
+        fs::write(&reference, &bytes[..100]).unwrap();
+        filled.check();
+        fs::remove_file(&reference).unwrap();
+        filled.check();
+        assert!(filled.archive().unwrap()[sequence].moved);
+        filled.check();
+    }
+    // Leftovers of a process that died while it wrote or fetched are in nobody's way.
+    fs::write(filled.log_dir().join("0000000001.new"), b"half").unwrap();
+    fs::create_dir_all(filled.dir.path().join("cache")).unwrap();
+    fs::write(filled.dir.path().join("cache/0000000001.77-1.part"), b"half").unwrap();
+    filled.check();
+}
