@@ -127,3 +127,28 @@ fn a_directory_with_something_in_it_is_not_restored_into() {
     let error = crate::place::restore_from(&place.data(), &place.fresh(), eventstore::backup::RestoreOptions::default());
     assert!(matches!(error, Err(BackupError::NoBackup { .. })), "{error:?}");
 }
+
+#[test]
+fn what_is_in_an_archive_is_fetched_and_filed() {
+    let mut random = Random::seeded();
+    let place = Place::filled(&mut random, 300);
+    let before = events(&place.data());
+    let ended = end(&place.data()).segment();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let options = eventstore::archive::ArchiveOptions {
+        url: format!("file://{}", elsewhere.path().display()),
+        below: eventstore::Position::new(u64::MAX),
+        unsigned: true,
+    };
+    let environment = eventstore::storage::Environment::default();
+    let moved = eventstore::archive::archive(&environment, &place.data(), &options, |_| {}).unwrap();
+    assert!(!moved.is_empty() && !segment(&place.data(), 0).exists());
+    // Whatever has no file here cannot be linked, and is copied.
+    let link = eventstore::backup::BackupOptions { link: true, ..Default::default() };
+    let taken = place.take_with(link).unwrap();
+    assert_eq!(taken.segments_linked, ended - moved.len() as u32);
+    // The backup is whole without the archive.
+    drop(elsewhere);
+    let (to, _) = place.restored();
+    assert_eq!(events(&to), before);
+}
