@@ -9,6 +9,7 @@ use domain::system::projections::{
     PROJECTIONS, ProjectionState, RebuildCancelled, RebuildFinished, RebuildOutcome, RebuildRequested,
     RebuildSwapBegun, Refused, RepairRequested, SCHEMA_VERSION, projection_of, stream_of,
 };
+use domain::system::store::{RESTORED, StoreRestored};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -101,6 +102,24 @@ fn every_event_is_written_and_read_as_it_once_was() {
         types.insert(event.event_type());
     }
     assert_eq!(types, ControlEvent::TYPES.into_iter().collect(), "each type has an example");
+}
+
+#[test]
+fn where_a_store_comes_from_is_written_and_read_as_it_once_was() {
+    let event = StoreRestored {
+        parent_store: id(9),
+        parent_position: 41,
+        parent_chain: "f".repeat(64),
+        parent_checkpoint: Some(64),
+    };
+    let path = folder().join(format!("{RESTORED}.v1.json"));
+    let written = serde_json::to_vec(&event).unwrap();
+    if std::env::var("SUNDAY_GOLDEN").is_ok_and(|what| what == "write") && !path.exists() {
+        fs::write(&path, &written).unwrap();
+    }
+    let golden = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(written, golden);
+    assert_eq!(serde_json::from_slice::<StoreRestored>(&golden).unwrap(), event);
 }
 
 #[test]

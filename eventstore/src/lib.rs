@@ -28,6 +28,7 @@
 extern crate self as eventstore;
 
 pub mod archive;
+pub mod backup;
 mod by_stream;
 pub mod codec;
 mod commit;
@@ -43,6 +44,7 @@ mod follow;
 pub mod format;
 mod housekeeping;
 mod index;
+pub mod inspect;
 pub mod limits;
 mod log;
 mod lookup;
@@ -73,7 +75,7 @@ mod writer;
 
 pub use commit::{Command, CommitBuilder, ExpectedVersion, Guard, Outcome, PreparedCommit};
 pub use commits::Commits;
-pub use engine::Engine;
+pub use engine::{Engine, recover};
 pub use error::{AppendError, CommitError, Damage, IndexError, OpenError, ReadError};
 pub use event::{ContentType, EventRef, Metadata, NewEvent, TraceParent};
 pub use figures::Figures;

@@ -12,6 +12,7 @@ use crate::format::segment_header::{
     HEADER_CRC_FAILS, Previous, PreviousEnd, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
 use crate::numbers::{Digest, LogOffset, Position};
+use crate::page::Published;
 use crate::preparer::Preparer;
 use crate::scan::{self, WalkEnd};
 use crate::segment::{self, Segment, SegmentFile};
@@ -66,20 +67,56 @@ pub(crate) fn recover(
     }
 }
 
-/// As [`recover`]; `None` when there is no log.
-pub(crate) fn recover_existing(
-    environment: &Environment,
-    data_dir: &Path,
-) -> Result<Option<Recovered>, OpenError> {
-    let storage = &*environment.storage;
+/// What a recovery would find, before it does anything about it.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) store: Uuid,
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) last: Arc<Segment>,
+    /// Over what counts of the last segment.
+    pub(crate) digest: SegmentDigest,
+    pub(crate) walked: scan::Walked,
+    pub(crate) beyond: scan::Beyond,
+    /// D: the furthest place that anything vouches for.
+    pub(crate) durable_end: LogOffset,
+    /// What the control page says, if it is of this store.
+    pub(crate) published: Option<Published>,
+    /// A segment whose header a crash has torn before it held anything, and the files prepared behind it.
+    pub(crate) torn_header: Option<TornHeader>,
+}
+
+/// A header that a crash has torn while its segment was being begun.
+#[derive(Debug)]
+pub(crate) struct TornHeader {
+    pub(crate) sequence: u32,
+    /// Prepared behind it, all zero.
+    later: Vec<u32>,
+}
+
+impl Survey {
+    /// Where the sound frames end.
+    pub(crate) fn end(&self) -> LogOffset {
+        LogOffset::new(self.last.header.sequence, self.walked.offset)
+    }
+}
+
+/// Looks at the log of a data directory and decides whether it may be written; changes nothing. `None` when there is
+/// no log.
+pub(crate) fn survey(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<Option<Survey>, OpenError> {
     let log_dir = data_dir.join("log");
-    let published = control::last_published(storage, data_dir)?;
-    set_aside_torn_header(&environment.storage, data_dir)?;
-    let segments = used_segments(&environment.storage, &log_dir, None)?;
-    for unused in segments::list(storage, &log_dir)?.into_iter().skip(segments.len()) {
+    let published = control::last_published(&**storage, data_dir)?;
+    let torn_header = find_torn_header(storage, data_dir)?;
+    let segments = match &torn_header {
+        Some(TornHeader { sequence: 0, .. }) => Vec::new(),
+        Some(torn) => used_segments(storage, &log_dir, Some(torn.sequence - 1))?,
+        None => used_segments(storage, &log_dir, None)?,
+    };
+    // Those from a torn header on have been looked at.
+    let looked_at = torn_header.as_ref().map_or(usize::MAX, |torn| torn.sequence as usize);
+    for unused in segments::list(&**storage, &log_dir)?.into_iter().take(looked_at).skip(segments.len()) {
         let io =
             |source| OpenError::Io { action: "cannot read", path: segment::path(&log_dir, unused), source };
-        if let Some(at) = segments::first_nonzero_of(storage, &log_dir, unused).map_err(io)? {
+        if let Some(at) = segments::first_nonzero_of(&**storage, &log_dir, unused).map_err(io)? {
             let reason = format!("its header is gone, but there are bytes at {at}");
             return Err(OpenError::BadSegment { segment: unused, reason });
         }
@@ -109,7 +146,6 @@ pub(crate) fn recover_existing(
     });
     let beyond = scan::probe(&last, walked.offset);
     let published = published.filter(|published| published.store == store);
-    // D: the furthest place that anything vouches for.
     let mut durable_end = walked.durable_end.max(beyond.durable_end);
     for segment in &segments {
         durable_end = durable_end.max(segment.header.durable_end);
@@ -132,6 +168,22 @@ pub(crate) fn recover_existing(
             reason,
         });
     }
+    Ok(Some(Survey { store, segments, last, digest, walked, beyond, durable_end, published, torn_header }))
+}
+
+/// As [`recover`]; `None` when there is no log.
+pub(crate) fn recover_existing(
+    environment: &Environment,
+    data_dir: &Path,
+) -> Result<Option<Recovered>, OpenError> {
+    let storage = &*environment.storage;
+    let log_dir = data_dir.join("log");
+    if let Some(torn) = find_torn_header(&environment.storage, data_dir)? {
+        set_aside(storage, &log_dir, &torn)?;
+    }
+    let Some(survey) = survey(&environment.storage, data_dir)? else { return Ok(None) };
+    let end = survey.end();
+    let Survey { store, segments, last, digest, walked, beyond, durable_end, published, .. } = survey;
     if end > durable_end {
         let from = if durable_end.segment() == end.segment() { durable_end.offset() } else { 0 };
         write_again(storage, &log_dir, &last, from, end.offset())?;
@@ -201,7 +253,7 @@ fn write_again(
 /// A header that a crash has torn while its segment was being begun: the segment was never used, because frames are
 /// only written after the header has been synced. It is renamed, not removed, and only when nothing but the header is
 /// there, nothing follows it, and the segment before it had ended.
-fn set_aside_torn_header(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<(), OpenError> {
+fn find_torn_header(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<Option<TornHeader>, OpenError> {
     let log_dir = data_dir.join("log");
     let sequences = segments::list(&**storage, &log_dir)?;
     let mut last_used = None;
@@ -211,11 +263,11 @@ fn set_aside_torn_header(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<
                 last_used = Some(segment);
                 continue;
             }
-            SegmentFile::Prepared => return Ok(()),
+            SegmentFile::Prepared => return Ok(None),
             SegmentFile::Broken(error) => error,
         };
         let path = segment::path(&log_dir, *sequence);
-        let io = |source| OpenError::Io { action: "cannot set aside", path: path.clone(), source };
+        let io = |source| OpenError::Io { action: "cannot read", path: path.clone(), source };
         let published = control::last_published(&**storage, data_dir)?;
         let is_published = published.is_some_and(|published| published.end.segment() >= *sequence);
         let file = storage.open(&path, Access::Read).map_err(io)?;
@@ -238,15 +290,22 @@ fn set_aside_torn_header(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<
         if is_published || !is_torn || !nothing_later || !may_follow {
             return Err(OpenError::BadSegment { segment: *sequence, reason: error.to_string() });
         }
-        tracing::warn!(segment = sequence, %error, "a segment header that a crash has torn is set aside");
-        storage.rename(&path, &path.with_extension("seg.torn")).map_err(io)?;
-        // What was prepared behind it is all zero, and would leave a gap in the numbers.
-        for later in later {
-            storage.remove(&segment::path(&log_dir, *later)).map_err(io)?;
-        }
-        return storage.sync_dir(&log_dir).map_err(io);
+        return Ok(Some(TornHeader { sequence: *sequence, later: later.to_vec() }));
     }
-    Ok(())
+    Ok(None)
+}
+
+fn set_aside(storage: &dyn Storage, log_dir: &Path, torn: &TornHeader) -> Result<(), OpenError> {
+    let path = segment::path(log_dir, torn.sequence);
+    let io = |source| OpenError::Io { action: "cannot set aside", path: path.clone(), source };
+    let segment = torn.sequence;
+    tracing::warn!(segment, "a segment header that a crash has torn is set aside");
+    storage.rename(&path, &path.with_extension("seg.torn")).map_err(io)?;
+    // What was prepared behind it is all zero, and would leave a gap in the numbers.
+    for later in &torn.later {
+        storage.remove(&segment::path(log_dir, *later)).map_err(io)?;
+    }
+    storage.sync_dir(log_dir).map_err(io)
 }
 
 fn create(
@@ -303,7 +362,7 @@ pub(crate) fn sync_names(storage: &dyn Storage, data_dir: &Path) -> io::Result<(
 }
 
 /// A UUIDv7 made of the environment's clock and randomness.
-fn new_store_id(environment: &Environment) -> Uuid {
+pub(crate) fn new_store_id(environment: &Environment) -> Uuid {
     let millis = u64::try_from(environment.clock.now().get() / 1_000_000).unwrap_or(0);
     let [random @ .., _, _, _, _, _, _] = environment.random.bytes();
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()

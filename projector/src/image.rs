@@ -101,6 +101,19 @@ pub(crate) fn encode<M: ReadModel>(model: &M, letters: &Letters) -> Result<Vec<u
 
 /// The model of an image's bytes, and the digest of the dead letters that it was made under.
 pub(crate) fn decode<M: ReadModel>(image: &[u8]) -> Result<(M, Digest), ImageError> {
+    let Parts { rows, lineage, letters } = parts::<M>(image)?;
+    let model = M::from_rows(rows, lineage).map_err(|error: CodecError| damaged(&error))?;
+    Ok((model, letters))
+}
+
+/// What an image says, its rows not yet read.
+struct Parts<'i> {
+    rows: &'i [u8],
+    lineage: Lineage,
+    letters: Digest,
+}
+
+fn parts<M: ReadModel>(image: &[u8]) -> Result<Parts<'_>, ImageError> {
     let at = image.len().checked_sub(DIGEST_BYTES).ok_or_else(|| damaged(&"it ends early"))?;
     let (covered, digest) = image.split_at(at);
     if Sha256::digest(covered).as_slice() != digest {
@@ -126,8 +139,7 @@ pub(crate) fn decode<M: ReadModel>(image: &[u8]) -> Result<(M, Digest), ImageErr
     if u64::from_le_bytes(field(header, 116)) != rows.len() as u64 {
         return Err(damaged(&"its length is another"));
     }
-    let model = M::from_rows(rows, lineage).map_err(|error: CodecError| damaged(&error))?;
-    Ok((model, Digest(field(header, 84))))
+    Ok(Parts { rows, lineage, letters: Digest(field(header, 84)) })
 }
 
 fn damaged(reason: &dyn Display) -> ImageError {
@@ -180,6 +192,14 @@ fn read<M: ReadModel>(generation: &Path) -> Result<Vec<u8>, ImageError> {
 /// When there is none, or anything is wrong with it, or the log does not confirm it.
 pub fn load<M: ReadModel>(data_dir: &Path, log: &Log) -> Result<M, ImageError> {
     load_under(data_dir, log, &*letters_of(M::NAME, log)?)
+}
+
+/// How far the image that is in use is, without making a model of it.
+pub(crate) fn checkpoint_of<M: ReadModel>(data_dir: &Path, log: &Log) -> Result<Position, ImageError> {
+    let generation = Generations::new(data_dir, IMAGES_DIR).current().ok_or(ImageError::None)?;
+    let image = read::<M>(&generation)?;
+    let lineage = parts::<M>(&image)?.lineage;
+    if log.confirms(&lineage)? { Ok(lineage.next) } else { Err(ImageError::Foreign(lineage)) }
 }
 
 /// The model of the image that is in use, if it was made under these dead letters.

@@ -43,6 +43,7 @@ mod lock;
 pub mod models;
 pub mod notary;
 mod pace;
+pub mod outlook;
 pub mod projection;
 mod read_model;
 mod read_models;

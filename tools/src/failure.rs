@@ -3,6 +3,7 @@
 //! Invariant: 0 done, 1 failed (`verify`: tampering), 2 usage, 3 input or output, 4 damaged data.
 
 use crate::import::ImportError;
+use eventstore::backup::BackupError;
 use eventstore::{Damage, OpenError, ReadError, ReplicaError};
 use std::io;
 
@@ -25,6 +26,9 @@ pub enum Failure {
     /// The standby does not take what the source gives, or cannot be promoted.
     #[error(transparent)]
     Replica(ReplicaError),
+    /// A backup was not taken, or not restored.
+    #[error(transparent)]
+    Backup(BackupError),
     /// The results cannot be written.
     #[error("cannot write the results: {0}")]
     Output(io::Error),
@@ -58,6 +62,16 @@ impl From<ReplicaError> for Failure {
     }
 }
 
+impl From<BackupError> for Failure {
+    /// What is wrong with a log is told as for every other command.
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Open(error) => Self::Open(error),
+            error => Self::Backup(error),
+        }
+    }
+}
+
 impl Failure {
     /// The process's exit code.
     #[must_use]
@@ -76,6 +90,19 @@ impl Failure {
             Self::Import(ImportError::Token { .. }) => 2,
             Self::Replica(ReplicaError::Damaged { .. } | ReplicaError::Unsound { .. }) => 4,
             Self::Replica(ReplicaError::NoRoom { .. } | ReplicaError::Failed { .. }) => 3,
+            Self::Backup(
+                BackupError::Unsound { .. }
+                | BackupError::Damaged { .. }
+                | BackupError::Manifest { .. }
+                | BackupError::Checkpoint { .. }
+                | BackupError::Journal(_)
+                | BackupError::Unverified { .. },
+            ) => 4,
+            Self::Backup(
+                BackupError::NotEmpty { .. } | BackupError::BeyondEnd { .. } | BackupError::BeforeBeginning { .. },
+            ) => 2,
+            Self::Backup(BackupError::OtherStore { .. } | BackupError::Diverged { .. }) => 1,
+            Self::Backup(_) => 3,
             Self::Import(_) | Self::NotYet | Self::Part(_) | Self::Replica(_) => 1,
         }
     }

@@ -8,6 +8,7 @@
 //!  sunday check   ─▶ read models and search index compared with the log, thing by thing
 //!  sunday verify  ─▶ every byte of the log checked
 //!  sunday follow  ─▶ a warm standby of a log elsewhere; sunday promote makes it the log that is written
+//!  sunday backup  ─▶ a verified copy of the log, kept up to date; sunday restore makes a data directory of it
 //!  sunday witness ─▶ cosigns what logs say of themselves; sunday rotate-key changes the key that ours says it with
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod decisions;
 pub mod failure;
 pub mod follow;
 pub mod import;
+pub mod operations;
 pub mod progress;
 pub mod rebuild;
 pub mod rebuild_online;

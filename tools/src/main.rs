@@ -3,9 +3,10 @@
 //! Invariant: settings come from flags, then `SUNDAY_*` variables, then a TOML file; results go to stdout,
 //! everything else to stderr.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use eventstore::transparency::{KeyName, VerifierKey};
-use eventstore::{Position, StreamId};
+use eventstore::{Position, StreamId, Tag};
 use http_kit::auth::AuthSettings;
 use http_kit::config::{self, Settings};
 use http_kit::telemetry::{self, LogFormat};
@@ -18,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tools::failure::Failure;
+use tools::operations::{self, Data, Operation, manual};
 use tools::replay::Selection;
 use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summary, verify, witness};
 
@@ -25,7 +27,6 @@ use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summa
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const DATA_DIR: &str = "./data";
 const COMMAND_PORT: u16 = 7400;
 const QUERY_PORT: u16 = 7401;
 
@@ -102,6 +103,15 @@ enum Task {
         /// Only events of this type
         #[arg(long = "type")]
         event_type: Option<String>,
+        /// Only events of streams of this category: item of item-0197…
+        #[arg(long)]
+        category: Option<String>,
+        /// Only events with this tag, such as board:0197…
+        #[arg(long, value_parser = |text: &str| Tag::new(text))]
+        tag: Option<Tag>,
+        /// Write them to this file, which is there once it is whole
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
         /// Taken for the sake of uniformity: the output is always JSON
         #[arg(long)]
         json: bool,
@@ -178,6 +188,8 @@ enum Task {
         #[arg(long = "log", value_name = "KEY")]
         logs: Vec<VerifierKey>,
     },
+    #[command(flatten)]
+    Operation(Operation),
     /// Give up the key that checkpoints are signed with for a new one; prints the note that says so. No projector may run
     RotateKey {
         #[command(flatten)]
@@ -191,13 +203,16 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Args)]
-struct Data {
-    /// Directory of the log and everything derived from it [default: ./data]
-    #[arg(long, env = "SUNDAY_DATA_DIR")]
-    data_dir: Option<PathBuf>,
+    /// Print what a shell needs to complete commands
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write a manual page for each command
+    Man {
+        /// Where to
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -219,12 +234,6 @@ struct TokenFile {
     /// machine has left a development token
     #[arg(long, value_name = "FILE", env = "SUNDAY_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-}
-
-impl Data {
-    fn or(self, settings: &Settings) -> PathBuf {
-        self.data_dir.or_else(|| settings.data_dir.clone()).unwrap_or_else(|| DATA_DIR.into())
-    }
 }
 
 fn projection(name: &str) -> Result<ProjectionName, String> {
@@ -308,10 +317,13 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             };
             out.write_all(text.as_bytes()).map_err(Failure::Output)?;
         }
-        Task::Replay { data, from, to, stream, event_type, json: _ } => {
-            let to = to.map(Position::new);
-            let selection = Selection { from: Position::new(from), to, stream, event_type };
-            replay::replay(&data.or(settings), &selection, &mut out)?;
+        Task::Replay { data, from, to, stream, event_type, category, tag, output, json: _ } => {
+            let (from, to) = (Position::new(from), to.map(Position::new));
+            let selection = Selection { from, to, stream, event_type, category, tag };
+            match output {
+                Some(path) => replay::replay_to(&data.or(settings), &selection, &path)?,
+                None => replay::replay(&data.or(settings), &selection, &mut out)?,
+            };
         }
         Task::Rebuild { data, projection, shadow, command_url, query_url, token, json } => {
             let names = projection.as_slice();
@@ -341,6 +353,9 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 notary::rotate(&data.or(settings)).map_err(|error| Failure::Part(error.to_string()))?;
             write!(out, "{note}").map_err(Failure::Output)?;
         }
+        Task::Operation(operation) => return operations::run(operation, settings, &mut out),
+        Task::Completions { shell } => manual::completions(shell, Arguments::command(), &mut out)?,
+        Task::Man { dir } => manual::pages(&dir, Arguments::command(), &mut out)?,
         Task::Promote { data, json } => follow::promote(&data.or(settings), json, &mut out)?,
         Task::Verify { data, verify } => return verify::verify(&data.or(settings), &verify, &mut out),
     }

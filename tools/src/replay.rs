@@ -3,10 +3,11 @@
 //! Invariant: payloads are given out byte for byte as they are stored.
 
 use crate::failure::Failure;
-use eventstore::{Direction, EventView, Log, Position, StreamId, Version};
+use eventstore::{Direction, EventView, Log, Position, StreamId, Tag, Version};
 use query_api::envelope::write_event;
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes that are collected before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -24,6 +25,26 @@ pub struct Selection {
     pub stream: Option<StreamId>,
     /// Only of this type.
     pub event_type: Option<String>,
+    /// Only of streams whose names begin so, up to their first hyphen.
+    pub category: Option<String>,
+    /// Only with this tag.
+    pub tag: Option<Tag>,
+}
+
+/// Writes the selected events to a file, which appears under its name once it is whole and on disk.
+///
+/// # Errors
+/// As [`replay`]; and when the file cannot be written.
+pub fn replay_to(data_dir: &Path, selection: &Selection, path: &Path) -> Result<u64, Failure> {
+    let io = |source| Failure::Io { action: format!("cannot write {}", path.display()), source };
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".writing");
+    let unfinished = PathBuf::from(unfinished);
+    let mut file = File::create(&unfinished).map_err(io)?;
+    let count = replay(data_dir, selection, &mut file)?;
+    file.sync_all().map_err(io)?;
+    std::fs::rename(&unfinished, path).map_err(io)?;
+    Ok(count)
 }
 
 /// Writes the selected events to `out`, one JSON object a line, and returns how many. Whoever stops reading `out`
@@ -34,9 +55,10 @@ pub struct Selection {
 pub fn replay(data_dir: &Path, selection: &Selection, out: &mut dyn Write) -> Result<u64, Failure> {
     let log = Log::open_offline(data_dir)?;
     let mut lines = Lines { buffer: Vec::with_capacity(BUFFER_BYTES * 2), out, selection, count: 0 };
-    let written = match &selection.stream {
-        Some(stream) => lines.stream(&log, stream),
-        None => lines.everything(&log),
+    let written = match (&selection.stream, &selection.tag) {
+        (Some(stream), _) => lines.stream(&log, stream),
+        (None, Some(tag)) => lines.tag(&log, tag),
+        (None, None) => lines.everything(&log),
     };
     match written.and_then(|()| lines.flush()) {
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(lines.count),
@@ -84,12 +106,29 @@ impl Lines<'_> {
         }
     }
 
+    fn tag(&mut self, log: &Log, tag: &Tag) -> Result<(), Failure> {
+        let mut from = self.selection.from;
+        loop {
+            let page = log.read_tag(tag, from, Direction::Forward, PAGE_EVENTS)?;
+            for event in page.iter().filter_map(eventstore::RecordedEvent::get) {
+                self.event(&event)?;
+                from = event.position().plus(1);
+            }
+            if page.len() < PAGE_EVENTS || self.selection.to.is_some_and(|to| from >= to) {
+                return Ok(());
+            }
+        }
+    }
+
     fn event(&mut self, event: &EventView<'_>) -> Result<(), Failure> {
-        let Selection { from, to, event_type, .. } = self.selection;
+        let Selection { from, to, event_type, category, tag, .. } = self.selection;
         let position = event.position();
+        let category_of = |stream: &str| stream.split_once('-').map_or(stream, |(category, _)| category).to_owned();
         if position < *from
             || to.is_some_and(|to| position >= to)
             || event_type.as_ref().is_some_and(|wanted| wanted != event.event_type())
+            || category.as_ref().is_some_and(|wanted| *wanted != category_of(event.stream()))
+            || tag.as_ref().is_some_and(|wanted| !event.tags().any(|tag| tag == wanted.as_str()))
         {
             return Ok(());
         }
@@ -124,7 +163,7 @@ mod tests {
             event_type: EventType::new(event_type).unwrap(),
             content_type: ContentType::Json,
             schema_version: 1,
-            tags: vec![],
+            tags: vec![Tag::new(format!("of:{stream}")).unwrap()],
             metadata: Metadata::default(),
             payload: br#"{ "kept":  1 }"#.to_vec(),
         }
@@ -165,7 +204,27 @@ mod tests {
         assert_eq!(positions(&Selection { stream: stream.clone(), ..Default::default() }), [0, 2, 3]);
         let event_type = Some("x.one".to_owned());
         assert_eq!(positions(&Selection { event_type: event_type.clone(), ..Default::default() }), [0, 3]);
-        assert_eq!(positions(&Selection { from, stream, event_type, ..Default::default() }), [3]);
+        assert_eq!(positions(&Selection { from, stream: stream.clone(), event_type, ..Default::default() }), [3]);
+        let category = Some("b".to_owned());
+        assert_eq!(positions(&Selection { category: category.clone(), ..Default::default() }), [1]);
+        let tag = Some(Tag::new("of:a-1").unwrap());
+        assert_eq!(positions(&Selection { tag: tag.clone(), ..Default::default() }), [0, 2, 3]);
+        let to = Some(Position::new(3));
+        assert_eq!(positions(&Selection { from, to, tag: tag.clone(), ..Default::default() }), [2]);
+        assert!(positions(&Selection { category, tag: tag.clone(), ..Default::default() }).is_empty());
+        assert_eq!(positions(&Selection { stream, tag, ..Default::default() }), [0, 2, 3]);
+    }
+
+    #[test]
+    fn a_file_is_there_once_it_is_whole() {
+        let (dir, mut out) = (log(), Vec::new());
+        replay(dir.path(), &Selection::default(), &mut out).unwrap();
+        let path = dir.path().join("events.ndjson");
+        assert_eq!(replay_to(dir.path(), &Selection::default(), &path).unwrap(), 4);
+        assert_eq!(std::fs::read(&path).unwrap(), out);
+        assert!(!dir.path().join("events.ndjson.writing").exists());
+        let nowhere = dir.path().join("nowhere/events.ndjson");
+        assert_eq!(replay_to(dir.path(), &Selection::default(), &nowhere).unwrap_err().exit_code(), 3);
     }
 
     #[test]

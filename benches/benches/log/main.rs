@@ -7,6 +7,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 mod append;
+mod backup;
 mod bare;
 mod delivery;
 mod figure;
@@ -84,6 +85,7 @@ fn main() {
     reads::streams(&mut bench);
     reads::scan(&mut bench);
     verify::run(&mut bench);
+    backup::run(&mut bench);
     delivery::run(&mut bench);
     size::open(&mut bench);
     size::memory(&mut bench);

@@ -6,3 +6,4 @@
 pub mod archive;
 pub mod consumers;
 pub mod projections;
+pub mod store;

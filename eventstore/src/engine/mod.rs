@@ -18,6 +18,7 @@ mod flushing;
 mod opening;
 
 pub(crate) use opening::lock;
+pub use opening::recover;
 
 use crate::commit::PreparedCommit;
 use crate::digest::SegmentDigest;

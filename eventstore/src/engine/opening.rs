@@ -4,6 +4,7 @@ use super::{Active, Engine, Stamping};
 use crate::control;
 use crate::error::OpenError;
 use crate::flush::{Group, Reach};
+use crate::numbers::Lineage;
 use crate::preparer::Preparer;
 use crate::queue::Queue;
 use crate::recovery::{self, Continue, Recovered, previous_of};
@@ -147,6 +148,24 @@ fn active_of(recovered: &Recovered, environment: &Environment, log_dir: &Path) -
         source,
     })?;
     Ok(Active { file, sequence: last.header.sequence, capacity: last.len() })
+}
+
+/// Opens a log as a writer does, and leaves a mark behind what was recovered: a torn group is then set aside for good, in a segment that
+/// the next one's header vouches for.
+///
+/// # Errors
+/// As [`crate::Store::open`]; and when the mark cannot be written.
+pub fn recover(environment: &Environment, data_dir: &Path) -> Result<Lineage, OpenError> {
+    let outlook = crate::inspect::outlook(environment, data_dir)?;
+    let outlook = outlook.ok_or_else(|| OpenError::NoLog { path: data_dir.to_owned() })?;
+    let options = StoreOptions { segment_bytes: outlook.segment_bytes, ..StoreOptions::default() };
+    let mut engine = Engine::open(environment, data_dir, &options)?;
+    engine.unmarked = true;
+    engine.finish();
+    match engine.poisoned() {
+        None => Ok(engine.log().lineage()),
+        Some(reason) => Err(OpenError::Setting(format!("the mark that ends a recovery: {reason}"))),
+    }
 }
 
 /// Takes the lock of a directory, or of one kind of work there, that only one process does.

@@ -1,4 +1,4 @@
-//! What a standby checks before it writes: everything that `verify` would check, of a piece in memory.
+//! What a standby and a backup check before they write: everything that `verify` would check, of a piece in memory.
 //!
 //! Invariant: a [`Cursor`] only ever moves over what has been checked whole: CRCs, positions, epochs, versions, digests
 //! and the chain.
@@ -19,23 +19,46 @@ use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use crate::verify::{self, Touched};
 use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 /// Zeros that are hashed in one go.
 const ZEROS: [u8; 4096] = [0; 4096];
 
 /// Where a copy is, and all that what comes next has to continue.
 #[derive(Debug, Clone)]
-pub(super) struct Cursor {
-    pub(super) header: SegmentHeader,
+pub(crate) struct Cursor {
+    pub(crate) header: SegmentHeader,
     pub(super) seed: CrcSeed,
     /// Over what there is of the segment.
     pub(super) digest: SegmentDigest,
-    pub(super) offset: u64,
-    pub(super) next: Position,
-    pub(super) chain: Digest,
-    pub(super) recorded_at: Timestamp,
-    pub(super) epoch: u32,
-    pub(super) is_sealed: bool,
+    pub(crate) offset: u64,
+    pub(crate) next: Position,
+    pub(crate) chain: Digest,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) epoch: u32,
+    pub(crate) is_sealed: bool,
+}
+
+/// All that the header of a segment has to continue: what there is of the segment before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(crate) store: Uuid,
+    pub(crate) sequence: u32,
+    pub(crate) capacity: u64,
+    /// Bytes that count.
+    pub(crate) valid_len: u64,
+    pub(crate) next: Position,
+    pub(crate) chain: Digest,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) epoch: u32,
+    pub(crate) is_sealed: bool,
+    pub(crate) digest: Digest,
+}
+
+impl Before {
+    fn place(&self) -> LogOffset {
+        LogOffset::new(self.sequence, self.valid_len)
+    }
 }
 
 /// A sound frame, and what could be computed of it alone.
@@ -46,17 +69,33 @@ struct Hashed<'b> {
 }
 
 /// What the log has of streams so far.
-pub(super) type Heads<'a> = &'a dyn Fn(&StreamId) -> Result<Option<Version>, ReadError>;
+pub(crate) type Heads<'a> = &'a dyn Fn(&StreamId) -> Result<Option<Version>, ReadError>;
 
 impl Cursor {
-    pub(super) fn place(&self) -> LogOffset {
+    pub(crate) fn place(&self) -> LogOffset {
         LogOffset::new(self.header.sequence, self.offset)
+    }
+
+    /// What the next segment's header has to continue, if this one ends here.
+    pub(crate) fn before(&self) -> Before {
+        Before {
+            store: self.header.store,
+            sequence: self.header.sequence,
+            capacity: self.header.capacity,
+            valid_len: self.offset,
+            next: self.next,
+            chain: self.chain,
+            recorded_at: self.recorded_at,
+            epoch: self.epoch,
+            is_sealed: self.is_sealed,
+            digest: self.digest.clone().finish(),
+        }
     }
 
     /// Checks the header of the next segment against everything before it, and steps behind it. `tail` is what a crash
     /// of the source has left behind the last frame.
-    pub(super) fn enter(previous: Option<&Self>, tail: &[u8], bytes: &[u8]) -> Result<Self, ReplicaError> {
-        let sequence = previous.map_or(0, |previous| previous.header.sequence + 1);
+    pub(crate) fn enter(previous: Option<&Before>, tail: &[u8], bytes: &[u8]) -> Result<Self, ReplicaError> {
+        let sequence = previous.map_or(0, |previous| previous.sequence + 1);
         let at = LogOffset::new(sequence, 0);
         let unsound = |reason: &str| ReplicaError::Unsound { at, reason: reason.to_owned() };
         let header = match SegmentHeader::decode(bytes) {
@@ -71,7 +110,7 @@ impl Cursor {
             Err(error) => return Err(ReplicaError::Damaged { at, reason: error.0 }),
         };
         if let Some(expected) =
-            previous.map(|previous| previous.header.store).filter(|store| *store != header.store)
+            previous.map(|previous| previous.store).filter(|store| *store != header.store)
         {
             return Err(ReplicaError::OtherStore { expected, found: header.store });
         }
@@ -88,7 +127,7 @@ impl Cursor {
             let theirs = header.previous.chain;
             return Err(ReplicaError::Diverged { position: next, ours: chain, theirs });
         }
-        let before = previous.map_or(LogOffset::default(), Self::place);
+        let before = previous.map_or(LogOffset::default(), Before::place);
         if header.previous.valid_len != before.offset() {
             return Err(gap("a segment after offset", before.offset(), header.previous.valid_len));
         }
@@ -107,14 +146,14 @@ impl Cursor {
             (PreviousEnd::None, None) => {}
             (PreviousEnd::Sealed, Some(previous)) if previous.is_sealed && tail.is_empty() => {}
             (PreviousEnd::Abandoned(digest), Some(previous)) if !previous.is_sealed => {
-                if tail_digest(tail, previous.header.capacity - previous.offset) != Some(digest) {
+                if tail_digest(tail, previous.capacity - previous.valid_len) != Some(digest) {
                     let reason = "what a crash left in the segment before is not what the header says";
                     return Err(ReplicaError::Damaged { at, reason });
                 }
             }
             _ => return Err(unsound("the segment before did not end as the header says")),
         }
-        if previous.is_some_and(|previous| previous.digest.clone().finish() != header.previous.digest) {
+        if previous.is_some_and(|previous| previous.digest != header.previous.digest) {
             return Err(unsound("the segment before is not byte for byte what the header says"));
         }
         Ok(Self {
@@ -134,6 +173,17 @@ impl Cursor {
     /// before which a sync has to come: a frame says what was on disk when it was written, and that has to be true
     /// here as well, or a crash here would look like damage.
     pub(super) fn pass(&mut self, bytes: &[u8], heads: Heads<'_>) -> Result<Vec<usize>, ReplicaError> {
+        self.pass_each(bytes, Some(heads), &mut |_, _| {})
+    }
+
+    /// As [`Cursor::pass`]; `each` is shown every frame with the digest of its body once it has proved sound. Without
+    /// `heads` nobody asks whether streams go on where they were: that takes all of the log, and the chain covers it.
+    pub(crate) fn pass_each(
+        &mut self,
+        bytes: &[u8],
+        heads: Option<Heads<'_>>,
+        each: &mut dyn FnMut(&Frame<'_>, Digest),
+    ) -> Result<Vec<usize>, ReplicaError> {
         let frames = self.hash(bytes)?;
         let mut pending = FxHashMap::default();
         let (mut syncs, mut durable) = (Vec::new(), self.place());
@@ -148,7 +198,9 @@ impl Cursor {
             let chain = match header.kind {
                 FrameKind::Mark | FrameKind::Seal => self.chain,
                 FrameKind::Commit => {
-                    check_versions(at, frame, touched, &mut pending, heads)?;
+                    if let Some(heads) = heads {
+                        check_versions(at, frame, touched, &mut pending, heads)?;
+                    }
                     let link = verify::link(header, frame.base_version_bytes(), *body);
                     digest::chain(&self.chain, self.header.store, &link)
                 }
@@ -157,6 +209,7 @@ impl Cursor {
                 let (ours, theirs) = (chain, header.chain);
                 return Err(ReplicaError::Diverged { position: header.first, ours, theirs });
             }
+            each(frame, *body);
             self.digest.frame(&bytes[passed..passed + header.header_len()]);
             passed += header.frame_len();
             self.offset += header.frame_len() as u64;

@@ -12,7 +12,7 @@
 //! Invariant: a frame says how much was durable when it was written. It is written here only after as much is durable
 //! here, so that recovery reads a crash of the standby as what it is; `FORMAT.md` (Standby) has the rule.
 
-mod check;
+pub(crate) mod check;
 mod error;
 pub(crate) mod marker;
 mod piece;
@@ -284,8 +284,8 @@ impl Replica {
     }
 
     fn enter(&mut self, header: &[u8], store: Uuid) -> Result<Cursor, ReplicaError> {
-        let previous = self.open.as_ref().map(|open| &open.cursor);
-        let entered = Cursor::enter(previous, &self.tail, header).inspect_err(|error| {
+        let previous = self.open.as_ref().map(|open| open.cursor.before());
+        let entered = Cursor::enter(previous.as_ref(), &self.tail, header).inspect_err(|error| {
             // Which of the two was damaged, the tail or the header, is not known: both come again.
             if matches!(error, ReplicaError::Damaged { .. }) && !self.tail.is_empty() {
                 self.tail = Vec::new();

@@ -54,6 +54,14 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// What the operating system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name, on the same file system.
+    ///
+    /// # Errors
+    /// What the operating system says; `Unsupported` where there is no such thing.
+    fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Takes a file's name away. Who has it open or mapped keeps it.
     ///
     /// # Errors

@@ -215,6 +215,27 @@ pub fn salvage(
     Ok((found, damaged))
 }
 
+/// Each file's number and whole records, with what they hold, oldest first: what a copy of the journal takes. It changes
+/// nothing, and may be asked beside the one who writes.
+pub(crate) fn files(
+    storage: &dyn Storage,
+    data_dir: &Path,
+    each: &mut dyn FnMut(&str, &[u8], Vec<Entry>) -> Result<(), JournalError>,
+) -> Result<(), JournalError> {
+    let dir = data_dir.join(JOURNAL_DIR);
+    let numbers = numbers(storage, &dir)?;
+    for (index, number) in numbers.iter().enumerate() {
+        let path = dir.join(name(*number));
+        let file = storage.open(&path, Access::Read);
+        let file = file.map_err(|source| JournalError::Io { path: path.clone(), source })?;
+        let bytes = read(&*file, &path)?;
+        let may_be_torn = index + 1 == numbers.len();
+        let (entries, len) = Records { path: &path, bytes: &bytes, may_be_torn }.read()?;
+        each(&name(*number), &bytes[..usize::try_from(len).unwrap_or(bytes.len())], entries)?;
+    }
+    Ok(())
+}
+
 /// Refuses a log that ends before the newest checkpoint that was signed of it. What a recovery can decide from the log alone it has
 /// decided before; this is for a tail that was taken away without a trace.
 pub(crate) fn hold_against(

@@ -94,6 +94,11 @@ impl Storage for Traced {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        (self.hook)(&Change::Rename { from: name(from), to: name(to) })?;
+        self.real.link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         (self.hook)(&Change::Remove { name: name(path) })?;
         self.real.remove(path)

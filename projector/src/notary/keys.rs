@@ -57,6 +57,15 @@ pub enum KeysError {
         /// The key's.
         found: KeyName,
     },
+    /// The secret key has gone, and what it signed is there.
+    #[error(
+        "{path} is not there, but the key that others verify with is: put the secret key back, or restore the log as a new store. \
+         A new key under the same name would be taken for a forgery"
+    )]
+    SecretGone {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// There are no keys yet.
     #[error("there is no key in {path} yet: the projector makes one when it first starts")]
     None {
@@ -106,6 +115,7 @@ pub(super) fn load_or_make(
     let path = dir.join(SECRET);
     let key = match load(data_dir)? {
         Some(key) => key,
+        None if dir.join(PUBLIC).exists() => return Err(KeysError::SecretGone { path }),
         None => make(&path, store, origin)?,
     };
     let found = key.verifier().name();
