@@ -49,7 +49,13 @@ impl Source {
         if !store::is_locked(&**storage, data_dir) {
             let Survey { segments, last, walked, .. } =
                 recovery::survey(storage, data_dir)?.ok_or_else(no_log)?;
-            return Ok(Self { path, segments, end: LogOffset::new(last.header.sequence, walked.offset), is_cut: false, next: Position::ZERO });
+            return Ok(Self {
+                path,
+                segments,
+                end: LogOffset::new(last.header.sequence, walked.offset),
+                is_cut: false,
+                next: Position::ZERO,
+            });
         }
         let published = control::last_published(&**storage, data_dir)?.ok_or_else(no_log)?;
         let end = published.durable_end;
@@ -65,7 +71,10 @@ impl Source {
     }
 
     /// The log of a data directory up to the first thing that does not verify, and what that is.
-    pub(super) fn sound(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<(Self, Option<Damage>), BackupError> {
+    pub(super) fn sound(
+        storage: &Arc<dyn Storage>,
+        data_dir: &Path,
+    ) -> Result<(Self, Option<Damage>), BackupError> {
         let log_dir = data_dir.join("log");
         let (mut segments, mut bad): (Vec<Arc<Segment>>, _) = (Vec::new(), None);
         for sequence in 0.. {
@@ -84,13 +93,19 @@ impl Source {
             break;
         }
         let path = data_dir.to_owned();
-        let mut source = Self { path, segments, end: LogOffset::default(), is_cut: false, next: Position::ZERO };
+        let mut source =
+            Self { path, segments, end: LogOffset::default(), is_cut: false, next: Position::ZERO };
         let mut before: Option<Before> = None;
         let mut tail = Vec::new();
         for sequence in 0.. {
             let Some(segment) = source.segment(sequence).map(Arc::clone) else { break };
             if let Err(error) = segment.fault_in(0, SEGMENT_HEADER_BYTES as u64) {
-                bad = Some(Damage { segment: sequence, offset: 0, position: Position::ZERO, reason: error.to_string() });
+                bad = Some(Damage {
+                    segment: sequence,
+                    offset: 0,
+                    position: Position::ZERO,
+                    reason: error.to_string(),
+                });
                 break;
             }
             let header = bytes(&segment, 0..SEGMENT_HEADER_BYTES as u64);
@@ -102,7 +117,8 @@ impl Source {
                     break;
                 }
             };
-            let stop = source.successor(sequence).map_or(segment.len(), |next| next.header.previous.valid_len);
+            let stop =
+                source.successor(sequence).map_or(segment.len(), |next| next.header.previous.valid_len);
             let reason = pass_sound(&segment, &mut cursor, stop);
             source.end = cursor.place();
             before = Some(cursor.before());
@@ -129,7 +145,11 @@ impl Source {
     }
 
     /// What a manifest says of a backup.
-    pub(super) fn of_backup(storage: &Arc<dyn Storage>, dir: &Path, manifest: &Manifest) -> Result<Self, BackupError> {
+    pub(super) fn of_backup(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        manifest: &Manifest,
+    ) -> Result<Self, BackupError> {
         let end = manifest.end();
         let segments = used_segments(storage, &dir.join("log"), Some(end.segment()))?;
         let damaged = |reason: String| BackupError::Damaged { path: dir.join("log"), offset: 0, reason };
@@ -187,7 +207,10 @@ impl Source {
 
     /// Bytes of all frames from a place on.
     pub(super) fn bytes_from(&self, first: u32) -> u64 {
-        (first..).take_while(|sequence| self.segment(*sequence).is_some()).map(|sequence| self.stop(sequence)).sum()
+        (first..)
+            .take_while(|sequence| self.segment(*sequence).is_some())
+            .map(|sequence| self.stop(sequence))
+            .sum()
     }
 
     /// Whole frames from `at` on, up to `stop`. Where there is something else, all of it: whoever checks it says what.
@@ -197,7 +220,9 @@ impl Source {
         let mut end = at;
         while end < stop && end - at < PIECE {
             match frame::decode_header(bytes(segment, end..stop), &seed, end) {
-                Ok(Some(header)) if end + header.frame_len() as u64 <= stop => end += header.frame_len() as u64,
+                Ok(Some(header)) if end + header.frame_len() as u64 <= stop => {
+                    end += header.frame_len() as u64
+                }
                 _ => return Ok(at..stop),
             }
         }

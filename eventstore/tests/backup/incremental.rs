@@ -26,7 +26,11 @@ fn only_what_is_new_is_written() {
         let after = place.take().unwrap();
         assert_eq!(after.bytes_written, after.bytes - before.bytes);
         for (sequence, inode) in (0..).zip(inodes) {
-            assert_eq!(fs::metadata(segment(&place.backup(), sequence)).unwrap().ino(), inode, "not copied again");
+            assert_eq!(
+                fs::metadata(segment(&place.backup(), sequence)).unwrap().ino(),
+                inode,
+                "not copied again"
+            );
         }
         let (to, _) = place.restored();
         assert_eq!(events(&to), events(&place.data()));

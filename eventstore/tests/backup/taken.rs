@@ -82,7 +82,11 @@ fn what_a_crash_left_behind_the_frames_comes_along() {
     store.close();
     place.take().unwrap();
     let (to, _) = place.restored();
-    assert_eq!(fs::read(segment(&to, at.segment())).unwrap(), bytes, "with the tail that the next header vouches for");
+    assert_eq!(
+        fs::read(segment(&to, at.segment())).unwrap(),
+        bytes,
+        "with the tail that the next header vouches for"
+    );
     assert_eq!(events(&to), events(&place.data()));
 }
 
@@ -107,8 +111,8 @@ fn what_is_not_a_backup_is_not_written_into() {
     let before = crate::place::contents(&other.data());
     let environment = eventstore::storage::Environment::default();
     let options = eventstore::backup::BackupOptions::default();
-    let error =
-        eventstore::backup::backup(&environment, &place.data(), &other.data(), options, &mut |_| {}).unwrap_err();
+    let error = eventstore::backup::backup(&environment, &place.data(), &other.data(), options, &mut |_| {})
+        .unwrap_err();
     assert!(matches!(error, BackupError::NotEmpty { .. }), "{error}");
     assert!(crate::place::contents(&other.data()) == before);
 }
@@ -124,7 +128,11 @@ fn a_directory_with_something_in_it_is_not_restored_into() {
     let (to, _) = place.restored();
     let error = place.restore_to(&to, eventstore::backup::RestoreOptions::default()).unwrap_err();
     assert!(matches!(error, BackupError::NotEmpty { .. }), "{error}");
-    let error = crate::place::restore_from(&place.data(), &place.fresh(), eventstore::backup::RestoreOptions::default());
+    let error = crate::place::restore_from(
+        &place.data(),
+        &place.fresh(),
+        eventstore::backup::RestoreOptions::default(),
+    );
     assert!(matches!(error, Err(BackupError::NoBackup { .. })), "{error:?}");
 }
 

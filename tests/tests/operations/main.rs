@@ -8,6 +8,7 @@
     reason = "a test says what it expects by panicking"
 )]
 
+mod archives;
 mod backups;
 mod command;
 mod doctor;

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!  backup ─▶ restore          copies that can be relied on (eventstore::backup does the work)
+//!  archive                    old segments leave, and stay part of the log (eventstore::archive)
 //!  inspect · doctor           look, and never write
 //!  doctor's findings ─▶ repair    says what it would do, and does it when somebody says yes
 //! ```
 //!
 //! Invariant: results go to stdout, with `--json` as one object; everything else goes to stderr.
 
+pub mod archive;
 pub mod backup;
 pub mod doctor;
 pub mod inspect;
@@ -47,6 +49,8 @@ pub enum Operation {
     Backup(backup::Arguments),
     /// Make a new data directory of a backup, all of it or up to a moment
     Restore(restore::Arguments),
+    /// Move old segments to an archive, from which they are read when they are wanted; whoever is at work goes on
+    Archive(archive::Arguments),
     /// Look at segments, streams, one event, or one frame byte by byte
     Inspect(inspect::Arguments),
     /// Say in plain words how a data directory is, and what to do; 0 nothing to do, 1 something, 4 the log cannot be opened
@@ -63,6 +67,7 @@ pub fn run(operation: Operation, settings: &Settings, out: &mut dyn Write) -> Re
     match operation {
         Operation::Backup(arguments) => backup::backup(arguments, settings, out)?,
         Operation::Restore(arguments) => restore::restore(&arguments, out)?,
+        Operation::Archive(arguments) => archive::run(arguments, settings, out)?,
         Operation::Inspect(arguments) => inspect::inspect(arguments, settings, out)?,
         Operation::Doctor(arguments) => return doctor::doctor(arguments, settings, out),
         Operation::Repair(arguments) => return repair::repair(arguments, settings, out),

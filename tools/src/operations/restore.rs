@@ -10,8 +10,8 @@ use eventstore::backup::{BackupError, Parent, RestoreOptions, Restored, Target};
 use eventstore::storage::Environment;
 use eventstore::verify::Progress;
 use eventstore::{
-    CommitBuilder, ContentType, EventType, ExpectedVersion, Metadata, NewEvent, OpenError, Position, PreparedCommit,
-    StreamId, Timestamp,
+    CommitBuilder, ContentType, EventType, ExpectedVersion, Metadata, NewEvent, OpenError, Position,
+    PreparedCommit, StreamId, Timestamp,
 };
 use http_kit::auth::LOCAL_SUBJECT;
 use query_api::rfc3339::Rfc3339;
@@ -44,7 +44,8 @@ pub struct Arguments {
     json: bool,
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+/// A time as people and machines write it.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let wanted = "a time of RFC 3339 is expected, such as 2026-11-21T08:30:00Z";
     let time = OffsetDateTime::parse(text, &Format).map_err(|_| wanted.to_owned())?;
     i64::try_from(time.unix_timestamp_nanos()).map(Timestamp::new).map_err(|_| wanted.to_owned())
@@ -109,7 +110,8 @@ pub(super) fn first_commit(parent: &Parent) -> Result<PreparedCommit, BackupErro
 }
 
 fn said(arguments: &Arguments, restored: &Restored) -> String {
-    let Restored { store, parent, restored_to, recorded_at, left_out, next, chain, checkpoint, .. } = restored;
+    let Restored { store, parent, restored_to, recorded_at, left_out, next, chain, checkpoint, .. } =
+        restored;
     let recorded = recorded_at.map_or_else(String::new, |at| format!(", the last recorded {}", Rfc3339(at)));
     let mut text = format!(
         "{} holds {restored_to} events of the backup{recorded}; {left_out} were left out\n",
