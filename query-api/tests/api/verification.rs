@@ -96,6 +96,13 @@ async fn ready(fixture: &Fixture) -> (u16, String) {
     (answer.status.into(), answer.body.clone())
 }
 
+/// Passes of the scrub that have ended.
+async fn passes(fixture: &Fixture) -> u64 {
+    let metrics = fixture.send(Request::get("/metrics").body(Body::empty()).unwrap()).await.body.clone();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("sunday_scrub_passes_total "));
+    line.unwrap().parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_scrub_finds_is_an_alarm_until_it_is_gone() {
     let fixture = Fixture::projected();
@@ -109,12 +116,17 @@ async fn what_the_scrub_finds_is_an_alarm_until_it_is_gone() {
     fixture.get("/api/v1/workspaces").await;
     let settings = ScrubSettings { bytes_per_second: 1 << 30, rest: Duration::from_millis(5) };
     fixture.service.scrub_in_background(settings).unwrap();
-    let until = async |is_alarmed: bool| loop {
-        let (status, said) = ready(&fixture).await;
-        if (status == 503) == is_alarmed {
-            return said;
+    // A pass that has begun before a change may not have seen it; the ones after it have.
+    let until = async |is_alarmed: bool| {
+        let first = passes(&fixture).await;
+        loop {
+            let (status, said) = ready(&fixture).await;
+            if (status == 503) == is_alarmed {
+                return said;
+            }
+            assert!(passes(&fixture).await < first + 5, "alarmed {is_alarmed} was expected: {said}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
     };
     flip(&fixture, 5_000);
     let said = until(true).await;
