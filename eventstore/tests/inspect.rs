@@ -49,7 +49,10 @@ fn every_byte_of_every_frame_has_one_name() {
         }
         let (from, to) = (facts.offset as usize, at as usize);
         assert_eq!(at, facts.offset + facts.length);
-        assert_eq!(facts.fields.iter().flat_map(|field| field.bytes.clone()).collect::<Vec<_>>(), bytes[from..to]);
+        assert_eq!(
+            facts.fields.iter().flat_map(|field| field.bytes.clone()).collect::<Vec<_>>(),
+            bytes[from..to]
+        );
         let value = |name: &str| facts.fields.iter().find(|field| field.name == name).unwrap().value.clone();
         assert_eq!(value("first position"), commit.first().to_string());
         assert_eq!(value("chain"), commit.chain().to_string());
@@ -82,7 +85,10 @@ fn no_bytes_are_too_strange_to_be_shown() {
     }
     fs::write(&path, &whole).unwrap();
     let at = LogOffset::new(0, 4096 + 8);
-    assert!(frame(&Environment::default(), dir.path(), at).unwrap().problem.is_some(), "not where a frame begins");
+    assert!(
+        frame(&Environment::default(), dir.path(), at).unwrap().problem.is_some(),
+        "not where a frame begins"
+    );
     for at in [LogOffset::new(0, 8), LogOffset::new(0, 64 << 20), LogOffset::new(77, 4096)] {
         assert!(frame(&Environment::default(), dir.path(), at).is_err());
     }

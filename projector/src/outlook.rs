@@ -66,7 +66,9 @@ fn of_tree(data_dir: &Path) -> Derived {
     let of = |checkpoint, problem| Derived { name: "checkpoint", dir: "tree", checkpoint, problem };
     let reader = TreeReader::new(data_dir);
     match reader.published() {
-        Ok(Some(published)) => of(Some(Position::new(published.checkpoint.head.size.get())), reader.refusal()),
+        Ok(Some(published)) => {
+            of(Some(Position::new(published.checkpoint.head.size.get())), reader.refusal())
+        }
         Ok(None) => of(None, reader.refusal()),
         Err(error) => of(None, Some(error.to_string())),
     }

@@ -99,7 +99,9 @@ impl Failure {
                 | BackupError::Unverified { .. },
             ) => 4,
             Self::Backup(
-                BackupError::NotEmpty { .. } | BackupError::BeyondEnd { .. } | BackupError::BeforeBeginning { .. },
+                BackupError::NotEmpty { .. }
+                | BackupError::BeyondEnd { .. }
+                | BackupError::BeforeBeginning { .. },
             ) => 2,
             Self::Backup(BackupError::OtherStore { .. } | BackupError::Diverged { .. }) => 1,
             Self::Backup(_) => 3,

@@ -123,7 +123,8 @@ impl Lines<'_> {
     fn event(&mut self, event: &EventView<'_>) -> Result<(), Failure> {
         let Selection { from, to, event_type, category, tag, .. } = self.selection;
         let position = event.position();
-        let category_of = |stream: &str| stream.split_once('-').map_or(stream, |(category, _)| category).to_owned();
+        let category_of =
+            |stream: &str| stream.split_once('-').map_or(stream, |(category, _)| category).to_owned();
         if position < *from
             || to.is_some_and(|to| position >= to)
             || event_type.as_ref().is_some_and(|wanted| wanted != event.event_type())
@@ -204,7 +205,10 @@ mod tests {
         assert_eq!(positions(&Selection { stream: stream.clone(), ..Default::default() }), [0, 2, 3]);
         let event_type = Some("x.one".to_owned());
         assert_eq!(positions(&Selection { event_type: event_type.clone(), ..Default::default() }), [0, 3]);
-        assert_eq!(positions(&Selection { from, stream: stream.clone(), event_type, ..Default::default() }), [3]);
+        assert_eq!(
+            positions(&Selection { from, stream: stream.clone(), event_type, ..Default::default() }),
+            [3]
+        );
         let category = Some("b".to_owned());
         assert_eq!(positions(&Selection { category: category.clone(), ..Default::default() }), [1]);
         let tag = Some(Tag::new("of:a-1").unwrap());

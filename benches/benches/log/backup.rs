@@ -28,11 +28,8 @@ pub(crate) fn run(bench: &mut Bench) {
         fill_batches(&data, events, batch);
         let files = used(&data);
         let bytes = files.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
-        let (copied, taken, made) = (
-            scratch.path().join("copied"),
-            scratch.path().join("backup"),
-            scratch.path().join("restored"),
-        );
+        let (copied, taken, made) =
+            (scratch.path().join("copied"), scratch.path().join("backup"), scratch.path().join("restored"));
         let per_second = |work: &mut dyn FnMut()| {
             let began = Instant::now();
             work();
@@ -60,11 +57,7 @@ pub(crate) fn run(bench: &mut Bench) {
             })
         };
         let runs = Runs::alternate(bench.runs, || cp(&files, &copied, &per_second), back);
-        bench.print(
-            Figure::new(again, "MB/s", runs)
-                .ceiling_is(CP)
-                .with("events", events),
-        );
+        bench.print(Figure::new(again, "MB/s", runs).ceiling_is(CP).with("events", events));
     }
 }
 

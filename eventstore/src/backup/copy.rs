@@ -52,7 +52,8 @@ pub(super) fn copy(
     if let Some(known) = before.filter(|known| !known.is_sealed) {
         // The next header vouches for what a crash has left there.
         let range = source.tail(known.sequence)?;
-        tail = source.segment(known.sequence).map(|segment| bytes(segment, range).to_vec()).unwrap_or_default();
+        tail =
+            source.segment(known.sequence).map(|segment| bytes(segment, range).to_vec()).unwrap_or_default();
     }
     for sequence in start.segment()..=source.end.segment() {
         let Some(segment) = source.segment(sequence) else { break };

@@ -29,7 +29,9 @@ pub enum BackupError {
         reason: String,
     },
     /// The backup is of another store than the log.
-    #[error("{path} is a backup of store {expected}, the log is of store {found}: take its backup into a directory of its own")]
+    #[error(
+        "{path} is a backup of store {expected}, the log is of store {found}: take its backup into a directory of its own"
+    )]
     OtherStore {
         /// The backup.
         path: PathBuf,
@@ -102,13 +104,17 @@ pub enum BackupError {
         wanted: Position,
     },
     /// Nothing had been recorded by then.
-    #[error("nothing had been recorded by then: the log's first commit is of {first} (nanoseconds since 1970)")]
+    #[error(
+        "nothing had been recorded by then: the log's first commit is of {first} (nanoseconds since 1970)"
+    )]
     BeforeBeginning {
         /// When the first commit was recorded.
         first: Timestamp,
     },
     /// The log ends before what was signed of it, or is another one there.
-    #[error("the log contradicts the checkpoint of {size} events that was signed: {reason}. Nothing of it was taken")]
+    #[error(
+        "the log contradicts the checkpoint of {size} events that was signed: {reason}. Nothing of it was taken"
+    )]
     Checkpoint {
         /// Of how many events.
         size: TreeSize,
@@ -119,9 +125,7 @@ pub enum BackupError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// What was restored does not verify as a whole. It has been left under the name `.restoring`.
-    #[error(
-        "what was restored into {path} does not verify: {}", first_of(report)
-    )]
+    #[error("what was restored into {path} does not verify: {}", first_of(report))]
     Unverified {
         /// Where it is.
         path: PathBuf,

@@ -124,10 +124,15 @@ pub(super) fn sweep_keys(storage: &dyn Storage, dir: &Path, manifest: &Manifest)
 }
 
 /// A file of a backup, as far as the manifest counts it.
-pub(super) fn read_filed(storage: &dyn Storage, dir: &Path, entry: &FileEntry) -> Result<Vec<u8>, BackupError> {
+pub(super) fn read_filed(
+    storage: &dyn Storage,
+    dir: &Path,
+    entry: &FileEntry,
+) -> Result<Vec<u8>, BackupError> {
     let path = path_of(dir, &entry.stored);
     let mut bytes = read(storage, &path)?;
-    let damaged = |reason: &str| BackupError::Damaged { path: path.clone(), offset: 0, reason: reason.to_owned() };
+    let damaged =
+        |reason: &str| BackupError::Damaged { path: path.clone(), offset: 0, reason: reason.to_owned() };
     let len = usize::try_from(entry.len).ok().filter(|len| *len <= bytes.len());
     bytes.truncate(len.ok_or_else(|| damaged("it is shorter than the manifest says"))?);
     if sha256(&bytes) == entry.digest {

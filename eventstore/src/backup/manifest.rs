@@ -55,9 +55,9 @@ pub(super) struct FileEntry {
 
 impl Manifest {
     pub(super) fn end(&self) -> LogOffset {
-        self.segments.last().map_or(LogOffset::default(), |last| {
-            LogOffset::new(last.end.sequence, last.end.valid_len)
-        })
+        self.segments
+            .last()
+            .map_or(LogOffset::default(), |last| LogOffset::new(last.end.sequence, last.end.valid_len))
     }
 
     pub(super) fn next(&self) -> Position {
@@ -87,9 +87,9 @@ impl Manifest {
             Ok(bytes)
         };
         match read() {
-            Ok(bytes) => parse(&bytes)
-                .map(Some)
-                .map_err(|(line, reason)| BackupError::Manifest { path, line, reason }),
+            Ok(bytes) => {
+                parse(&bytes).map(Some).map_err(|(line, reason)| BackupError::Manifest { path, line, reason })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(BackupError::Io { action: "cannot read", path, source }),
         }
@@ -115,7 +115,18 @@ impl Manifest {
             let _ = writeln!(text, "checkpoint {size}");
         }
         for SegmentEntry { end, tail } in &self.segments {
-            let Before { sequence, capacity, valid_len, next, chain, recorded_at, epoch, is_sealed, digest, .. } = end;
+            let Before {
+                sequence,
+                capacity,
+                valid_len,
+                next,
+                chain,
+                recorded_at,
+                epoch,
+                is_sealed,
+                digest,
+                ..
+            } = end;
             let sealed = u8::from(*is_sealed);
             let _ = writeln!(
                 text,
@@ -275,7 +286,8 @@ mod tests {
 
     #[test]
     fn paths_lead_nowhere_else() {
-        for path in ["../x", "/etc/passwd", "tree/../../x", "tree//x", "tree/.x", "log/x", "keys", "tree/a b"] {
+        for path in ["../x", "/etc/passwd", "tree/../../x", "tree//x", "tree/.x", "log/x", "keys", "tree/a b"]
+        {
             assert!(!is_ours(path), "{path}");
         }
         assert!(is_ours("tree/checkpoints/00000000.notes") && is_ours("keys/audit.pub"));

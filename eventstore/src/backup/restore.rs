@@ -164,7 +164,8 @@ fn cut(
             let first = first_with(&|end| end.recorded_at > wanted);
             let reached = source.cut(first, |header| header.recorded_at > wanted)?;
             if reached.0 == Position::ZERO {
-                let recorded = source.segments.first().and_then(|first| first.frame(SEGMENT_HEADER_BYTES as u64).ok());
+                let recorded =
+                    source.segments.first().and_then(|first| first.frame(SEGMENT_HEADER_BYTES as u64).ok());
                 let first = recorded.flatten().map_or(at_end.1, |frame| frame.header.recorded_at);
                 return Err(BackupError::BeforeBeginning { first });
             }

@@ -7,6 +7,7 @@ use super::error::BackupError;
 use super::manifest::Manifest;
 use crate::control;
 use crate::error::{Damage, OpenError};
+use crate::format::bytes::all_zero;
 use crate::format::frame::{self, CrcSeed, FrameHeader};
 use crate::format::segment_header::{PreviousEnd, SEGMENT_HEADER_BYTES};
 use crate::limits::COMMIT_BYTES_MAX;
@@ -49,7 +50,13 @@ impl Source {
         if !store::is_locked(&**storage, data_dir) {
             let Survey { segments, last, walked, .. } =
                 recovery::survey(storage, data_dir)?.ok_or_else(no_log)?;
-            return Ok(Self { path, segments, end: LogOffset::new(last.header.sequence, walked.offset), is_cut: false, next: Position::ZERO });
+            return Ok(Self {
+                path,
+                segments,
+                end: LogOffset::new(last.header.sequence, walked.offset),
+                is_cut: false,
+                next: Position::ZERO,
+            });
         }
         let published = control::last_published(&**storage, data_dir)?.ok_or_else(no_log)?;
         let end = published.durable_end;
@@ -65,7 +72,10 @@ impl Source {
     }
 
     /// The log of a data directory up to the first thing that does not verify, and what that is.
-    pub(super) fn sound(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<(Self, Option<Damage>), BackupError> {
+    pub(super) fn sound(
+        storage: &Arc<dyn Storage>,
+        data_dir: &Path,
+    ) -> Result<(Self, Option<Damage>), BackupError> {
         let log_dir = data_dir.join("log");
         let (mut segments, mut bad): (Vec<Arc<Segment>>, _) = (Vec::new(), None);
         for sequence in 0.. {
@@ -84,13 +94,19 @@ impl Source {
             break;
         }
         let path = data_dir.to_owned();
-        let mut source = Self { path, segments, end: LogOffset::default(), is_cut: false, next: Position::ZERO };
+        let mut source =
+            Self { path, segments, end: LogOffset::default(), is_cut: false, next: Position::ZERO };
         let mut before: Option<Before> = None;
         let mut tail = Vec::new();
         for sequence in 0.. {
             let Some(segment) = source.segment(sequence).map(Arc::clone) else { break };
             if let Err(error) = segment.fault_in(0, SEGMENT_HEADER_BYTES as u64) {
-                bad = Some(Damage { segment: sequence, offset: 0, position: Position::ZERO, reason: error.to_string() });
+                bad = Some(Damage {
+                    segment: sequence,
+                    offset: 0,
+                    position: Position::ZERO,
+                    reason: error.to_string(),
+                });
                 break;
             }
             let header = bytes(&segment, 0..SEGMENT_HEADER_BYTES as u64);
@@ -102,7 +118,8 @@ impl Source {
                     break;
                 }
             };
-            let stop = source.successor(sequence).map_or(segment.len(), |next| next.header.previous.valid_len);
+            let stop =
+                source.successor(sequence).map_or(segment.len(), |next| next.header.previous.valid_len);
             let reason = pass_sound(&segment, &mut cursor, stop);
             source.end = cursor.place();
             before = Some(cursor.before());
@@ -129,7 +146,11 @@ impl Source {
     }
 
     /// What a manifest says of a backup.
-    pub(super) fn of_backup(storage: &Arc<dyn Storage>, dir: &Path, manifest: &Manifest) -> Result<Self, BackupError> {
+    pub(super) fn of_backup(
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        manifest: &Manifest,
+    ) -> Result<Self, BackupError> {
         let end = manifest.end();
         let segments = used_segments(storage, &dir.join("log"), Some(end.segment()))?;
         let damaged = |reason: String| BackupError::Damaged { path: dir.join("log"), offset: 0, reason };
@@ -187,7 +208,10 @@ impl Source {
 
     /// Bytes of all frames from a place on.
     pub(super) fn bytes_from(&self, first: u32) -> u64 {
-        (first..).take_while(|sequence| self.segment(*sequence).is_some()).map(|sequence| self.stop(sequence)).sum()
+        (first..)
+            .take_while(|sequence| self.segment(*sequence).is_some())
+            .map(|sequence| self.stop(sequence))
+            .sum()
     }
 
     /// Whole frames from `at` on, up to `stop`. Where there is something else, all of it: whoever checks it says what.
@@ -197,7 +221,9 @@ impl Source {
         let mut end = at;
         while end < stop && end - at < PIECE {
             match frame::decode_header(bytes(segment, end..stop), &seed, end) {
-                Ok(Some(header)) if end + header.frame_len() as u64 <= stop => end += header.frame_len() as u64,
+                Ok(Some(header)) if end + header.frame_len() as u64 <= stop => {
+                    end += header.frame_len() as u64
+                }
                 _ => return Ok(at..stop),
             }
         }
@@ -253,14 +279,17 @@ impl Source {
 /// Goes over sound frames, one by one, up to `stop`; why it stopped before, if not for want of frames.
 fn pass_sound(segment: &Segment, cursor: &mut Cursor, stop: u64) -> Option<String> {
     let seed = CrcSeed::new(&segment.header.salt);
-    while cursor.offset < stop {
+    while cursor.offset < stop && !cursor.is_sealed {
         let at = cursor.offset;
         if let Err(error) = segment.fault_in(at, FRAME_BYTES_MAX.min(stop - at)) {
             return Some(error.to_string());
         }
-        let header = match frame::decode_header(bytes(segment, at..stop), &seed, at) {
+        let rest = bytes(segment, at..stop);
+        let header = match frame::decode_header(rest, &seed, at) {
             Ok(Some(header)) => header,
             Ok(None) => return None,
+            // Too little room for another frame.
+            Err(_) if rest.len() < frame::FRAME_HEADER_BYTES && all_zero(rest) => return None,
             Err(error) => return Some(error.to_string()),
         };
         let end = at + header.frame_len() as u64;

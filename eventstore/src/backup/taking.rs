@@ -177,7 +177,8 @@ fn take(
         carried_out?;
         if let Some((size, _)) = left.first_key_value().filter(|_| !source.is_cut) {
             let end = entries.last().map_or(0, |last| last.end.next.get());
-            let reason = if *size > end { "the log ends before it" } else { "the log's chain is another one there" };
+            let reason =
+                if *size > end { "the log ends before it" } else { "the log's chain is another one there" };
             return Err(BackupError::Checkpoint { size: TreeSize::new(*size), reason });
         }
         storage.sync_dir(&log_dir).map_err(BackupError::io("cannot sync", &log_dir))?;
@@ -201,7 +202,10 @@ fn take(
     })
 }
 
-pub(super) fn lock(storage: &dyn Storage, dir: &Path) -> Result<Box<dyn std::any::Any + Send + Sync>, BackupError> {
+pub(super) fn lock(
+    storage: &dyn Storage,
+    dir: &Path,
+) -> Result<Box<dyn std::any::Any + Send + Sync>, BackupError> {
     let path = dir.join(LOCK);
     storage.lock(&path, &format!("process {}", std::process::id())).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => BackupError::Locked { path },
@@ -382,7 +386,9 @@ impl Sink for Taker<'_> {
         // What is in an archive has no file here that could have a second name.
         if self.link && self.source.is_ended(sequence) && segment.reference().is_none() {
             let from = segment::path(&self.source.path.join("log"), sequence);
-            self.storage.link(&from, &path).map_err(BackupError::io("cannot link (without --link it is copied)", &path))?;
+            self.storage
+                .link(&from, &path)
+                .map_err(BackupError::io("cannot link (without --link it is copied)", &path))?;
             self.linked += 1;
             return Ok(());
         }

@@ -66,9 +66,13 @@ pub fn frame(environment: &Environment, data_dir: &Path, place: LogOffset) -> Re
 }
 
 fn named(names: &mut Names<'_>) {
-    names.take(4, "magic", |bytes| {
-        if bytes == FRAME_MAGIC { "SFRM".to_owned() } else { "not SFRM".to_owned() }
-    });
+    names.take(
+        4,
+        "magic",
+        |bytes| {
+            if bytes == FRAME_MAGIC { "SFRM".to_owned() } else { "not SFRM".to_owned() }
+        },
+    );
     names.take(4, "header CRC", |bytes| format!("{:08x}", number(bytes)));
     names.take(4, "body CRC", |bytes| format!("{:08x}", number(bytes)));
     let body_len = names.number(4, "body length");

@@ -137,7 +137,9 @@ fn used(segment: &Arc<Segment>, next: Option<&Arc<Segment>>) -> SegmentFacts {
             };
             (SegmentState::Damaged, Some(format!("{reason}; {expected} bytes of it were in use")))
         }
-        (_, Some(previous)) if matches!(previous.end, PreviousEnd::Abandoned(_)) => (SegmentState::Abandoned, None),
+        (_, Some(previous)) if matches!(previous.end, PreviousEnd::Abandoned(_)) => {
+            (SegmentState::Abandoned, None)
+        }
         (WalkEnd::Sealed, _) => (SegmentState::Sealed, None),
         (_, Some(_)) => (SegmentState::Damaged, Some("it should end with a seal".to_owned())),
         (WalkEnd::Bad(error), None) => (SegmentState::Damaged, Some(error.to_string())),

@@ -109,8 +109,7 @@ impl Cursor {
             }
             Err(error) => return Err(ReplicaError::Damaged { at, reason: error.0 }),
         };
-        if let Some(expected) =
-            previous.map(|previous| previous.store).filter(|store| *store != header.store)
+        if let Some(expected) = previous.map(|previous| previous.store).filter(|store| *store != header.store)
         {
             return Err(ReplicaError::OtherStore { expected, found: header.store });
         }

@@ -57,7 +57,10 @@ fn below_it_is_a_new_store_with_the_same_events_and_a_parent() {
     // What was signed of the parent is kept, as the parent's.
     assert!(!to.join(journal::JOURNAL_DIR).exists());
     let kept_journal = to.join(format!("tree/ancestors/{}/checkpoints/00000000.notes", taken.store));
-    assert_eq!(fs::read(kept_journal).unwrap(), fs::read(place.data().join("tree/checkpoints/00000000.notes")).unwrap());
+    assert_eq!(
+        fs::read(kept_journal).unwrap(),
+        fs::read(place.data().join("tree/checkpoints/00000000.notes")).unwrap()
+    );
     // It goes on, and can be backed up and restored like any other.
     let store = open(&to);
     append(&store, &mut random, 60);

@@ -34,7 +34,10 @@ impl Place {
 
     /// A directory that is not there yet.
     pub fn fresh(&self) -> PathBuf {
-        (0..).map(|number| self.dir.path().join(format!("restored-{number}"))).find(|path| !path.exists()).unwrap()
+        (0..)
+            .map(|number| self.dir.path().join(format!("restored-{number}")))
+            .find(|path| !path.exists())
+            .unwrap()
     }
 
     pub fn store(&self) -> Store {

@@ -68,7 +68,8 @@ fn a_wrong_byte_in_the_backup_is_named_and_not_restored() {
         let to = place.fresh();
         let error = place.restore_to(&to, RestoreOptions::default()).unwrap_err();
         let text = error.to_string();
-        let named = text.contains(&format!("segment {sequence}")) || text.contains(&format!("{sequence:010}.seg"));
+        let named =
+            text.contains(&format!("segment {sequence}")) || text.contains(&format!("{sequence:010}.seg"));
         assert!(named, "segment {sequence} offset {offset}: {text}");
         assert!(!to.join("log").exists());
         flip(&path, offset);
@@ -94,7 +95,10 @@ fn rot_in_the_part_that_a_backup_goes_on_from_is_found_by_the_next_one() {
     let offset = random.below(last.offset());
     flip(&path, offset);
     let error = place.take().unwrap_err();
-    assert!(matches!(&error, BackupError::Damaged { path: at, offset: found, .. } if *at == path && *found == offset), "{error}");
+    assert!(
+        matches!(&error, BackupError::Damaged { path: at, offset: found, .. } if *at == path && *found == offset),
+        "{error}"
+    );
     // As it says: without the file the segment is copied again.
     fs::remove_file(&path).unwrap();
     place.take().unwrap();

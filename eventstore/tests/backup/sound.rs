@@ -24,7 +24,10 @@ fn all_before_the_damage_is_there_and_the_damage_is_named() {
         fs::write(&path, &bytes).unwrap();
         if sequence == last.segment() {
             let opened = Store::open(&place.data(), &small());
-            assert!(matches!(opened, Err(OpenError::Damaged { .. } | OpenError::BadSegment { .. })), "{opened:?}");
+            assert!(
+                matches!(opened, Err(OpenError::Damaged { .. } | OpenError::BadSegment { .. })),
+                "{opened:?}"
+            );
         }
         let environment = Environment::default();
         let Ok((next, damage)) = sound_end(&environment, &place.data()) else {

@@ -2,8 +2,8 @@
 
 use crate::place::{Place, boundaries, events, to_position};
 use crate::support::Random;
-use eventstore::backup::{BackupError, RestoreOptions, Target};
 use eventstore::Timestamp;
+use eventstore::backup::{BackupError, RestoreOptions, Target};
 use std::fs;
 
 #[test]
@@ -12,7 +12,8 @@ fn any_position_is_restored_to_the_commit_that_ends_at_or_before_it() {
     let place = Place::filled(&mut random, 120);
     place.take().unwrap();
     let (all, ends) = (events(&place.data()), boundaries(&place.data()));
-    let positions: Vec<u64> = (0..20).map(|_| random.below(all.len() as u64 + 1)).chain([0, all.len() as u64]).collect();
+    let positions: Vec<u64> =
+        (0..20).map(|_| random.below(all.len() as u64 + 1)).chain([0, all.len() as u64]).collect();
     for position in positions {
         let to = place.fresh();
         let restored = place.restore_to(&to, to_position(position)).unwrap();
@@ -34,7 +35,10 @@ fn any_time_is_restored_to_what_was_recorded_until_then() {
     let place = Place::filled(&mut random, 120);
     place.take().unwrap();
     let all = events(&place.data());
-    let until = |time: i64| RestoreOptions { target: Target::Time(Timestamp::new(time)), ..RestoreOptions::default() };
+    let until = |time: i64| RestoreOptions {
+        target: Target::Time(Timestamp::new(time)),
+        ..RestoreOptions::default()
+    };
     for _ in 0..20 {
         let at = all[random.below(all.len() as u64) as usize].3;
         for time in [at - 1, at, at + 1] {

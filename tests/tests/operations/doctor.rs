@@ -15,8 +15,12 @@ fn codes(data: &Path) -> (i32, Vec<String>) {
     if let Some(before) = before {
         assert!(contents(data) == before, "doctor never writes");
     }
-    let codes: Vec<String> =
-        found["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect();
+    let codes: Vec<String> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap().to_owned())
+        .collect();
     for code in &codes {
         assert!(said.contains(&format!("[{code}]")), "{code} is missing: {said}");
     }
@@ -95,16 +99,19 @@ fn each_bad_state_has_a_name() {
 fn what_is_derived_can_be_wrong_without_harm() {
     let data = quiet();
     let images = data.path().join("images");
-    let generation = fs::read_dir(&images).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    let generation =
+        fs::read_dir(&images).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
     let image = fs::read_dir(generation).unwrap().map(|entry| entry.unwrap().path()).min().unwrap();
     flip(&image, 200);
     assert_says(data.path(), 1, "derived_unusable");
 
     let data = quiet();
-    fs::write(data.path().join("index/0000000000-0000000000.idx.tmp"), "x").or_else(|_| {
-        fs::create_dir(data.path().join("index"))?;
-        fs::write(data.path().join("index/0000000000-0000000000.idx.tmp"), "x")
-    }).unwrap();
+    fs::write(data.path().join("index/0000000000-0000000000.idx.tmp"), "x")
+        .or_else(|_| {
+            fs::create_dir(data.path().join("index"))?;
+            fs::write(data.path().join("index/0000000000-0000000000.idx.tmp"), "x")
+        })
+        .unwrap();
     assert_says(data.path(), 1, "leftovers");
 
     let data = quiet();

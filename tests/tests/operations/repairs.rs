@@ -41,7 +41,8 @@ fn without_a_yes_nothing_changes() {
 fn what_is_derived_is_moved_away_and_made_again() {
     let data = quiet();
     let images = data.path().join("images");
-    let generation = fs::read_dir(&images).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    let generation =
+        fs::read_dir(&images).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
     let image = fs::read_dir(generation).unwrap().map(|entry| entry.unwrap().path()).min().unwrap();
     flip(&image, 200);
     let (exit, said) = repair(data.path(), &["--yes"]);
@@ -82,7 +83,10 @@ fn acknowledged_events_are_given_up_only_with_a_word_and_are_named() {
     let (exit, said) = repair(data.path(), &["--yes"]);
     assert_eq!((exit, &said["steps"][0]["done"]), (1, &Value::Bool(false)), "{said}");
     assert!(said["steps"][0]["why"].as_str().unwrap().contains("--accept-loss"), "{said}");
-    assert!(said["steps"][0]["action"].as_str().unwrap().contains("acknowledged events or more are lost"), "{said}");
+    assert!(
+        said["steps"][0]["action"].as_str().unwrap().contains("acknowledged events or more are lost"),
+        "{said}"
+    );
     assert_eq!(fs::read(&log).unwrap(), damaged);
     let (exit, said) = repair(data.path(), &["--yes", "--accept-loss"]);
     assert_eq!(exit, 0, "{said}");
@@ -111,7 +115,10 @@ fn a_repair_that_was_cut_short_between_any_two_moves_is_brought_to_its_end() {
     let expected = lines(data.path());
     let made = aside(data.path());
     let name = made.file_name().unwrap().to_owned();
-    let old: Vec<String> = fs::read_dir(made.join("old")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let old: Vec<String> = fs::read_dir(made.join("old"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     assert!(old.contains(&"log".to_owned()), "{old:?}");
     for moved in 0..=4 {
         let again = tempfile::tempdir().unwrap();

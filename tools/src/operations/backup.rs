@@ -39,16 +39,22 @@ pub fn backup(arguments: Arguments, settings: &Settings, out: &mut dyn Write) ->
     let (data_dir, options) = (data.or(settings), BackupOptions { link, with_keys });
     let bar = progress::byte_bar(0);
     bar.set_message("copying");
-    let taken =
-        eventstore::backup::backup(&Environment::default(), &data_dir, &to, options, &mut |Progress { done, total }| {
+    let taken = eventstore::backup::backup(
+        &Environment::default(),
+        &data_dir,
+        &to,
+        options,
+        &mut |Progress { done, total }| {
             bar.set_length(total);
             bar.set_position(done);
-        })?;
+        },
+    )?;
     bar.finish_and_clear();
     if json {
         return write_json(&taken, out);
     }
-    let Backup { store, next, chain, segments, segments_linked, bytes, bytes_written, checkpoint, .. } = &taken;
+    let Backup { store, next, chain, segments, segments_linked, bytes, bytes_written, checkpoint, .. } =
+        &taken;
     let mut text = format!(
         "{} holds {next} events of store {store} in {segments} segments ({bytes} bytes), chain {chain}\n\
          {bytes_written} bytes were written, {segments_linked} segments linked\n",

@@ -159,7 +159,8 @@ impl Diagnosis {
         }
         if data_dir.join("MANIFEST").is_file() {
             let what = "this is a backup, not a data directory";
-            let advice = "`sunday restore --from` makes a data directory of it; `sunday verify` checks its log";
+            let advice =
+                "`sunday restore --from` makes a data directory of it; `sunday verify` checks its log";
             self.find("backup", Severity::Note, what, advice);
         }
         if self.unfinished(data_dir) {
@@ -173,7 +174,12 @@ impl Diagnosis {
             Ok(Some(follows)) => {
                 let advice = "while that is there, nothing; once it is gone for good, `sunday promote` makes this the log that is \
                               written";
-                self.find("standby", Severity::Note, format!("the log is a standby that follows {follows}"), advice);
+                self.find(
+                    "standby",
+                    Severity::Note,
+                    format!("the log is a standby that follows {follows}"),
+                    advice,
+                );
             }
             Ok(None) => {}
             Err(error) => self.find("unreadable", Severity::Fault, error.to_string(), ""),
@@ -218,7 +224,10 @@ impl Diagnosis {
                 self.segments = Some(page.published_end.segment() + 1);
                 let silent = Timestamp::now().get().saturating_sub(page.heartbeat.get());
                 if silent > SILENT_NS {
-                    let what = format!("the writer has the log open, and has not shown itself since {}", Rfc3339(page.heartbeat));
+                    let what = format!(
+                        "the writer has the log open, and has not shown itself since {}",
+                        Rfc3339(page.heartbeat)
+                    );
                     let advice = "see whether that process is stopped, or its disk stands still";
                     self.find("writer_silent", Severity::Warning, what, advice);
                 }
@@ -308,13 +317,18 @@ impl Diagnosis {
     fn hold_against_journal(&mut self, data_dir: &Path) {
         match journal::newest(&*Environment::default().storage, data_dir) {
             Ok(Some(newest)) if Some(newest.lineage.store) != self.store => {
-                let what = format!("the journal of checkpoints is of store {}, the log is not", newest.lineage.store);
+                let what = format!(
+                    "the journal of checkpoints is of store {}, the log is not",
+                    newest.lineage.store
+                );
                 let advice = "put back the tree/ and keys/ of this log, or move those away to begin a history of its own";
                 self.find("foreign_journal", Severity::Fault, what, advice);
             }
             Ok(Some(newest)) if self.next.is_some_and(|next| next < newest.lineage.next) => {
                 let size = newest.checkpoint.head.size;
-                let what = format!("a checkpoint of {size} events was signed, and the log has fewer: events are missing");
+                let what = format!(
+                    "a checkpoint of {size} events was signed, and the log has fewer: events are missing"
+                );
                 let advice = "put the missing segments back, or restore a backup: it becomes a new store if it has less than that. \
                               Otherwise `sunday repair --accept-loss` makes a new store of what is here";
                 self.opens = false;
@@ -396,7 +410,8 @@ impl Diagnosis {
         let segment = segment.filter_map(|file| Some(file.metadata().ok()?.len())).max().unwrap_or(0);
         if segment > 0 && free < ROOM_SEGMENTS * segment {
             let what = format!("{free} bytes are free, and a segment takes {segment}");
-            let advice = "make room: without it the log takes no more, and goes on by itself once there is some";
+            let advice =
+                "make room: without it the log takes no more, and goes on by itself once there is some";
             self.find("room", Severity::Warning, what, advice);
         }
     }

@@ -88,7 +88,9 @@ fn segments(data_dir: &Path, json: bool, out: &mut dyn Write) -> Result<(), Fail
     if json {
         return write_json(&Segments { segments: &all }, out);
     }
-    let mut text = "segment state      first position  next position    commits        bytes     capacity  recorded\n".to_owned();
+    let mut text =
+        "segment state      first position  next position    commits        bytes     capacity  recorded\n"
+            .to_owned();
     for segment in &all {
         let state = match segment.state {
             SegmentState::Prepared => "prepared",
@@ -129,7 +131,13 @@ struct Streams<'a> {
     streams: BTreeMap<&'a str, &'a StreamFacts>,
 }
 
-fn streams(data_dir: &Path, prefix: &str, limit: usize, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn streams(
+    data_dir: &Path,
+    prefix: &str,
+    limit: usize,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let log = Log::open_offline(data_dir)?;
     let mut all: BTreeMap<String, StreamFacts> = BTreeMap::new();
     for commit in log.commits(Position::ZERO) {
@@ -174,7 +182,8 @@ struct EventFacts {
 
 fn one_event(data_dir: &Path, asked: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let log = Log::open_offline(data_dir)?;
-    let none = || Failure::Usage(format!("there is no event {asked} in this log of {} events", log.watermark()));
+    let none =
+        || Failure::Usage(format!("there is no event {asked} in this log of {} events", log.watermark()));
     let (commit, position) = if let Ok(position) = asked.parse() {
         let position = Position::new(position);
         (log.commit_at(position)?.ok_or_else(none)?, position)
@@ -240,7 +249,12 @@ fn frame(data_dir: &Path, asked: &str, json: bool, out: &mut dyn Write) -> Resul
             let position = asked.parse().map(Position::new);
             let position = position.map_err(|_| Failure::Usage(format!("{asked} is no position")))?;
             let commit = log.commit_at(position)?;
-            let none = || Failure::Usage(format!("there is no event {position} in this log of {} events", log.watermark()));
+            let none = || {
+                Failure::Usage(format!(
+                    "there is no event {position} in this log of {} events",
+                    log.watermark()
+                ))
+            };
             commit.ok_or_else(none)?.place()
         }
     };

@@ -125,10 +125,13 @@ fn plan(data_dir: &Path, diagnosis: &Diagnosis, accept_loss: bool) -> Vec<Step> 
                 let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
                 (format!("move {} away", names.join(", ")), None)
             }
-            Remedy::Recover => ("recover the log as a writer does, and leave a mark behind what is whole".to_owned(), None),
+            Remedy::Recover => {
+                ("recover the log as a writer does, and leave a mark behind what is whole".to_owned(), None)
+            }
             Remedy::Finish(_) => ("move what a repair has made into its place".to_owned(), None),
             Remedy::AcceptLoss => {
-                let why = (!accept_loss).then(|| "acknowledged events would be lost: --accept-loss says so".to_owned());
+                let why = (!accept_loss)
+                    .then(|| "acknowledged events would be lost: --accept-loss says so".to_owned());
                 (loss(data_dir), why)
             }
         };
@@ -154,7 +157,8 @@ fn loss(data_dir: &Path) -> String {
     match eventstore::backup::sound_end(&environment, data_dir) {
         Ok((next, damage)) => {
             let lost = known.map(|known| known.get().saturating_sub(next.get()));
-            let lost = lost.map_or_else(String::new, |lost| format!("; {lost} acknowledged events or more are lost"));
+            let lost = lost
+                .map_or_else(String::new, |lost| format!("; {lost} acknowledged events or more are lost"));
             let why = damage.map_or_else(|| "it ends there".to_owned(), |damage: Damage| damage.to_string());
             format!("begin a log anew with the events before position {next} ({why}); {until}{lost}")
         }
@@ -164,7 +168,10 @@ fn loss(data_dir: &Path) -> String {
 
 fn announced(data_dir: &Path, steps: &[Step]) -> String {
     if steps.is_empty() {
-        return format!("{}: there is nothing that a repair could do; `sunday doctor` has the rest\n", data_dir.display());
+        return format!(
+            "{}: there is nothing that a repair could do; `sunday doctor` has the rest\n",
+            data_dir.display()
+        );
     }
     let mut text = String::new();
     for Step { code, action, why, .. } in steps {
@@ -222,7 +229,8 @@ fn begin_anew(data_dir: &Path, aside: &Path) -> Result<String, Failure> {
     create(aside)?;
     // The key goes along only as far as the store does.
     let options = BackupOptions { link: false, with_keys: true };
-    let (Backup { next, .. }, damage) = backup_sound(&environment, data_dir, &sound, options, &mut |_| bar.tick())?;
+    let (Backup { next, .. }, damage) =
+        backup_sound(&environment, data_dir, &sound, options, &mut |_| bar.tick())?;
     let restored: Restored = eventstore::backup::restore(
         &environment,
         &sound,
@@ -233,9 +241,12 @@ fn begin_anew(data_dir: &Path, aside: &Path) -> Result<String, Failure> {
     )?;
     bar.finish_and_clear();
     finish(data_dir, aside)?;
-    let what = damage.map_or_else(String::new, |damage| format!(" (what follows is damaged: {})", damage.reason));
+    let what =
+        damage.map_or_else(String::new, |damage| format!(" (what follows is damaged: {})", damage.reason));
     let whose = match restored.parent {
-        Some(parent) => format!("a new store, {}, because more than that was signed of {parent}", restored.store),
+        Some(parent) => {
+            format!("a new store, {}, because more than that was signed of {parent}", restored.store)
+        }
         None => format!("store {}, as before", restored.store),
     };
     Ok(format!("the log begins anew with {next} events{what}; it is {whose}"))

@@ -10,8 +10,8 @@ use eventstore::backup::{BackupError, Parent, RestoreOptions, Restored, Target};
 use eventstore::storage::Environment;
 use eventstore::verify::Progress;
 use eventstore::{
-    CommitBuilder, ContentType, EventType, ExpectedVersion, Metadata, NewEvent, OpenError, Position, PreparedCommit,
-    StreamId, Timestamp,
+    CommitBuilder, ContentType, EventType, ExpectedVersion, Metadata, NewEvent, OpenError, Position,
+    PreparedCommit, StreamId, Timestamp,
 };
 use http_kit::auth::LOCAL_SUBJECT;
 use query_api::rfc3339::Rfc3339;
@@ -109,7 +109,8 @@ pub(super) fn first_commit(parent: &Parent) -> Result<PreparedCommit, BackupErro
 }
 
 fn said(arguments: &Arguments, restored: &Restored) -> String {
-    let Restored { store, parent, restored_to, recorded_at, left_out, next, chain, checkpoint, .. } = restored;
+    let Restored { store, parent, restored_to, recorded_at, left_out, next, chain, checkpoint, .. } =
+        restored;
     let recorded = recorded_at.map_or_else(String::new, |at| format!(", the last recorded {}", Rfc3339(at)));
     let mut text = format!(
         "{} holds {restored_to} events of the backup{recorded}; {left_out} were left out\n",
