@@ -222,7 +222,7 @@ impl Source {
         while end < stop && end - at < PIECE {
             match frame::decode_header(bytes(segment, end..stop), &seed, end) {
                 Ok(Some(header)) if end + header.frame_len() as u64 <= stop => {
-                    end += header.frame_len() as u64
+                    end += header.frame_len() as u64;
                 }
                 _ => return Ok(at..stop),
             }

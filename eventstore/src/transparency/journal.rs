@@ -158,12 +158,15 @@ pub fn entries(
     Ok(())
 }
 
-/// Each file's number and whole records, with what they hold, oldest first: what a copy of the journal takes. It changes
+/// Takes a file's name, its whole records, and what they hold.
+pub(crate) type OneFile<'a> = dyn FnMut(&str, &[u8], Vec<Entry>) -> Result<(), JournalError> + 'a;
+
+/// Each file's name and whole records, with what they hold, oldest first: what a copy of the journal takes. It changes
 /// nothing, and may be asked beside the one who writes.
 pub(crate) fn files(
     storage: &dyn Storage,
     data_dir: &Path,
-    each: &mut dyn FnMut(&str, &[u8], Vec<Entry>) -> Result<(), JournalError>,
+    each: &mut OneFile<'_>,
 ) -> Result<(), JournalError> {
     let dir = data_dir.join(JOURNAL_DIR);
     let numbers = numbers(storage, &dir)?;
