@@ -171,7 +171,7 @@ fn what_is_published_and_not_on_disk_yet_is_not_filed() {
     let environment = eventstore::storage::Environment::default();
     let options = eventstore::StoreOptions { durability: eventstore::Durability::Os, ..small() };
     let mut engine = eventstore::Engine::open(&environment, &place.data(), &options).unwrap();
-    let mut submit = |engine: &mut eventstore::Engine, payload: &str| {
+    let submit = |engine: &mut eventstore::Engine, payload: &str| {
         let commit = crate::support::one("thing-1", eventstore::ExpectedVersion::Any, payload);
         let mut pending = engine.submit(commit).unwrap();
         while pending.try_answer().is_none() {
