@@ -48,6 +48,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    archive_s3::install();
     match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

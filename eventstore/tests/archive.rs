@@ -278,7 +278,7 @@ impl Archive for Failing {
         self.inner.as_ref().unwrap().put(name, bytes)
     }
 
-    fn get(&self, name: &str, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn get(&self, name: &str, piece: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)) -> io::Result<()> {
         match (self.fails(), self.lies) {
             (true, true) => piece(b"something else"),
             (true, false) => Err(io::Error::other("the network is gone")),

@@ -58,6 +58,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    archive_s3::install();
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -61,6 +61,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    archive_s3::install();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

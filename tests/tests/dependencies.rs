@@ -12,13 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use tests::cargo;
 
 /// Who may depend on whom. `tools`, `tests` and `benches` stand on top and may use everything.
-const ALLOWED: [(&str, &[&str]); 6] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("eventstore", &[]),
     ("domain", &[]),
     ("http-kit", &[]),
-    ("command-api", &["eventstore", "domain", "http-kit"]),
-    ("projector", &["eventstore", "domain"]),
-    ("query-api", &["projector", "eventstore", "domain", "http-kit"]),
+    ("archive-s3", &["eventstore"]),
+    ("command-api", &["archive-s3", "eventstore", "domain", "http-kit"]),
+    ("projector", &["archive-s3", "eventstore", "domain"]),
+    ("query-api", &["archive-s3", "projector", "eventstore", "domain", "http-kit"]),
 ];
 const ON_TOP: [&str; 3] = ["tools", "tests", "benches"];
 

@@ -237,6 +237,7 @@ fn projection(name: &str) -> Result<ProjectionName, String> {
 }
 
 fn main() -> ExitCode {
+    archive_s3::install();
     let arguments = Arguments::parse();
     let settings = config::load::<Settings>(arguments.config.as_deref());
     let format = arguments.log_format.or(settings.as_ref().ok().and_then(|settings| settings.log_format));

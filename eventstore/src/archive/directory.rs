@@ -64,7 +64,7 @@ impl Archive for Directory {
         File::open(dir)?.sync_all()
     }
 
-    fn get(&self, name: &str, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn get(&self, name: &str, piece: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)) -> io::Result<()> {
         let path = self.path(name)?;
         let mut file = File::open(&path)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;

@@ -28,7 +28,7 @@ use crate::storage::{Access, Environment, Storage};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 /// The file that says where the objects are.
@@ -48,7 +48,7 @@ pub trait Archive: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `NotFound` when there is none of the name; whatever keeps it from being read; and what `piece` answers.
-    fn get(&self, name: &str, piece: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>;
+    fn get(&self, name: &str, piece: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)) -> io::Result<()>;
 }
 
 /// Finds archives by their URLs.
@@ -58,6 +58,19 @@ pub trait Archives: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Unsupported` when nobody here knows archives of the kind; `InvalidInput` when it is no URL of its kind.
     fn open(&self, url: &str) -> io::Result<Arc<dyn Archive>>;
+}
+
+static INSTALLED: OnceLock<Arc<dyn Archives>> = OnceLock::new();
+
+/// Lets every log that this process opens find its archive with `archives`; without it, archives are directories. Only
+/// the first call counts, and only for what is opened after it.
+pub fn install(archives: Arc<dyn Archives>) {
+    let _ = INSTALLED.set(archives);
+}
+
+/// What was installed, or directories.
+pub(crate) fn installed() -> Arc<dyn Archives> {
+    INSTALLED.get().map_or_else(|| Arc::new(Directories) as Arc<dyn Archives>, Arc::clone)
 }
 
 /// Archives that are directories: `file:///var/archive/sunday`.

@@ -6,7 +6,7 @@
 
 mod files;
 
-use crate::archive::{Archive, Archives, Directories};
+use crate::archive::{self, Archive, Archives};
 use crate::mapped::{Map, SharedPage};
 use crate::numbers::Timestamp;
 use std::any::Any;
@@ -208,9 +208,9 @@ pub struct Environment {
 }
 
 impl Default for Environment {
-    /// This machine. Archives are directories.
+    /// This machine, with the archives that were [installed](crate::archive::install).
     fn default() -> Self {
-        Self::with_archives(Arc::new(Directories))
+        Self::with_archives(archive::installed())
     }
 }
 
