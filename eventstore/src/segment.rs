@@ -43,7 +43,7 @@ pub(crate) struct Segment {
 enum Bytes {
     Here(Map),
     /// In the archive, from which they are fetched when somebody wants them.
-    Elsewhere(Elsewhere),
+    Elsewhere(Box<Elsewhere>),
 }
 
 /// What a segment file turned out to be.
@@ -125,7 +125,7 @@ impl Segment {
         let Some(reference) = reference else { return Ok(None) };
         let reference = reference.map_err(|error| unreadable(error.to_string()))?;
         let elsewhere = Elsewhere::new(Arc::clone(storage), log_dir, reference);
-        Ok(Some(Self::new(reference.header, Bytes::Elsewhere(elsewhere))))
+        Ok(Some(Self::new(reference.header, Bytes::Elsewhere(Box::new(elsewhere)))))
     }
 
     /// What stands here for a segment that is in the archive.
@@ -140,7 +140,9 @@ impl Segment {
     pub(crate) fn afresh(&self) -> Option<Self> {
         match &self.bytes {
             Bytes::Here(_) => None,
-            Bytes::Elsewhere(elsewhere) => Some(Self::new(self.header, Bytes::Elsewhere(elsewhere.afresh()))),
+            Bytes::Elsewhere(elsewhere) => {
+                Some(Self::new(self.header, Bytes::Elsewhere(Box::new(elsewhere.afresh()))))
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use super::error::BackupError;
 use super::manifest::Manifest;
 use crate::control;
 use crate::error::{Damage, OpenError};
+use crate::format::bytes::all_zero;
 use crate::format::frame::{self, CrcSeed, FrameHeader};
 use crate::format::segment_header::{PreviousEnd, SEGMENT_HEADER_BYTES};
 use crate::limits::COMMIT_BYTES_MAX;
@@ -221,7 +222,7 @@ impl Source {
         while end < stop && end - at < PIECE {
             match frame::decode_header(bytes(segment, end..stop), &seed, end) {
                 Ok(Some(header)) if end + header.frame_len() as u64 <= stop => {
-                    end += header.frame_len() as u64
+                    end += header.frame_len() as u64;
                 }
                 _ => return Ok(at..stop),
             }
@@ -278,14 +279,17 @@ impl Source {
 /// Goes over sound frames, one by one, up to `stop`; why it stopped before, if not for want of frames.
 fn pass_sound(segment: &Segment, cursor: &mut Cursor, stop: u64) -> Option<String> {
     let seed = CrcSeed::new(&segment.header.salt);
-    while cursor.offset < stop {
+    while cursor.offset < stop && !cursor.is_sealed {
         let at = cursor.offset;
         if let Err(error) = segment.fault_in(at, FRAME_BYTES_MAX.min(stop - at)) {
             return Some(error.to_string());
         }
-        let header = match frame::decode_header(bytes(segment, at..stop), &seed, at) {
+        let rest = bytes(segment, at..stop);
+        let header = match frame::decode_header(rest, &seed, at) {
             Ok(Some(header)) => header,
             Ok(None) => return None,
+            // Too little room for another frame.
+            Err(_) if rest.len() < frame::FRAME_HEADER_BYTES && all_zero(rest) => return None,
             Err(error) => return Some(error.to_string()),
         };
         let end = at + header.frame_len() as u64;

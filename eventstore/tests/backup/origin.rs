@@ -24,7 +24,7 @@ fn at_or_above_the_newest_checkpoint_it_is_the_same_store() {
     let mut random = Random::seeded();
     let (place, size) = signed(&mut random);
     let taken = place.take().unwrap();
-    assert_eq!(taken.checkpoint.map(|size| size.get()), Some(size));
+    assert_eq!(taken.checkpoint.map(eventstore::TreeSize::get), Some(size));
     let to = place.fresh();
     let restored = place.restore_to(&to, to_position(size)).unwrap();
     assert_eq!((restored.store, restored.parent, restored.next.get()), (taken.store, None, size));

@@ -149,6 +149,10 @@ fn what_is_in_an_archive_is_fetched_and_filed() {
         unsigned: true,
     };
     let environment = eventstore::storage::Environment::default();
+    // Only what has an index of its own may go.
+    let mut engine = eventstore::Engine::open(&environment, &place.data(), &small()).unwrap();
+    while engine.housekeep().unwrap() {}
+    engine.close();
     let moved = eventstore::archive::archive(&environment, &place.data(), &options, |_| {}).unwrap();
     assert!(!moved.is_empty() && !segment(&place.data(), 0).exists());
     // Whatever has no file here cannot be linked, and is copied.
@@ -159,4 +163,37 @@ fn what_is_in_an_archive_is_fetched_and_filed() {
     drop(elsewhere);
     let (to, _) = place.restored();
     assert_eq!(events(&to), before);
+}
+
+#[test]
+fn what_is_published_and_not_on_disk_yet_is_not_filed() {
+    let place = Place::new();
+    let environment = eventstore::storage::Environment::default();
+    let options = eventstore::StoreOptions { durability: eventstore::Durability::Os, ..small() };
+    let mut engine = eventstore::Engine::open(&environment, &place.data(), &options).unwrap();
+    let submit = |engine: &mut eventstore::Engine, payload: &str| {
+        let commit = crate::support::one("thing-1", eventstore::ExpectedVersion::Any, payload);
+        let mut pending = engine.submit(commit).unwrap();
+        while pending.try_answer().is_none() {
+            engine.collect();
+            if let Some(mut flush) = engine.begin_flush() {
+                let done = flush.run();
+                engine.finish_flush(flush, done);
+            }
+        }
+    };
+    submit(&mut engine, "first");
+    while engine.quiet() {
+        engine.collect();
+        if let Some(mut flush) = engine.begin_flush() {
+            let done = flush.run();
+            engine.finish_flush(flush, done);
+        }
+    }
+    submit(&mut engine, "second");
+    let log = engine.log();
+    assert_eq!(log.watermark().get(), 2);
+    assert_eq!(place.take().unwrap().next.get(), 1, "it could still be lost there");
+    engine.close();
+    assert_eq!(place.take().unwrap().next.get(), 2);
 }
