@@ -41,11 +41,11 @@ impl Bucket {
     }
 
     fn path(&self, name: &str) -> Path {
-        name.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
+        name.split('/').fold(self.prefix.clone(), Path::join)
     }
 
-    fn error(&self, name: &str, error: Error) -> io::Error {
-        let kind = match &error {
+    fn error(&self, name: &str, error: &Error) -> io::Error {
+        let kind = match error {
             Error::NotFound { .. } => io::ErrorKind::NotFound,
             Error::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
@@ -72,7 +72,7 @@ impl Bucket {
         name: &str,
         piece: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
     ) -> io::Result<()> {
-        let failed = |error| self.error(name, error);
+        let failed = |error: Error| self.error(name, &error);
         let mut stream = self.store.get(&self.path(name)).await.map_err(failed)?.into_stream();
         while let Some(bytes) = stream.next().await {
             piece(&bytes.map_err(failed)?)?;
@@ -104,7 +104,7 @@ impl Archive for Bucket {
             match self.store.put_opts(&self.path(name), payload, options).await {
                 Ok(_) => Ok(()),
                 Err(Error::AlreadyExists { .. }) if self.holds(name, bytes).await? => Ok(()),
-                Err(error) => Err(self.error(name, error)),
+                Err(error) => Err(self.error(name, &error)),
             }
         })
     }

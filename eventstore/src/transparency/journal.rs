@@ -158,6 +158,63 @@ pub fn entries(
     Ok(())
 }
 
+/// An entry, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its file, below the data directory.
+    pub file: String,
+    /// Where its record begins, bytes.
+    pub offset: u64,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// All entries that can be read, oldest first, and what is damaged between them: for whoever reads a journal that he does not
+/// trust.
+///
+/// # Errors
+/// When files cannot be read.
+pub fn salvage(
+    storage: &dyn Storage,
+    data_dir: &Path,
+) -> Result<(Vec<Found>, Vec<JournalError>), JournalError> {
+    let dir = data_dir.join(JOURNAL_DIR);
+    let numbers = numbers(storage, &dir)?;
+    let (mut found, mut damaged) = (Vec::new(), Vec::new());
+    let mut expected = 0;
+    for (index, number) in numbers.iter().enumerate() {
+        if *number != expected {
+            let reason = "the file is missing".to_owned();
+            damaged.push(JournalError::Damaged { path: dir.join(name(expected)), offset: 0, reason });
+        }
+        expected = number.saturating_add(1);
+        let path = dir.join(name(*number));
+        let file = storage.open(&path, Access::Read);
+        let file = file.map_err(|source| JournalError::Io { path: path.clone(), source })?;
+        let bytes = read(&*file, &path)?;
+        let may_be_torn = index + 1 == numbers.len();
+        let records = Records { path: &path, bytes: &bytes, may_be_torn };
+        let mut at = 0;
+        while at < bytes.len() {
+            match one(&bytes[at..]) {
+                Ok((entry, len)) => {
+                    let file = format!("{JOURNAL_DIR}/{}", name(*number));
+                    found.push(Found { file, offset: at as u64, entry });
+                    at += len;
+                }
+                Err(reason) => {
+                    let next = records.next_after(at);
+                    if next.is_some() || !may_be_torn {
+                        damaged.push(JournalError::Damaged { path: path.clone(), offset: at as u64, reason });
+                    }
+                    at = next.unwrap_or(bytes.len());
+                }
+            }
+        }
+    }
+    Ok((found, damaged))
+}
+
 /// Takes a file's name, its whole records, and what they hold.
 pub(crate) type OneFile<'a> = dyn FnMut(&str, &[u8], Vec<Entry>) -> Result<(), JournalError> + 'a;
 
@@ -305,10 +362,16 @@ impl Records<'_> {
 
     /// Whether a whole record begins anywhere behind this place: then what stands here is no torn end.
     fn goes_on_after(&self, at: usize) -> bool {
+        self.next_after(at).is_some()
+    }
+
+    /// Where the next whole record begins behind this place.
+    fn next_after(&self, at: usize) -> Option<usize> {
         let begins = format!("\n{WORD} ");
         let rest = &self.bytes[at..];
-        let mut starts = rest.windows(begins.len()).enumerate();
-        starts.any(|(index, window)| window == begins.as_bytes() && one(&rest[index + 1..]).is_ok())
+        let starts = rest.windows(begins.len()).enumerate();
+        let mut starts = starts.filter(|(_, window)| *window == begins.as_bytes());
+        starts.find(|(index, _)| one(&rest[index + 1..]).is_ok()).map(|(index, _)| at + index + 1)
     }
 }
 
