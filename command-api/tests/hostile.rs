@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "commands/common/mod.rs"]
 mod common;
 
 use axum::Extension;

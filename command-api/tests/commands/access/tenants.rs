@@ -1,7 +1,7 @@
 //! What is another tenant's is not there.
 
+use super::world::*;
 use crate::common::Api;
-use crate::world::*;
 use http_kit::auth::{Principal, Scopes, Tenants};
 use serde_json::{Value, json};
 use uuid::Uuid;

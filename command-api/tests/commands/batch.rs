@@ -1,11 +1,7 @@
 //! `/batch`: a result for each command, in order; commands see what came before them; atomic is all or nothing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
+use crate::common::{Answer, Api};
 use command_api::{AppState, CommandService};
-use common::{Answer, Api};
 use domain::{BoardId, ColumnId, CommentId, ItemId, ProjectId, WorkspaceId};
 use http_kit::auth::Authentication;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Every operation that there is, and the scope that it needs: a new one has no line here, and fails.
 
+use super::world::*;
 use crate::common::Api;
-use crate::world::*;
 use axum::body::Body;
 use axum::http::Request;
 use command_api::AppState;

@@ -1,11 +1,7 @@
 //! Every status of the contract, from a request to what the log holds.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
+use crate::common::Api;
 use axum::body::Body;
-use common::Api;
 use domain::{ItemId, WorkspaceId};
 use serde_json::{Value, json};
 

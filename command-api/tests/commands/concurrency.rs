@@ -1,11 +1,7 @@
 //! Many writers at once: nothing is lost, and every success has its event.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
+use crate::common::{Api, Place};
 use command_api::service::{Conditions, Intent, Order, Origin, Refusal};
-use common::{Api, Place};
 use domain::DomainError;
 use eventstore::{CommandId, Fingerprint};
 use serde_json::{Value, json};

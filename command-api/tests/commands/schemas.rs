@@ -1,12 +1,8 @@
 //! The schema registry: what can be registered, whom it binds, and that the log is its memory.
 
-#![allow(clippy::needless_pass_by_value, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
+use crate::common::{Answer, Api};
 use axum::body::Body;
 use axum::http::Request;
-use common::{Answer, Api};
 use http_body_util::BodyExt;
 use http_kit::auth::{Principal, Scope, Scopes, Tenants};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! A role decides what may be done with what is there.
 
+use super::world::*;
 use crate::common::Api;
-use crate::world::*;
 use http_kit::auth::{Principal, Scope, Scopes};
 use serde_json::{Value, json};
 use uuid::Uuid;

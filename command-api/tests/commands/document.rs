@@ -2,14 +2,10 @@
 //!
 //! That answers are what it says is looked at in every other test, see `common::document`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
+use crate::common::Api;
+use crate::common::document::{SNAPSHOT, faults, judge_of_all};
 use axum::body::Body;
 use axum::http::Request;
-use common::Api;
-use common::document::{SNAPSHOT, faults, judge_of_all};
 use eventstore::Position;
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -18,7 +14,7 @@ use tower::ServiceExt;
 #[tokio::test]
 async fn every_example_works() {
     let api = Api::new();
-    let world: Value = serde_json::from_str(include_str!("world.json")).unwrap();
+    let world: Value = serde_json::from_str(include_str!("../world.json")).unwrap();
     let made = api.post("/batch", world).await.is(200);
     for result in made.body["results"].as_array().unwrap() {
         assert_eq!(result["status"], "applied", "{made:?}");
@@ -99,7 +95,7 @@ async fn what_is_served_is_the_snapshot() {
     assert!(
         snapshot == served,
         "command-api/openapi.json is not what is served (first difference: line {:?}). If the API is meant to change: \
-         SUNDAY_WRITE_OPENAPI=1 cargo test --workspace --test document",
+         SUNDAY_WRITE_OPENAPI=1 cargo test --workspace --test commands document",
         first.map(|line| line + 1)
     );
 }

@@ -1,10 +1,6 @@
 //! The same key and content gets the first answer again, for ever; other content is refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
-use common::Api;
+use crate::common::Api;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -48,7 +44,11 @@ async fn an_unchanged_command_is_remembered_with_the_version_it_found() {
 }
 
 /// One command of every kind, each with what it needs done before it; the path's last `*` is the item.
-fn every_command(place: &common::Place, item: &str, comment: &str) -> Vec<(&'static str, String, Value)> {
+fn every_command(
+    place: &crate::common::Place,
+    item: &str,
+    comment: &str,
+) -> Vec<(&'static str, String, Value)> {
     let board = format!("/boards/{}", place.board);
     let project = format!("/projects/{}", place.project);
     let workspace = format!("/workspaces/{}", place.workspace);
@@ -144,7 +144,7 @@ async fn each_command_of_a_repeated_atomic_batch_has_the_version_that_it_made() 
     commands[2] =
         json!({"command": "item.update", "id": item, "idempotencyKey": "k-same", "data": {"title": "b"}});
     let first = api.atomic(commands.clone()).await.is(200);
-    let versions = |answer: &common::Answer| -> Vec<Value> {
+    let versions = |answer: &crate::common::Answer| -> Vec<Value> {
         let results = answer.body["results"].as_array().unwrap();
         results.iter().map(|result| result["version"].clone()).collect()
     };
@@ -168,7 +168,7 @@ async fn a_key_names_a_whole_batch() {
         let batch = json!({"atomic": is_atomic, "commands": [create("x"), create("x"), own]});
         let first = api.with("POST", "/batch", &key, &batch).await.is(200);
         let watermark = api.watermark();
-        let ids = |answer: &common::Answer| -> Vec<Value> {
+        let ids = |answer: &crate::common::Answer| -> Vec<Value> {
             (0..3).map(|index| answer.body["results"][index]["id"].clone()).collect()
         };
         assert_ne!(ids(&first)[0], ids(&first)[1]);

@@ -1,12 +1,8 @@
 //! Named consumers as the command API keeps them: what can be said of them, what the log holds then, and whose they are.
 
-#![allow(clippy::needless_pass_by_value, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
+use crate::common::{Answer, Api};
 use axum::body::Body;
 use axum::http::Request;
-use common::{Answer, Api};
 use eventstore::Position;
 use http_body_util::BodyExt;
 use http_kit::auth::{Principal, Scope, Scopes, Tenants};

@@ -1,10 +1,6 @@
 //! Versions that are demanded, and commands whose sender saw an older one: merged, or refused with what both sides want.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
-use common::{Answer, Api, Place};
+use crate::common::{Answer, Api, Place};
 use serde_json::{Value, json};
 
 const ANY: &str = "00000000-0000-7000-8000-000000000000";

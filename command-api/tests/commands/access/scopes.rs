@@ -1,7 +1,7 @@
 //! A token permits kinds of things.
 
+use super::world::*;
 use crate::common::Api;
-use crate::world::*;
 use http_kit::auth::{Principal, Scope};
 use serde_json::json;
 use uuid::Uuid;

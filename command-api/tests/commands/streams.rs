@@ -1,12 +1,8 @@
 //! Raw appends: whose a stream is, what is demanded, what is refused, and the same answer again.
 
-#![allow(clippy::needless_pass_by_value, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
+use crate::common::{Answer, Api};
 use axum::body::Body;
 use axum::http::Request;
-use common::{Answer, Api};
 use eventstore::{Direction, RecordedEvent, StreamId, Version};
 use http_body_util::BodyExt;
 use http_kit::auth::{Principal, Scope, Scopes, Tenants};
