@@ -16,6 +16,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod asking;
 pub mod check;
 pub mod decisions;
 pub mod failure;
@@ -26,6 +27,7 @@ pub mod progress;
 pub mod rebuild;
 pub mod rebuild_online;
 pub mod replay;
+pub mod replay_online;
 pub mod serve;
 pub mod summary;
 pub mod verify;

@@ -21,7 +21,9 @@ use std::process::ExitCode;
 use tools::failure::Failure;
 use tools::operations::{self, Data, Operation, manual};
 use tools::replay::Selection;
-use tools::{check, follow, import, rebuild, rebuild_online, replay, serve, summary, verify, witness};
+use tools::{
+    check, follow, import, rebuild, rebuild_online, replay, replay_online, serve, summary, verify, witness,
+};
 
 /// What request threads allocate, the writer frees; ARCHITECTURE.md says why that asks for this allocator.
 #[global_allocator]
@@ -112,6 +114,11 @@ enum Task {
         /// Write them to this file, which is there once it is whole
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Append them to another Sunday, whose command API is at this URL; streams that only commands write are passed over
+        #[arg(long, value_name = "URL", conflicts_with = "output")]
+        into: Option<String>,
+        #[command(flatten)]
+        token: TokenFile,
         /// Taken for the sake of uniformity: the output is always JSON
         #[arg(long)]
         json: bool,
@@ -317,9 +324,21 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
             };
             out.write_all(text.as_bytes()).map_err(Failure::Output)?;
         }
-        Task::Replay { data, from, to, stream, event_type, category, tag, output, json: _ } => {
+        Task::Replay { data, from, to, stream, event_type, category, tag, output, into, token, json } => {
             let (from, to) = (Position::new(from), to.map(Position::new));
             let selection = Selection { from, to, stream, event_type, category, tag };
+            if let Some(url) = into {
+                let token = import::Token::find(token.token_file.as_deref(), &url)?;
+                let target = replay_online::Target { url, token };
+                let sent = replay_online::replay_into(&data.or(settings), &selection, &target)?;
+                let text = match json {
+                    true => {
+                        serde_json::json!({"events": sent.events, "passedOver": sent.passed_over}).to_string()
+                    }
+                    false => format!("{} events sent, {} passed over", sent.events, sent.passed_over),
+                };
+                return writeln!(out, "{text}").map(|()| 0).map_err(Failure::Output);
+            }
             match output {
                 Some(path) => replay::replay_to(&data.or(settings), &selection, &path)?,
                 None => replay::replay(&data.or(settings), &selection, &mut out)?,

@@ -3,17 +3,12 @@
 //! The command API records the wish, the projector carries it out, and the query API says how far it is: so a rebuild goes on
 //! when this command is stopped, and is only looked at here.
 
+use crate::asking::Asking;
 use crate::failure::Failure;
 use crate::import::Token;
 use crate::progress;
 use crate::rebuild::{DIFFERENT, EQUAL};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::{Method, StatusCode};
 use projector::rebuild::ProjectionName;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -21,10 +16,6 @@ use std::time::Duration;
 
 /// How often it is asked how far it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How long an answer may take.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// No answer is longer.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Whom to ask.
 #[derive(Debug)]
@@ -49,9 +40,7 @@ pub fn rebuild(
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
     for url in [&online.command_url, &online.query_url] {
-        if !url.starts_with("http://") {
-            return Err(Failure::Usage(format!("{url} is not a URL of the form http://host:port")));
-        }
+        Asking::new(url, None)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
@@ -129,38 +118,12 @@ impl Online {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, Failure> {
-        let base = url.trim_end_matches('/');
-        let failed = |reason: &dyn std::fmt::Display| Failure::Part(format!("{base}: {reason}"));
-        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token.header());
-        }
-        let bytes = match body {
-            None => Bytes::new(),
-            Some(body) => {
-                request = request.header(CONTENT_TYPE, "application/json");
-                Bytes::from(body.to_string())
-            }
-        };
-        let request = request.body(Full::new(bytes)).map_err(|error| failed(&error))?;
-        let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-        let exchange = async {
-            let answer = client.request(request).await.map_err(|error| failed(&error))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-            Ok((status, body.map_err(|error| failed(&error))?.to_bytes()))
-        };
-        let answered = tokio::time::timeout(ANSWER_TIME_MAX, exchange).await;
-        let (status, body): (StatusCode, Bytes) =
-            answered.unwrap_or_else(|_| Err(failed(&"it does not answer")))?;
-        let answer: Value = serde_json::from_slice(&body).map_err(|error| failed(&error))?;
+        let asking = Asking::new(url, self.token.as_ref())?;
+        let (status, answer) = asking.answer(method, path, body.map(|body| body.to_string().into())).await?;
         match status {
             StatusCode::GATEWAY_TIMEOUT => Err(Failure::NotYet),
             status if status.is_success() => Ok(answer),
-            status => {
-                let text = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
-                Err(failed(&format_args!("{status} {}: {}", text("code"), text("detail"))))
-            }
+            status => Err(asking.refused(status, &answer)),
         }
     }
 }

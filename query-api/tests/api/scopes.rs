@@ -54,8 +54,10 @@ const ANY: [&str; 39] = [
 ];
 
 /// What needs a scope.
-const SCOPED: [(&str, Scope); 7] = [
+const SCOPED: [(&str, Scope); 9] = [
     ("audit.entries", Scope::Audit),
+    ("audit.verified", Scope::Audit),
+    ("audit.verify", Scope::Audit),
     ("consumer.events", Scope::ConsumersWrite),
     ("log.place", Scope::Audit),
     ("log.segment", Scope::Audit),

@@ -1,14 +1,12 @@
 //! Promise: items go only where their board has room: into its own columns, and not into full ones.
 
-mod given;
-
+use crate::given::*;
 use domain::{
     BoardId, Change, ColumnId, Kind,
     board::{self, Board, Command, FieldKind},
     item::{self, Item},
     workspace::{AddMember, RemoveMember, Role},
 };
-use given::*;
 use serde_json::json;
 
 fn board() -> Given<Board> {

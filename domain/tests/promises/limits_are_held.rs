@@ -1,7 +1,6 @@
 //! Promise: no text, list or value grows beyond its limit, and what may be empty is only what history left so.
 
-mod given;
-
+use crate::given::*;
 use domain::{
     DomainError, Kind,
     board::{self, Board},
@@ -11,7 +10,6 @@ use domain::{
     project::{self, Project},
     workspace::{self, Workspace},
 };
-use given::*;
 use serde_json::{Value, json};
 
 fn create(body: item::Create) -> Command {

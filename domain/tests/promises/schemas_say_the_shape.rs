@@ -1,9 +1,6 @@
 //! Promise: the schema of an event takes every payload that was ever written and no other shape, and never
 //! changes unnoticed; the schema of a command takes exactly what the command's decision takes.
 
-#![allow(clippy::panic, reason = "a test says what it expects by panicking")]
-#![allow(clippy::expect_used, reason = "what the test cannot set up is a failed test")]
-
 use domain::{board, comment, item, limits, project, schema, workspace};
 use jsonschema::Validator;
 use schemars::JsonSchema;

@@ -1,11 +1,6 @@
 //! Promises of decisions as such: every refusal that a command can give is known and was seen, a board's word on
 //! its fields holds, and no sequence of commands leads where the events do not.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "what a test cannot set up is a failed test")]
-
-#[path = "../given/mod.rs"]
-mod given;
-
 mod fields_hold_what_the_board_says;
 mod lives;
 mod model;

@@ -1,15 +1,13 @@
 //! Promise: a role on the workspace and a role on the board decide what may be done, as the table in `access` says;
 //! nobody acts above their own role, and a workspace keeps an owner.
 
-mod given;
-
+use crate::given::*;
 use domain::{
     access::{Action, Who, permit, role},
     board::{self, Board},
     comment::{self, Comment},
     workspace::{self, AddMember, ChangeMemberRole, Command, RemoveMember, Role, Workspace},
 };
-use given::*;
 
 const ROLES: [Option<Role>; 5] =
     [None, Some(Role::Viewer), Some(Role::Member), Some(Role::Admin), Some(Role::Owner)];

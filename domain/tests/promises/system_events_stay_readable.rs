@@ -1,7 +1,7 @@
 //! Promise: what the system once said to itself can be read for ever, and means the same to whoever folds it. Each file
 //! in `golden/system/` is a payload byte for byte as it was stored; none of them may ever be changed.
 //!
-//! `SUNDAY_GOLDEN=write cargo test --workspace --test system_events_stay_readable` writes those that are missing.
+//! `SUNDAY_GOLDEN=write cargo test --workspace --test promises system_events` writes those that are missing.
 
 use domain::system::archive::{ArchivedSegment, Recorded, SEGMENTS_ARCHIVED, SegmentsArchived};
 use domain::system::projections::{

@@ -1,6 +1,7 @@
 //! Every command in every state of life: before the creation, while it is there, archived, and after the end.
 
-use crate::{ACCEPTED, Pairs, code_of, given::*, name_of};
+use super::{ACCEPTED, Pairs, code_of, name_of};
+use crate::given::*;
 use domain::{
     Aggregate,
     board::{self, Board, FieldKind},

@@ -1,7 +1,5 @@
 //! Promise: the JSON of a request is the command, and a misspelt member is an error instead of being ignored.
 
-#![allow(clippy::expect_used, reason = "what the test cannot set up is a failed test")]
-
 use domain::{board, comment, item, project, workspace};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -3,13 +3,13 @@
 //!
 //! `SUNDAY_SEED` repeats one run; a failing run prints it with the sequence that led there.
 
-use crate::{
+use super::{
     Pairs, code_of,
-    given::*,
     model::{Model, Modelled},
     name_of, refusals,
     wishes::{self, Dice, World},
 };
+use crate::given::*;
 use domain::{
     Aggregate, CommentId, Context, Decoded, DomainEvent, Encoded, board::Board, codec, comment::Comment,
     item::Item, project::Project, schema, tags, workspace::Workspace,

@@ -1,12 +1,12 @@
 //! Every refusal of every command, by the code that a caller sees. The table is written by hand from what the
 //! decisions say; the tests fill it with what the decisions do.
 
-use crate::{
+use super::{
     ACCEPTED, Pairs, code_of,
-    given::*,
     lives::{self, comment_added, new_board, new_comment, new_project, new_workspace},
     name_of,
 };
+use crate::given::*;
 use domain::{
     Aggregate, AttachmentId, BoardId, ColumnId, Date, Rank,
     board::{self, Board, FieldKind},

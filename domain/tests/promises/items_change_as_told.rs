@@ -1,13 +1,11 @@
 //! Promise: what a command says of an item is what happens to it, and nothing else.
 
-mod given;
-
+use crate::given::*;
 use domain::{
     AttachmentId, Change,
     item::{self, Command, FieldEdit, Item},
     rank::{rank_at_end, rank_between},
 };
-use given::*;
 use serde_json::{Value, json};
 
 fn item() -> Given<Item> {

@@ -1,8 +1,7 @@
 //! Promise: what exists is not created again, what does not exist is not acted on, what is gone stays gone,
 //! and what is archived is left alone.
 
-mod given;
-
+use crate::given::*;
 use domain::{
     Kind, Life,
     board::{self, Board},
@@ -11,7 +10,6 @@ use domain::{
     project::{self, Project},
     workspace::{self, Role, Workspace},
 };
-use given::*;
 
 fn item_deleted() -> item::Event {
     item::Deleted { column_id: column("open") }.into()

@@ -1,10 +1,5 @@
 //! Promise: whatever happened, it can be told field by field, from what to what; and no event type is left out.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a golden file that cannot be read is a failed test")]
-#![allow(clippy::needless_pass_by_value, reason = "values are written where they are used")]
-
-mod given;
-
 use domain::{Decoded, DomainEvent, codec, field_changes};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -214,11 +209,11 @@ fn every_event_type_says_what_it_changed() {
 
 #[test]
 fn a_move_within_a_column_changes_the_rank_only() {
-    let at = given::rank;
+    let at = crate::given::rank;
     let moved = |from: &str, to: &str, rank_from: &str, rank_to: &str| {
         let event = domain::item::Moved {
-            from_column: given::column(from),
-            to_column: given::column(to),
+            from_column: crate::given::column(from),
+            to_column: crate::given::column(to),
             from_rank: at(rank_from),
             to_rank: at(rank_to),
         };

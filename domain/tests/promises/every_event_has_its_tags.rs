@@ -1,10 +1,7 @@
 //! Promise: every event carries its tenant, what guards rely on carries its column or its board's shape,
 //! and nothing else does.
 
-#![allow(clippy::expect_used, reason = "what the test cannot set up is a failed test")]
-
-mod given;
-
+use crate::given::*;
 use domain::{
     Aggregate, Change, CommentId, DomainEvent, Scope,
     board::{self, Board},
@@ -14,7 +11,6 @@ use domain::{
     tags::{board_shape, column as column_tag, for_each_tag, tags},
     workspace::{self, Workspace},
 };
-use given::*;
 
 /// The tags of the last of these events.
 fn last<A: Aggregate<Event: Clone>>(id: A::Id, events: &[A::Event]) -> Vec<String> {

@@ -1,8 +1,6 @@
 //! Promise: a rank can always be found between two others until the column has to be ranked anew, and the
 //! order of the texts is the order of the places.
 
-#![allow(clippy::expect_used, reason = "what the test cannot set up is a failed test")]
-
 use domain::{
     DomainError, Rank, limits,
     rank::{rank_at_end, rank_between},

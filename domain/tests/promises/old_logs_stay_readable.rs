@@ -4,14 +4,12 @@
 //! A new event type or version needs a new file: `SUNDAY_GOLDEN=write cargo test -p domain` writes those
 //! that are missing and leaves those that are there.
 
-mod given;
-
+use crate::given::*;
 use domain::{
     AttachmentId, Change, Decoded, DomainEvent, board, codec, comment, item, project,
     rank::rank_at_end,
     workspace::{self, Role},
 };
-use given::*;
 use serde_json::json;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

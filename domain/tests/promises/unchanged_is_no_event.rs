@@ -1,7 +1,6 @@
 //! Promise: a command that changes nothing is accepted and gives no event.
 
-mod given;
-
+use crate::given::*;
 use domain::{
     board::{self, Board},
     comment::{self, Comment},
@@ -9,7 +8,6 @@ use domain::{
     project::{self, Project},
     workspace::{self, Workspace},
 };
-use given::*;
 use serde_json::json;
 
 fn item() -> Given<Item> {
