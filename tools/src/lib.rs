@@ -3,7 +3,7 @@
 //! ```text
 //!  sunday serve   ─▶ command-api + projector + query-api in one process
 //!  sunday import  ─▶ a history through the command API
-//!  sunday replay  ─▶ the log's events as JSON lines
+//!  sunday replay  ─▶ the log's events as JSON lines, or appended to another Sunday
 //!  sunday rebuild ─▶ read models and search index anew; of a directory at rest, or asked of those who are at work
 //!  sunday check   ─▶ read models and search index compared with the log, thing by thing
 //!  sunday verify  ─▶ every byte of the log checked

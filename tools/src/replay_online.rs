@@ -1,7 +1,8 @@
 //! `sunday replay --into URL`: events of a log appended to another Sunday, through its raw append.
 //!
 //! What arrives has the ids, types, tags, payloads and times that it had; positions, versions and commits are those of the other log.
-//! Sent again, an event is recorded once. Streams of the domain and of the system are written by commands only, there as here: they
+//! An append without a key is named by its first event, so each event goes alone: then it is recorded once, however often and in
+//! whatever selection it is sent. Streams of the domain and of the system are written by commands only, there as here: they
 //! are passed over and counted; a whole log goes elsewhere by `backup` and `restore`, or by `follow`.
 
 use crate::asking::Asking;
@@ -18,9 +19,6 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-/// Events of one append at most, and bytes of their payloads.
-const EVENTS_MAX: usize = 500;
-const BYTES_MAX: usize = 1 << 20;
 /// What the tag of a tenant begins with; the other side puts it there itself.
 const TENANT: &str = "workspace:";
 
@@ -74,15 +72,6 @@ struct Event<'a> {
     data: &'a RawValue,
 }
 
-/// Events of one stream and tenant that go together.
-#[derive(Debug, Default)]
-struct Append {
-    stream: String,
-    tenant: Option<String>,
-    events: Vec<String>,
-    bytes: usize,
-}
-
 /// Sends the selected events, in order, and says how many.
 ///
 /// # Errors
@@ -101,12 +90,7 @@ pub fn replay_into(data_dir: &Path, selection: &Selection, target: &Target) -> R
             let _ = writer.flush();
             read
         });
-        let mut sender = Sender {
-            asking: &asking,
-            reserved: BTreeSet::new(),
-            open: Append::default(),
-            sent: Sent::default(),
-        };
+        let mut sender = Sender { asking: &asking, reserved: BTreeSet::new(), sent: Sent::default() };
         let sent = runtime.block_on(async {
             for line in BufReader::new(reader).lines() {
                 let line =
@@ -114,7 +98,7 @@ pub fn replay_into(data_dir: &Path, selection: &Selection, target: &Target) -> R
                 sender.take(&line).await?;
                 bar.set_position(sender.sent.events + sender.sent.passed_over);
             }
-            sender.send().await
+            Ok::<_, Failure>(())
         });
         // With the reader gone the thread ends, too.
         let read =
@@ -130,7 +114,6 @@ struct Sender<'a> {
     asking: &'a Asking<'a>,
     /// Categories that the other side does not let anybody write.
     reserved: BTreeSet<String>,
-    open: Append,
     sent: Sent,
 }
 
@@ -144,12 +127,6 @@ impl Sender<'_> {
             self.sent.passed_over += 1;
             return Ok(());
         };
-        let tenant = line.tags.iter().find_map(|tag| tag.strip_prefix(TENANT)).map(str::to_owned);
-        let Append { stream, tenant: of, events, bytes } = &self.open;
-        if *stream != line.stream_id || *of != tenant || events.len() >= EVENTS_MAX || *bytes >= BYTES_MAX {
-            self.send().await?;
-            self.open = Append { stream: line.stream_id.clone(), tenant, ..Append::default() };
-        }
         let mut metadata = serde_json::Map::new();
         for member in ["correlationId", "causationId", "occurredAt"] {
             if let Some(value) = line.metadata.get(member).filter(|value| !value.is_null()) {
@@ -165,30 +142,16 @@ impl Sender<'_> {
             data,
         };
         let event = serde_json::to_string(&event).map_err(|error| Failure::Part(error.to_string()))?;
-        self.open.bytes += event.len();
-        self.open.events.push(event);
-        Ok(())
-    }
-
-    async fn send(&mut self) -> Result<(), Failure> {
-        let open = std::mem::take(&mut self.open);
-        if open.events.is_empty() {
-            return Ok(());
-        }
-        let count = open.events.len() as u64;
-        if self.reserved.contains(category(&open.stream)) {
-            self.sent.passed_over += count;
-            return Ok(());
-        }
-        let tenant = open.tenant.map_or_else(String::new, |tenant| format!(",\"workspaceId\":\"{tenant}\""));
-        let body = format!("{{\"events\":[{}]{tenant}}}", open.events.join(","));
-        let path = format!("/api/v1/streams/{}/events", escaped(&open.stream));
+        let tenant = line.tags.iter().find_map(|tag| tag.strip_prefix(TENANT));
+        let tenant = tenant.map_or_else(String::new, |tenant| format!(",\"workspaceId\":\"{tenant}\""));
+        let body = format!("{{\"events\":[{event}]{tenant}}}");
+        let path = format!("/api/v1/streams/{}/events", escaped(&line.stream_id));
         let (status, answer) = self.asking.answer(Method::POST, &path, Some(Bytes::from(body))).await?;
         match status {
-            status if status.is_success() => self.sent.events += count,
+            status if status.is_success() => self.sent.events += 1,
             StatusCode::FORBIDDEN if answer["code"] == "reserved_stream" => {
-                self.reserved.insert(category(&open.stream).to_owned());
-                self.sent.passed_over += count;
+                self.reserved.insert(category(&line.stream_id).to_owned());
+                self.sent.passed_over += 1;
             }
             status => return Err(self.asking.refused(status, &answer)),
         }

@@ -110,12 +110,30 @@ pub(super) fn take_others(
     Ok(taken)
 }
 
+/// Puts the public keys where a data directory has them, so that a backup can be verified like one. What counts is what the
+/// manifest names; these are copies for readers, made after it.
+pub(super) fn show_keys(storage: &dyn Storage, dir: &Path, manifest: &Manifest) -> Result<(), BackupError> {
+    for entry in manifest.files.iter().filter(|file| is_public_key(file)) {
+        let (bytes, path) = (read_filed(storage, dir, entry)?, path_of(dir, &entry.path));
+        let is_there = read(storage, &path).is_ok_and(|there| there == bytes);
+        if !is_there {
+            write_whole(storage, &path, &bytes, false)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_public_key(file: &FileEntry) -> bool {
+    file.path.starts_with(KEYS_DIR) && file.path != SECRET
+}
+
 /// Removes keys that the manifest does not name any more.
 pub(super) fn sweep_keys(storage: &dyn Storage, dir: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let mut stored = Vec::new();
     list(storage, dir, KEYS_DIR, 1, &mut stored)?;
     for name in stored {
-        if !manifest.files.iter().any(|file| file.stored == name) {
+        let is_named = |file: &FileEntry| file.stored == name || file.path == name && is_public_key(file);
+        if !manifest.files.iter().any(is_named) {
             let path = path_of(dir, &name);
             storage.remove(&path).map_err(BackupError::io("cannot remove", &path))?;
         }

@@ -186,6 +186,7 @@ fn take(
         let made_at = environment.clock.now();
         let manifest = Manifest { store, made_at, checkpoint, segments: entries, files: filed };
         manifest.write(storage, to)?;
+        files::show_keys(storage, to, &manifest)?;
         files::sweep_keys(storage, to, &manifest)?;
         Ok(Backup {
             store,

@@ -9,7 +9,7 @@ use tests::{Sunday, verify};
 use uuid::Uuid;
 
 /// Events of another service, in segments so small that there are some.
-fn filled(data: &Path) -> u64 {
+pub(crate) fn filled(data: &Path) -> u64 {
     let store =
         Store::open(data, &StoreOptions { segment_bytes: 64 << 10, ..StoreOptions::default() }).unwrap();
     let mut next = Position::ZERO;

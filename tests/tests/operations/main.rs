@@ -14,3 +14,4 @@ mod command;
 mod doctor;
 mod looking;
 mod repairs;
+mod sending;
