@@ -119,3 +119,25 @@ fn another_log_or_another_past_is_refused_and_changes_nothing() {
         assert!(bytes(&after) == bytes(&before), "the backup is as it was");
     }
 }
+
+#[test]
+fn a_second_name_that_is_left_over_is_never_written_through() {
+    let mut random = Random::seeded();
+    let place = Place::filled(&mut random, 300);
+    let link = BackupOptions { link: true, ..BackupOptions::default() };
+    assert!(place.take_with(link).unwrap().segments_linked > 0);
+    let log: Vec<_> = (0..=end(&place.data()).segment()).map(|one| segment(&place.data(), one)).collect();
+    let inodes: Vec<_> = log.iter().map(|path| fs::metadata(path).unwrap().ino()).collect();
+    let bytes: Vec<_> = log.iter().map(|path| fs::read(path).unwrap()).collect();
+    // Cut short before its manifest: the names are there, and nobody knows what they are.
+    fs::remove_file(place.backup().join("MANIFEST")).unwrap();
+    assert_eq!(place.take().unwrap().segments_linked, 0);
+    for (sequence, inode) in (0..).zip(inodes) {
+        let copied = fs::metadata(segment(&place.backup(), sequence)).unwrap().ino();
+        assert_ne!(copied, inode, "segment {sequence} of the backup is the log's own file");
+    }
+    let after: Vec<_> = log.iter().map(|path| fs::read(path).unwrap()).collect();
+    assert!(after == bytes, "the log is what it was");
+    assert_intact(&place.data());
+    assert_intact(&place.backup());
+}
