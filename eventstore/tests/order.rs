@@ -7,7 +7,7 @@ mod support;
 mod traced;
 
 use eventstore::storage::{Clock, Environment};
-use eventstore::{Engine, ExpectedVersion, Log, LogOffset, OpenError, Position, Timestamp, verify};
+use eventstore::{Engine, ExpectedVersion, Log, LogOffset, OpenError, Position, Store, Timestamp, verify};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -276,6 +276,38 @@ fn recorded_at_never_goes_back_whatever_the_clock_does() {
     assert!(times.is_sorted());
     let report = verify(dir.path(), &mut |_| {}).unwrap();
     assert!(report.is_intact(), "{:?}", report.findings);
+}
+
+/// A clock that goes on by one whenever somebody looks.
+#[derive(Debug, Default)]
+struct Counted(AtomicI64);
+
+impl Clock for Counted {
+    fn now(&self) -> Timestamp {
+        Timestamp::new(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+/// Whoever looks at the clock before it sends finds no earlier time in the log: ids are searched for from then on.
+#[test]
+fn nothing_is_recorded_before_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Counted::default());
+    let environment = Environment { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Environment::default() };
+    let store = Store::open_in(&environment, dir.path(), &small()).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let (store, clock) = (&store, &clock);
+            scope.spawn(move || {
+                for _ in 0..1_000 {
+                    let commit = one(&format!("s-{writer}"), ExpectedVersion::Any, "{}");
+                    let before = clock.now();
+                    let recorded_at = store.append(commit).unwrap().recorded_at;
+                    assert!(before <= recorded_at, "sent at {before}, recorded at {recorded_at}");
+                }
+            });
+        }
+    });
 }
 
 /// The end that something vouches for is the end of the log: that is not damage. One byte less is.

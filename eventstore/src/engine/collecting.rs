@@ -37,10 +37,12 @@ impl Engine {
 
     /// Sequences the backlog; `refill` says whether it may be filled again from the queue.
     pub(super) fn sequence_backlog(&mut self, refill: bool) {
-        let now = self.environment.clock.now();
+        let mut now = self.environment.clock.now();
         while self.poisoned.is_none() && self.open.bytes.len() < GROUP_BYTES_MAX {
             if self.backlog.is_empty() && refill {
                 self.backlog.extend(self.queue.take());
+                // They came while others were sequenced, and nothing is recorded before it came.
+                now = self.environment.clock.now();
             }
             let Some(frame_len) = self.backlog.front().map(|job| job.commit.frame_len() as u64) else {
                 return;
