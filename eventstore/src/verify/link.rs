@@ -14,6 +14,9 @@ use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
+/// Fingerprints of ids that are kept in memory: 256 MiB, 33 million events.
+const IDS_IN_MEMORY: usize = 32 << 20;
+
 /// The state between frames.
 pub(super) struct Linker {
     pub(super) store: Option<Uuid>,
@@ -78,7 +81,7 @@ impl Linker {
             lost: false,
             tree: None,
             heads: FxHashMap::default(),
-            ids: Ids::new(),
+            ids: Ids::new(IDS_IN_MEMORY),
             segment: SegmentState::default(),
         }
     }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It goes on after a finding, as far as frames are provably whole, and reports all of them. What it remembers of a log
-//! is 8 bytes an event and command, and a name and a version a stream.
+//! is 8 bytes an event and command (beyond 256 MiB of them in a temporary file), and a name and a version a stream.
 
 mod anchors;
 mod archived;
@@ -107,8 +107,8 @@ pub fn is_live(environment: &Environment, data_dir: &Path) -> bool {
 /// Verifies the log of a data directory on this machine. With a live writer it stops at what that has published.
 ///
 /// # Errors
-/// When there is no log, it is of another format version, or its files cannot be opened; damage is not an error but a
-/// [`Finding`], and so is a place that the disk cannot read.
+/// When there is no log, it is of another format version, its files cannot be opened, or there is no room for sorting ids in
+/// a temporary file; damage is not an error but a [`Finding`], and so is a place that the disk cannot read.
 pub fn verify(data_dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
     verify_in(&Environment::default(), data_dir, progress)
 }
@@ -217,5 +217,5 @@ pub fn verify_with(
     if !run.is_stopped && !options.ended_only {
         run.check_reach(segments.len());
     }
-    Ok(run.finish(&segments, threads))
+    run.finish(&segments, threads)
 }
