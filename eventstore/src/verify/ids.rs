@@ -160,7 +160,11 @@ mod tests {
             }
             ids.add(&[all[17], all[40_000], command]);
             assert_eq!(ids.spill.is_some(), room < 50_003, "room for {room}");
-            assert_eq!(ids.twice(3).unwrap(), FxHashSet::from_iter([all[17], all[40_000]]), "room for {room}");
+            assert_eq!(
+                ids.twice(3).unwrap(),
+                FxHashSet::from_iter([all[17], all[40_000]]),
+                "room for {room}"
+            );
         }
     }
 

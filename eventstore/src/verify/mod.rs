@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It goes on after a finding, as far as frames are provably whole, and reports all of them. What it remembers of a log
-//! is 8 bytes an event and command (beyond 256 MiB of them in a temporary file), and a name and a version a stream.
+//! is 8 bytes an event and command (those that find no room in memory, in a temporary file), and a name and a version a stream.
 
 mod anchors;
 mod archived;
@@ -66,6 +66,8 @@ pub struct VerifyOptions<'a> {
     pub asked: Vec<Asked>,
     /// Where it begins, if not at the beginning.
     pub from: Option<Start<'a>>,
+    /// Bytes of memory for the fingerprints of all ids, 8 bytes each, beyond which they go to a temporary file; 0 for 256 MiB.
+    pub ids_memory: usize,
     /// Leaves out the segment that is written, or was when its writer ended: what a crash may have left there is recovery's matter. Segments
     /// in the archive are left out as well.
     pub ended_only: bool,
@@ -155,7 +157,7 @@ pub fn verify_with(
     let store = segments.iter().find_map(|segment| segment.header).map(|header| header.store);
     let published = published.filter(|published| store.is_none_or(|store| store == published.store));
     let mut run = Run {
-        linker: Linker::new(),
+        linker: Linker::new(options.ids_memory),
         report: Report::default(),
         previous: Previous::NONE,
         ended: None,
