@@ -17,9 +17,14 @@ use eventstore::{Log, Position};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 use uuid::Uuid;
+
+/// What a thread made; its panic is this thread's.
+fn finished<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
 
 /// Everything that is kept in memory and answered from. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,10 +58,17 @@ impl ReadModels {
     /// it from a thread that may block.
     #[must_use]
     pub fn open(data_dir: &Path, log: &Log) -> Self {
+        // Whoever starts waits for the largest of them and not for all.
+        let (models, activity, analytics) = std::thread::scope(|scope| {
+            let activity = scope.spawn(|| Shared::open(data_dir, log));
+            let analytics = scope.spawn(|| Shared::open(data_dir, log));
+            let models = Shared::open(data_dir, log);
+            (models, finished(activity), finished(analytics))
+        });
         Self {
-            models: Shared::open(data_dir, log),
-            activity: Shared::open(data_dir, log),
-            analytics: Shared::open(data_dir, log),
+            models,
+            activity,
+            analytics,
             condition: Condition::default(),
             data_dir: Some(data_dir.to_owned()),
         }

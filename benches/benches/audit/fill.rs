@@ -10,8 +10,8 @@ use uuid::Uuid;
 pub(crate) const BATCH: u64 = 100;
 /// Bytes of a payload.
 const PAYLOAD_BYTES: usize = 256;
-/// Commits on their way at a time.
-const WINDOW: usize = 256;
+/// Commits on their way at a time: as many events are recorded between the making of an id and its own recording.
+const WINDOW: usize = 16;
 
 /// A commit of [`BATCH`] events, and the id of its first.
 pub(crate) fn commit(number: u64) -> (Uuid, PreparedCommit) {

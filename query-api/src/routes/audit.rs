@@ -32,10 +32,10 @@ use uuid::Uuid;
 
 /// What stands in the path of a tile behind its level, and of a bundle of leaves.
 pub(super) const TILE_PATTERN: &str = "^(x[0-9]{3}/){0,6}[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$";
-/// Events that are looked through for one by its id. It was made before it was recorded, so it is not far behind its own time.
-const LOOKED_THROUGH_MAX: usize = 65_536;
+/// Events that are looked through for one by its id, behind the time when that was made and before it.
+const LOOKED_THROUGH_MAX: u64 = 65_536;
 /// How much later than the log a producer's clock may be for that, nanoseconds.
-const CLOCK_SLACK: i64 = 10_000_000;
+const CLOCK_SLACK: i64 = 1_000_000_000;
 
 /// `{"position", "eventId", "size", "root", "leaf", "leafHash", "proof", "checkpoint"}`; hashes in Base 64.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -279,7 +279,8 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// An id says when it was made (UUIDv7), and the log knows what it recorded from then on.
+    /// An id says when it was made (UUIDv7), and the log knows what it recorded from then on: soon after, nearly always. Only
+    /// if it is not there, what was recorded before is looked at: whoever made the id may have had another clock.
     fn find(&self, log: &Log) -> Result<Option<RecordedEvent>, ReadError> {
         let id = match self {
             Self::Position(position) => return log.event(*position),
@@ -291,20 +292,34 @@ impl Wanted {
         let Some(made) = made.and_then(|made| made.checked_add(i64::from(nanoseconds))) else {
             return Ok(None);
         };
-        let from = recorded_by(log, Timestamp::new(made.saturating_sub(CLOCK_SLACK)))?;
-        let mut looked_through = 0;
-        for commit in log.commits(from) {
-            let commit = commit?;
-            if let Some(event) = commit.events().find(|event| event.id() == id) {
-                return log.event(event.position());
-            }
-            looked_through += commit.len();
-            if looked_through > LOOKED_THROUGH_MAX {
-                break;
-            }
+        let made_at = recorded_by(log, Timestamp::new(made.saturating_sub(1)))?;
+        let most = Position::new(made_at.get().saturating_add(LOOKED_THROUGH_MAX));
+        if let Some(event) = find_between(log, id, made_at, most)? {
+            return Ok(Some(event));
         }
-        Ok(None)
+        let least = Position::new(made_at.get().saturating_sub(LOOKED_THROUGH_MAX));
+        let before = recorded_by(log, Timestamp::new(made.saturating_sub(CLOCK_SLACK)))?;
+        find_between(log, id, before.max(least), made_at)
     }
+}
+
+/// The event with an id, if it is in a commit that has an event from `from` to before `to`.
+fn find_between(
+    log: &Log,
+    id: Uuid,
+    from: Position,
+    to: Position,
+) -> Result<Option<RecordedEvent>, ReadError> {
+    for commit in log.commits(from) {
+        let commit = commit?;
+        if commit.first() >= to {
+            break;
+        }
+        if let Some(event) = commit.events().find(|event| event.id() == id) {
+            return log.event(event.position());
+        }
+    }
+    Ok(None)
 }
 
 /// Waits until the published checkpoint covers what was asked for.

@@ -14,15 +14,20 @@ use eventstore::{
 };
 use serde_json::Value;
 use std::fs;
+use std::time::SystemTime;
 use uuid::Uuid;
 
 /// Appends so many events that are nobody's, in commits of a hundred.
 fn append(fixture: &Fixture, events: u64) {
+    append_with(fixture, events, Uuid::now_v7);
+}
+
+fn append_with(fixture: &Fixture, events: u64, id: impl Fn() -> Uuid) {
     for first in (0..events).step_by(100) {
         let mut commit = CommitBuilder::new();
         for _ in first..(first + 100).min(events) {
             commit.event(NewEvent {
-                id: Uuid::now_v7(),
+                id: id(),
                 stream: StreamId::new("thing-1").unwrap(),
                 event_type: EventType::new("thing.happened").unwrap(),
                 content_type: ContentType::Json,
@@ -158,6 +163,32 @@ async fn every_event_is_proven_to_be_in_the_tree_and_every_tree_to_continue_the_
     assert_eq!(proof["checkpoint"], note.to_string());
     let proof = ask(&fixture, "/api/v1/audit/proof/consistency?from=0&to=0").await.json();
     assert_eq!(hash(&proof["toRoot"]), EMPTY_ROOT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_found_though_its_maker_has_another_clock() {
+    let fixture = Fixture::projected();
+    // By the clocks of their makers: an hour behind the log's, half a second before it, and far before it.
+    let late_by = |ms: i64| {
+        move || {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+            let ms = u64::try_from(now - ms).unwrap();
+            let time =
+                uuid::Timestamp::from_unix(uuid::NoContext, ms / 1_000, (ms % 1_000) as u32 * 1_000_000);
+            Uuid::new_v7(time)
+        }
+    };
+    for (ms, status) in [(3_600_000, 200), (0, 200), (-500, 200), (-3_600_000, 404)] {
+        append_with(&fixture, 10, late_by(ms));
+        let position = fixture.store.watermark().get() - 3;
+        let event = fixture.store.event(Position::new(position)).unwrap().unwrap();
+        let id = event.get().unwrap().id();
+        let answer = ask(&fixture, &format!("/api/v1/audit/proof/inclusion?eventId={id}")).await;
+        assert_eq!(answer.status.as_u16(), status, "{ms} ms");
+        if status == 200 {
+            assert_eq!(answer.json()["position"], position, "{ms} ms");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
