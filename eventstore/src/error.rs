@@ -210,6 +210,15 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Bytes that are needed are in the archive, which does not give them now: nothing is known to be wrong with them.
+    #[error(
+        "segment {segment} is in the archive, which does not give it: see that it can be reached, and try again. \
+         The log of this process says what it answered"
+    )]
+    InArchive {
+        /// Number of the segment.
+        segment: u32,
+    },
     /// A setting is out of its range.
     #[error("{0}")]
     Setting(String),
@@ -223,6 +232,16 @@ pub enum OpenError {
         /// What it said.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// What it means that the bytes of a segment cannot be had.
+    pub(crate) fn no_bytes(segment: u32, error: FormatError) -> Self {
+        if error == NOT_FETCHED {
+            return Self::InArchive { segment };
+        }
+        Self::BadSegment { segment, reason: error.to_string() }
+    }
 }
 
 /// Why something could not be read from the log.

@@ -50,9 +50,12 @@ pub(crate) fn open(environment: &Environment, data_dir: &Path) -> Result<(Arc<Sh
         // The page is of a store that is not here (any more): nothing has been published of this one.
         return Err(no_log());
     }
-    shared.catch_up(published.end).map_err(|error| {
-        let Damage { segment, offset, position, reason } = damage(&shared, &error);
-        OpenError::Damaged { segment, offset, position, durable_end: published.end, reason }
+    shared.catch_up(published.end).map_err(|error| match error {
+        ReadError::InArchive { segment } => OpenError::InArchive { segment },
+        error => {
+            let Damage { segment, offset, position, reason } = damage(&shared, &error);
+            OpenError::Damaged { segment, offset, position, durable_end: published.end, reason }
+        }
     })?;
     shared.durable_to(published.durable_end);
 
@@ -99,8 +102,8 @@ fn follow(shared: &Shared, page: &ControlPage, stop: &AtomicBool) {
     }
 }
 
-/// Opens a log as it is, up to the first thing that is not sound; that is told beside it. Only a log whose beginning
-/// cannot be used is an error.
+/// Opens a log as it is, up to the first thing that is not sound; that is told beside it. A log whose beginning cannot
+/// be used is an error, and so is an archive that does not give what is needed: what is there is not known to be damaged.
 pub(crate) fn open_offline(
     environment: &Environment,
     data_dir: &Path,
@@ -123,10 +126,14 @@ pub(crate) fn open_offline(
             (LogOffset::new(last.header.sequence, walked.offset), walked.durable_end)
         }
     };
-    if let Err(error) = shared.catch_up(end) {
-        damaged = Some(damage(&shared, &error));
-    } else if let Some(damage) = &mut damaged {
-        damage.position = shared.tail().next;
+    match shared.catch_up(end) {
+        Err(ReadError::InArchive { segment }) => return Err(OpenError::InArchive { segment }),
+        Err(error) => damaged = Some(damage(&shared, &error)),
+        Ok(()) => {
+            if let Some(damage) = &mut damaged {
+                damage.position = shared.tail().next;
+            }
+        }
     }
     shared.durable_to(durable_end);
     Ok((shared, damaged))

@@ -5,7 +5,7 @@
 
 use crate::control;
 use crate::digest::{SegmentDigest, sha256};
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError};
 use crate::format::bytes::all_zero;
 use crate::format::frame::CrcSeed;
 use crate::format::segment_header::{
@@ -136,10 +136,7 @@ pub(crate) fn survey(storage: &Arc<dyn Storage>, data_dir: &Path) -> Result<Opti
     // The first one says whose log this is: a foreign segment at the end is the foreign one, not all the others.
     let store = segments.first().map_or(last.header.store, |first| first.header.store);
     // All of it is read before any of it is believed or doubted: a bad sector is neither torn nor damaged.
-    last.fault_in(0, last.len()).map_err(|error| OpenError::BadSegment {
-        segment: last.header.sequence,
-        reason: error.to_string(),
-    })?;
+    last.fault_in(0, last.len()).map_err(|error| OpenError::no_bytes(last.header.sequence, error))?;
     let mut digest = SegmentDigest::new(&last.bytes()[..SEGMENT_HEADER_BYTES]);
     let walked = scan::walk(&last, |offset, frame| {
         digest.frame(slice_of(&last, offset, frame.header.header_len() as u64));
@@ -390,6 +387,9 @@ impl Recovered {
     /// Indexes all of it: what no run covers is read, and every frame's CRC checked on the way.
     pub(crate) fn index(&self, shared: &Shared) -> Result<(), OpenError> {
         shared.catch_up(self.end).map_err(|error| {
+            if let ReadError::InArchive { segment } = error {
+                return OpenError::InArchive { segment };
+            }
             let tail = shared.tail();
             OpenError::Damaged {
                 segment: tail.end.segment(),

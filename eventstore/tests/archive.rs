@@ -4,9 +4,14 @@
 
 mod support;
 
-use eventstore::archive::{Archive, ArchiveError, ArchiveOptions, Archived, Archives, Directories, archive};
+use eventstore::archive::{
+    Archive, ArchiveError, ArchiveOptions, Archived, Archives, Directories, answers, archive, url_of,
+};
+use eventstore::backup::{BackupError, BackupOptions, backup, sound_end};
 use eventstore::storage::Environment;
-use eventstore::{Durability, Engine, Log, PieceError, Position, ReadError, StoreOptions};
+use eventstore::{
+    Durability, Engine, Log, LogOffset, OpenError, PieceError, Position, ReadError, StoreOptions, inspect,
+};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -148,6 +153,78 @@ fn opening_asks_nothing_of_the_archive_and_an_archive_that_is_gone_is_an_error_n
     assert!(standby.bytes.len() > 40_000, "a standby is fed from the archive, too");
     writer.close();
     filled.check();
+}
+
+/// Nobody may take for lost what is only out of reach: a repair would give it up.
+#[test]
+fn without_its_archive_nothing_is_taken_for_damaged() {
+    let filled = Filled::new(4);
+    let _ = filled.archive().unwrap();
+    let environment = Environment::default();
+    let dir = filled.dir.path();
+    let away = filled.place.path().with_extension("away");
+    fs::rename(filled.place.path(), &away).unwrap();
+    // Without its indexes a log has to be read to be opened.
+    fs::remove_dir_all(dir.join("index")).unwrap();
+    let refused = |error: OpenError| assert!(matches!(error, OpenError::InArchive { segment: 0 }), "{error}");
+    refused(Log::open_offline(dir).unwrap_err());
+    refused(Log::open(dir).unwrap_err());
+    let options = StoreOptions { segment_bytes: 64 << 10, durability: Durability::Os };
+    refused(Engine::open(&environment, dir, &options).unwrap_err());
+    refused(inspect::frame(&environment, dir, LogOffset::new(0, 4096)).unwrap_err());
+    match sound_end(&environment, dir) {
+        Err(BackupError::Open(error)) => refused(error),
+        other => panic!("{other:?}"),
+    }
+    let to = tempfile::tempdir().unwrap();
+    match backup(&environment, dir, &to.path().join("backup"), BackupOptions::default(), &mut |_| {}) {
+        Err(BackupError::Open(error)) => refused(error),
+        other => panic!("{other:?}"),
+    }
+    let unreachable = answers(&environment, dir).unwrap_err();
+    assert!(unreachable.to_string().contains("segment"), "{unreachable}");
+
+    fs::rename(&away, filled.place.path()).unwrap();
+    assert!(answers(&environment, dir).unwrap());
+    let facts = inspect::frame(&environment, dir, LogOffset::new(0, 4096)).unwrap();
+    assert!(facts.problem.is_none() && facts.length > 96, "{facts:?}");
+    let (end, damage) = sound_end(&environment, dir).unwrap();
+    assert!(damage.is_none() && end.get() as usize == filled.model.events.len(), "{end} {damage:?}");
+}
+
+/// As long as nothing is there, a slip of the pen can be mended.
+#[test]
+fn where_the_archive_is_may_change_until_something_is_there() {
+    let filled = Filled::new(2);
+    let url = |name: &str| format!("file://{}/{name}", filled.place.path().display());
+    fs::create_dir(filled.place.path().join("right")).unwrap();
+    let archive_to = |url: String, below| {
+        let options = ArchiveOptions { url, below: Position::new(below), unsigned: true };
+        archive(&Environment::default(), filled.dir.path(), &options, |_| {})
+    };
+    assert!(archive_to(url("a-slip"), 0).unwrap().is_empty());
+    assert!(!archive_to(url("right"), u64::MAX).unwrap().is_empty());
+    let refused = archive_to(url("elsewhere"), u64::MAX);
+    assert!(matches!(refused, Err(ArchiveError::OtherArchive { .. })), "{refused:?}");
+    assert_eq!(url_of(&Environment::default(), filled.dir.path()).unwrap(), Some(url("right")));
+}
+
+/// What was fetched is given out, whether it can be kept or not; and what others left half fetched does not pile up.
+#[test]
+fn a_cache_that_cannot_be_kept_fails_nobody() {
+    let filled = Filled::new(3);
+    let _ = filled.archive().unwrap();
+    let cache = filled.dir.path().join("cache");
+    for number in 0..20 {
+        fs::create_dir_all(&cache).unwrap();
+        fs::write(cache.join(format!("0000000001.77-{number}.part")), b"half").unwrap();
+    }
+    // Directories in the place of what should be there can be neither replaced nor removed as files.
+    fs::create_dir_all(cache.join("0000000000.seg/in")).unwrap();
+    let log = Log::open_offline(filled.dir.path()).unwrap();
+    assert_eq!(read_all(&log).unwrap(), filled.model.events.len());
+    assert!(cache.join("0000000000.seg/in").is_dir() && cache.join("0000000001.seg").is_file());
+    assert!(files(&cache, "part").len() <= 8, "{:?}", files(&cache, "part"));
 }
 
 #[test]
@@ -333,7 +410,7 @@ fn a_crash_between_any_two_steps_leaves_a_log_that_opens() {
         filled.check();
     }
     // Leftovers of a process that died while it wrote or fetched are in nobody's way.
-    fs::write(filled.log_dir().join("0000000001.new"), b"half").unwrap();
+    fs::write(filled.log_dir().join("0000000001.writing"), b"half").unwrap();
     fs::create_dir_all(filled.dir.path().join("cache")).unwrap();
     fs::write(filled.dir.path().join("cache/0000000001.77-1.part"), b"half").unwrap();
     filled.check();

@@ -90,7 +90,7 @@ fn main() {
     });
     std::fs::create_dir_all(&dir).unwrap();
     machine::assert_on_disk(&dir);
-    let binary = server::build(root);
+    let binary = server::build(root, &["query-api"]);
     eprintln!("{}", machine::describe(&dir));
     let runs = runs.unwrap_or(if quick { 3 } else { 5 });
     let items = items.unwrap_or(if quick { 50_000 } else { 1_000_000 });

@@ -15,16 +15,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Builds `query-api` as it is released; the path of the binary.
-pub(crate) fn build(root: &Path) -> PathBuf {
+/// Builds binaries as they are released; the path of the first one.
+pub(crate) fn build(root: &Path, binaries: &[&str]) -> PathBuf {
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--workspace", "--bin", "query-api"])
+        .args(["build", "--release", "--workspace"])
+        .args(binaries.iter().flat_map(|binary| ["--bin", binary]))
         .current_dir(root)
         .status()
         .unwrap();
     assert!(built.success(), "the release build failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("release/query-api")
+    target.join("release").join(binaries[0])
 }
 
 /// A running server. Killed when dropped.

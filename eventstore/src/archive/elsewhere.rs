@@ -1,12 +1,11 @@
 //! The bytes of a segment that is in the archive: fetched when they are wanted, into `cache/`, checked, and mapped.
 
-use super::{Reference, object, url};
+use super::Reference;
+use super::fetching::{Sum, fetch};
 use crate::format::FormatError;
 use crate::mapped::Map;
-use crate::numbers::Digest;
 use crate::storage::{Access, Storage, StorageFile};
 use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,14 +82,16 @@ impl Elsewhere {
         self.storage.create_dir(&dir)?;
         let number = FETCHES.fetch_add(1, Ordering::Relaxed);
         let part = path.with_extension(format!("{}-{number}.part", std::process::id()));
-        let fetched = self.fetch(&part).and_then(|()| self.storage.rename(&part, &path));
-        if let Err(error) = fetched {
-            // It may not even have been made.
-            let _ = self.storage.remove(&part);
-            return Err(error);
+        let fetched = self.fetch_to(&part);
+        let kept = fetched.is_ok().then(|| self.storage.rename(&part, &path).and_then(|()| self.trim(&dir)));
+        // It is gone if it has its name now, and may not even have been made.
+        let _ = self.storage.remove(&part);
+        if let Some(Err(error)) = kept {
+            // Whoever reads has the bytes; that the next one may have to fetch them again is no reason to fail this one.
+            let segment = self.reference.header.sequence;
+            tracing::warn!(segment, %error, "what was fetched is not kept as it should be");
         }
-        self.trim(&dir)?;
-        self.storage.open(&path, Access::Read)
+        fetched
     }
 
     /// Whether a file in the cache is the segment. Somebody else may have removed and made it in the meantime, and
@@ -112,41 +113,32 @@ impl Elsewhere {
         Ok(sum.finish() == self.reference.digest)
     }
 
-    fn fetch(&self, part: &Path) -> io::Result<()> {
-        let Reference { header, len, digest } = &self.reference;
-        let no_archive = || {
-            let reason = format!("{} is not there to say where the archive is", super::ARCHIVE_FILE);
-            io::Error::new(io::ErrorKind::NotFound, reason)
-        };
-        let url = url(&*self.storage, &self.log_dir)?.ok_or_else(no_archive)?;
+    fn fetch_to(&self, part: &Path) -> io::Result<Arc<dyn StorageFile>> {
+        let Reference { header, len, .. } = &self.reference;
         tracing::info!(segment = header.sequence, bytes = len, "fetching a segment from the archive");
         let file = self.storage.open(part, Access::Create)?;
-        let mut sum = Sum::default();
-        self.storage.archive(&url)?.get(&object(header.store, header.sequence), &mut |piece| {
-            if sum.len + piece.len() as u64 > *len {
-                return Err(other_bytes(header.sequence));
-            }
-            file.write_all_at(piece, sum.len)?;
-            sum.take(piece);
-            Ok(())
-        })?;
-        if sum.len != *len || sum.finish() != *digest {
-            return Err(other_bytes(header.sequence));
-        }
-        file.set_len(header.capacity)
+        let write = |piece: &[u8], offset| file.write_all_at(piece, offset);
+        fetch(&*self.storage, &self.log_dir, &self.reference, write)?;
+        file.set_len(header.capacity)?;
+        Ok(file)
     }
 
     /// Removes what was fetched long ago: what is farthest from this segment, because reading goes on beside it. Who has
-    /// it mapped keeps it.
+    /// it mapped keeps it. So does who is fetching it: of files that a process which died left half fetched, as few stay.
     fn trim(&self, dir: &Path) -> io::Result<()> {
         let ours = self.reference.header.sequence;
         let names = self.storage.list(dir)?.into_iter().filter_map(|name| name.into_string().ok());
-        let mut cached: Vec<u32> = names.filter_map(|name| name.strip_suffix(".seg")?.parse().ok()).collect();
-        cached.sort_unstable_by_key(|sequence| sequence.abs_diff(ours));
-        for sequence in cached.iter().skip(CACHED_MAX) {
-            match self.storage.remove(&dir.join(format!("{sequence:010}.seg"))) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+        let (parts, whole): (Vec<_>, Vec<_>) = names.partition(|name| name.ends_with(".part"));
+        for mut names in [parts, whole] {
+            names.sort_unstable_by_key(|name| {
+                let digits = name.split('.').next().and_then(|digits| digits.parse::<u32>().ok());
+                digits.map_or(u32::MAX, |sequence| sequence.abs_diff(ours))
+            });
+            for name in names.iter().skip(CACHED_MAX) {
+                match self.storage.remove(&dir.join(name)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -156,27 +148,4 @@ impl Elsewhere {
 /// Where fetched segments are.
 fn cache_dir(log_dir: &Path) -> PathBuf {
     log_dir.with_file_name("cache")
-}
-
-fn other_bytes(sequence: u32) -> io::Error {
-    let reason = format!("the archive's segment {sequence} is not the one that was put there");
-    io::Error::new(io::ErrorKind::InvalidData, reason)
-}
-
-/// Length and SHA-256 of what comes in pieces.
-#[derive(Default)]
-pub(super) struct Sum {
-    pub(super) len: u64,
-    hash: Sha256,
-}
-
-impl Sum {
-    pub(super) fn take(&mut self, piece: &[u8]) {
-        self.len += piece.len() as u64;
-        self.hash.update(piece);
-    }
-
-    pub(super) fn finish(self) -> Digest {
-        Digest(self.hash.finalize().into())
-    }
 }

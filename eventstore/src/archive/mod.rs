@@ -17,13 +17,16 @@
 
 mod directory;
 mod elsewhere;
+mod fetching;
 mod moving;
 pub(crate) mod reference;
 
 pub(crate) use elsewhere::{Elsewhere, NOT_FETCHED};
+pub(crate) use fetching::fetch;
 pub use moving::{ArchiveError, ArchiveOptions, Archived, archive, archived};
 pub(crate) use reference::Reference;
 
+use crate::segments;
 use crate::storage::{Access, Environment, Storage};
 use std::fmt;
 use std::io;
@@ -115,6 +118,28 @@ pub fn references(environment: &Environment, data_dir: &Path) -> io::Result<usiz
     }
 }
 
+/// Asks the archive of a data directory for the beginning of the newest segment that is there; false when none is.
+///
+/// # Errors
+/// Why it does not answer; and when the log's directory cannot be read.
+pub fn answers(environment: &Environment, data_dir: &Path) -> Result<bool, ArchiveError> {
+    let (storage, log_dir) = (&*environment.storage, data_dir.join("log"));
+    for sequence in segments::list(storage, &log_dir)?.into_iter().rev() {
+        let failed = |source| ArchiveError::Io {
+            action: "the archive does not give",
+            what: format!("segment {sequence}"),
+            source,
+        };
+        let reference = match Reference::read(storage, &log_dir, sequence).map_err(failed)? {
+            None => continue,
+            Some(Ok(reference)) => reference,
+            Some(Err(error)) => return Err(failed(io::Error::new(io::ErrorKind::InvalidData, error))),
+        };
+        return fetching::answers(storage, &log_dir, &reference).map(|()| true).map_err(failed);
+    }
+    Ok(false)
+}
+
 /// Where the archive of a data directory is; `None` when it never had one.
 ///
 /// # Errors
@@ -138,14 +163,4 @@ pub(crate) fn url(storage: &dyn Storage, log_dir: &Path) -> io::Result<Option<St
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
     Ok(Some(text.to_owned()))
-}
-
-/// Writes a small file whole or not at all.
-fn write_whole(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let file = storage.open(&new, Access::Create)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync()?;
-    storage.rename(&new, path)?;
-    storage.sync_dir(path.parent().unwrap_or(Path::new(".")))
 }

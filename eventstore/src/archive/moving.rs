@@ -1,7 +1,7 @@
 //! Moving segments into the archive: put there, read back, referred to, and only then removed here.
 
-use super::elsewhere::Sum;
-use super::{ARCHIVE_FILE, Reference, URL_BYTES_MAX, object, reference, url, write_whole};
+use super::fetching::Sum;
+use super::{ARCHIVE_FILE, Reference, URL_BYTES_MAX, object, reference, references, url};
 use crate::control;
 use crate::digest::SegmentDigest;
 use crate::engine::lock;
@@ -129,7 +129,9 @@ pub fn archive(
     let segments = begun(environment, data_dir)?;
     let _lock = lock(environment, &log_dir, "ARCHIVE.lock")?;
     let mover = Mover { storage, log_dir: &log_dir, url: &options.url };
-    mover.note_url()?;
+    mover.note_url(
+        references(environment, data_dir).map_err(failed("cannot list", "the log's directory"))? > 0,
+    )?;
     let signed = match journal::newest(&**storage, data_dir)? {
         Some(entry) => entry.lineage.next,
         None => Position::ZERO,
@@ -200,16 +202,19 @@ struct Mover<'a> {
 }
 
 impl Mover<'_> {
-    /// Says where the archive is, before anything is there.
-    fn note_url(&self) -> Result<(), ArchiveError> {
+    /// Says where the archive is, before anything is there. As long as nothing is, something else may be said.
+    fn note_url(&self, in_use: bool) -> Result<(), ArchiveError> {
         let path = self.log_dir.join(ARCHIVE_FILE);
         match url(&**self.storage, self.log_dir).map_err(failed("cannot read", path.display().to_string()))? {
             Some(known) if known == self.url => Ok(()),
-            Some(known) => Err(ArchiveError::OtherArchive { known, asked: self.url.to_owned(), path }),
-            None => {
+            Some(known) if in_use => {
+                Err(ArchiveError::OtherArchive { known, asked: self.url.to_owned(), path })
+            }
+            _ => {
                 // Asked first: a URL that nobody here understands is not to be noted.
                 self.storage.archive(self.url).map_err(failed("cannot use", self.url))?;
-                write_whole(&**self.storage, &path, format!("{}\n", self.url).as_bytes())
+                self.storage
+                    .replace(&path, format!("{}\n", self.url).as_bytes())
                     .map_err(failed("cannot write", path.display().to_string()))
             }
         }
@@ -240,7 +245,8 @@ impl Mover<'_> {
 
         let reference = Reference { header: segment.header, len, digest };
         let path = reference::path(self.log_dir, sequence);
-        write_whole(&**self.storage, &path, &reference.encode())
+        self.storage
+            .replace(&path, &reference.encode())
             .map_err(failed("cannot write", path.display().to_string()))?;
         let path = segment::path(self.log_dir, sequence);
         self.storage.remove(&path).map_err(failed("cannot remove", path.display().to_string()))?;

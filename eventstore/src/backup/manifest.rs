@@ -15,7 +15,6 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 const NAME: &str = "MANIFEST";
-const UNFINISHED: &str = "MANIFEST.writing";
 /// The format, and the only one that is read.
 const FIRST_LINE: &str = "sunday-backup 1";
 /// Longer than one of a million segments.
@@ -97,15 +96,8 @@ impl Manifest {
 
     /// Puts it in the place of the one before. Everything that it names is on disk.
     pub(super) fn write(&self, storage: &dyn Storage, dir: &Path) -> Result<(), BackupError> {
-        let path = dir.join(UNFINISHED);
-        let write = || {
-            let file = storage.open(&path, Access::Create)?;
-            file.write_all_at(self.to_text().as_bytes(), 0)?;
-            file.sync()?;
-            storage.rename(&path, &dir.join(NAME))?;
-            storage.sync_dir(dir)
-        };
-        write().map_err(BackupError::io("cannot write", &path))
+        let path = dir.join(NAME);
+        storage.replace(&path, self.to_text().as_bytes()).map_err(BackupError::io("cannot write", &path))
     }
 
     fn to_text(&self) -> String {

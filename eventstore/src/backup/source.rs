@@ -5,6 +5,7 @@
 
 use super::error::BackupError;
 use super::manifest::Manifest;
+use crate::archive::NOT_FETCHED;
 use crate::control;
 use crate::error::{Damage, OpenError};
 use crate::format::bytes::all_zero;
@@ -18,6 +19,7 @@ use crate::segment::{Segment, SegmentFile};
 use crate::segments::used_segments;
 use crate::storage::Storage;
 use crate::store;
+use rustix::io::Errno;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -88,6 +90,12 @@ impl Source {
                 Ok(SegmentFile::Prepared) => break,
                 Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => break,
                 Ok(SegmentFile::Broken(error)) => error.to_string(),
+                // What only cannot be reached is not lost.
+                Err(OpenError::Io { action, path, source })
+                    if source.raw_os_error() != Some(Errno::IO.raw_os_error()) =>
+                {
+                    return Err(OpenError::Io { action, path, source }.into());
+                }
                 Err(error) => error.to_string(),
             };
             bad = Some(Damage { segment: sequence, offset: 0, position: Position::ZERO, reason });
@@ -100,13 +108,8 @@ impl Source {
         let mut tail = Vec::new();
         for sequence in 0.. {
             let Some(segment) = source.segment(sequence).map(Arc::clone) else { break };
-            if let Err(error) = segment.fault_in(0, SEGMENT_HEADER_BYTES as u64) {
-                bad = Some(Damage {
-                    segment: sequence,
-                    offset: 0,
-                    position: Position::ZERO,
-                    reason: error.to_string(),
-                });
+            if let Some(reason) = unreadable(&segment, 0, SEGMENT_HEADER_BYTES as u64)? {
+                bad = Some(Damage { segment: sequence, offset: 0, position: Position::ZERO, reason });
                 break;
             }
             let header = bytes(&segment, 0..SEGMENT_HEADER_BYTES as u64);
@@ -120,7 +123,7 @@ impl Source {
             };
             let stop =
                 source.successor(sequence).map_or(segment.len(), |next| next.header.previous.valid_len);
-            let reason = pass_sound(&segment, &mut cursor, stop);
+            let reason = pass_sound(&segment, &mut cursor, stop)?;
             source.end = cursor.place();
             before = Some(cursor.before());
             let is_last = source.successor(sequence).is_none();
@@ -268,38 +271,48 @@ impl Source {
     }
 
     pub(super) fn fault_in(&self, segment: &Segment, from: u64, len: u64) -> Result<(), BackupError> {
-        segment.fault_in(from, len).map_err(|error| BackupError::Unsound {
-            path: self.path.clone(),
-            at: LogOffset::new(segment.header.sequence, from & !7),
-            reason: error.0.to_owned(),
-        })
+        let at = LogOffset::new(segment.header.sequence, from & !7);
+        match unreadable(segment, from, len)? {
+            Some(reason) => Err(BackupError::Unsound { path: self.path.clone(), at, reason }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why the disk cannot read bytes of a segment. That the archive does not give them is an error instead, and no reason to take
+/// them for lost.
+fn unreadable(segment: &Segment, from: u64, len: u64) -> Result<Option<String>, OpenError> {
+    match segment.fault_in(from, len) {
+        Ok(()) => Ok(None),
+        Err(NOT_FETCHED) => Err(OpenError::InArchive { segment: segment.header.sequence }),
+        Err(error) => Ok(Some(error.to_string())),
     }
 }
 
 /// Goes over sound frames, one by one, up to `stop`; why it stopped before, if not for want of frames.
-fn pass_sound(segment: &Segment, cursor: &mut Cursor, stop: u64) -> Option<String> {
+fn pass_sound(segment: &Segment, cursor: &mut Cursor, stop: u64) -> Result<Option<String>, OpenError> {
     let seed = CrcSeed::new(&segment.header.salt);
     while cursor.offset < stop && !cursor.is_sealed {
         let at = cursor.offset;
-        if let Err(error) = segment.fault_in(at, FRAME_BYTES_MAX.min(stop - at)) {
-            return Some(error.to_string());
+        if let Some(reason) = unreadable(segment, at, FRAME_BYTES_MAX.min(stop - at))? {
+            return Ok(Some(reason));
         }
         let rest = bytes(segment, at..stop);
         let header = match frame::decode_header(rest, &seed, at) {
             Ok(Some(header)) => header,
-            Ok(None) => return None,
+            Ok(None) => return Ok(None),
             // Too little room for another frame.
-            Err(_) if rest.len() < frame::FRAME_HEADER_BYTES && all_zero(rest) => return None,
-            Err(error) => return Some(error.to_string()),
+            Err(_) if rest.len() < frame::FRAME_HEADER_BYTES && all_zero(rest) => return Ok(None),
+            Err(error) => return Ok(Some(error.to_string())),
         };
         let end = at + header.frame_len() as u64;
         let mut next = cursor.clone();
         if let Err(error) = next.pass_each(bytes(segment, at..end.min(stop)), None, &mut |_, _| {}) {
-            return Some(error.to_string());
+            return Ok(Some(error.to_string()));
         }
         *cursor = next;
     }
-    None
+    Ok(None)
 }
 
 /// Bytes of a segment; fewer where it ends.

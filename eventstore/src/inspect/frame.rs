@@ -48,9 +48,14 @@ pub fn frame(environment: &Environment, data_dir: &Path, place: LogOffset) -> Re
             segment::path(&log_dir, sequence).display()
         )));
     }
-    let claimed = frame::claimed_len(segment.bytes(), offset).max(FRAME_HEADER_BYTES as u64);
-    let length = claimed.min(segment.len() - offset);
-    segment.fault_in(offset, length).map_err(|error| bad(error.to_string()))?;
+    let need = |length| {
+        segment
+            .fault_in(offset, length)
+            .map_err(|error| OpenError::no_bytes(sequence, error))
+            .map(|()| length)
+    };
+    let header = need((FRAME_HEADER_BYTES as u64).min(segment.len() - offset))?;
+    let length = need(frame::claimed_len(segment.bytes(), offset).max(header).min(segment.len() - offset))?;
     let at = usize::try_from(offset).unwrap_or(usize::MAX);
     let bytes = segment.bytes().get(at..).unwrap_or_default();
     let bytes = &bytes[..bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX))];

@@ -13,7 +13,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "STANDBY";
-const UNFINISHED: &str = "STANDBY.writing";
 /// More of it is not shown to anybody.
 const TEXT_BYTES_MAX: usize = 1024;
 
@@ -31,16 +30,9 @@ pub(crate) fn read(storage: &dyn Storage, log_dir: &Path) -> Result<Option<Strin
 
 /// Makes the log of a directory a standby, or says anew what it follows.
 pub(crate) fn write(storage: &dyn Storage, log_dir: &Path, follows: &str) -> Result<(), OpenError> {
-    let path = log_dir.join(UNFINISHED);
-    write_to(storage, &path, log_dir, follows).map_err(|source| failed("cannot write", path, source))
-}
-
-fn write_to(storage: &dyn Storage, path: &Path, log_dir: &Path, follows: &str) -> io::Result<()> {
-    let file = storage.open(path, Access::Create)?;
-    file.write_all_at(format!("{follows}\n").as_bytes(), 0)?;
-    file.sync()?;
-    storage.rename(path, &log_dir.join(NAME))?;
-    storage.sync_dir(log_dir)
+    let path = log_dir.join(NAME);
+    let text = format!("{follows}\n");
+    storage.replace(&path, text.as_bytes()).map_err(|source| failed("cannot write", path, source))
 }
 
 /// Makes a standby a writer's log.

@@ -93,6 +93,22 @@ pub trait Storage: fmt::Debug + Send + Sync {
     }
 }
 
+impl dyn Storage + '_ {
+    /// Puts a small file in the place of another: whole or not at all, and durable when this returns. It grows under its name
+    /// with `.writing` for an extension, and whoever puts it there does so alone.
+    ///
+    /// # Errors
+    /// What the operating system says; the file that was there before is as it was, unless only syncing its name failed.
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = path.with_extension("writing");
+        let file = self.open(&unfinished, Access::Create)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        self.rename(&unfinished, path)?;
+        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    }
+}
+
 /// An open file. Writing and reading go through one page cache: what is written is read (and mapped) at once.
 pub trait StorageFile: fmt::Debug + Send + Sync {
     /// Length, bytes.

@@ -14,6 +14,9 @@ use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
+/// Memory for the fingerprints of ids, unless somebody says something else, bytes: those of 33 million events.
+const IDS_MEMORY: usize = 256 << 20;
+
 /// The state between frames.
 pub(super) struct Linker {
     pub(super) store: Option<Uuid>,
@@ -65,7 +68,8 @@ pub(super) struct SegmentEnd {
 }
 
 impl Linker {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(ids_memory: usize) -> Self {
+        let ids_memory = if ids_memory == 0 { IDS_MEMORY } else { ids_memory };
         Self {
             store: None,
             chain: Some(Digest::default()),
@@ -78,7 +82,7 @@ impl Linker {
             lost: false,
             tree: None,
             heads: FxHashMap::default(),
-            ids: Ids::new(),
+            ids: Ids::new(ids_memory / size_of::<u64>()),
             segment: SegmentState::default(),
         }
     }

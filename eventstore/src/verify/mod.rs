@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It goes on after a finding, as far as frames are provably whole, and reports all of them. What it remembers of a log
-//! is 8 bytes an event and command, and a name and a version a stream.
+//! is 8 bytes an event and command (those that find no room in memory, in a temporary file), and a name and a version a stream.
 
 mod anchors;
 mod archived;
@@ -66,6 +66,8 @@ pub struct VerifyOptions<'a> {
     pub asked: Vec<Asked>,
     /// Where it begins, if not at the beginning.
     pub from: Option<Start<'a>>,
+    /// Bytes of memory for the fingerprints of all ids, 8 bytes each, beyond which they go to a temporary file; 0 for 256 MiB.
+    pub ids_memory: usize,
     /// Leaves out the segment that is written, or was when its writer ended: what a crash may have left there is recovery's matter. Segments
     /// in the archive are left out as well.
     pub ended_only: bool,
@@ -107,8 +109,8 @@ pub fn is_live(environment: &Environment, data_dir: &Path) -> bool {
 /// Verifies the log of a data directory on this machine. With a live writer it stops at what that has published.
 ///
 /// # Errors
-/// When there is no log, it is of another format version, or its files cannot be opened; damage is not an error but a
-/// [`Finding`], and so is a place that the disk cannot read.
+/// When there is no log, it is of another format version, its files cannot be opened, or there is no room for sorting ids in
+/// a temporary file; damage is not an error but a [`Finding`], and so is a place that the disk cannot read.
 pub fn verify(data_dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
     verify_in(&Environment::default(), data_dir, progress)
 }
@@ -155,7 +157,7 @@ pub fn verify_with(
     let store = segments.iter().find_map(|segment| segment.header).map(|header| header.store);
     let published = published.filter(|published| store.is_none_or(|store| store == published.store));
     let mut run = Run {
-        linker: Linker::new(),
+        linker: Linker::new(options.ids_memory),
         report: Report::default(),
         previous: Previous::NONE,
         ended: None,
@@ -217,5 +219,5 @@ pub fn verify_with(
     if !run.is_stopped && !options.ended_only {
         run.check_reach(segments.len());
     }
-    Ok(run.finish(&segments, threads))
+    run.finish(&segments, threads)
 }

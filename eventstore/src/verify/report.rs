@@ -4,6 +4,7 @@ use super::class::{Class, Severity};
 use super::tree::Asked;
 use crate::numbers::{Digest, Position, TreeSize};
 use serde::Serialize;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// One thing that is not as it should be.
@@ -148,6 +149,9 @@ pub struct Report {
     /// Where the tree could not be followed any further, because what stands there is damaged.
     #[serde(skip)]
     pub tree_ends: Option<Position>,
+    /// How long it took to see, once all was read, that no id stands twice.
+    #[serde(skip)]
+    pub ids_took: Duration,
     /// Whether it was told to stop before its end.
     #[serde(skip)]
     pub is_stopped: bool,

@@ -15,6 +15,7 @@ use crate::format::segment_header::{Previous, PreviousEnd, SegmentHeader};
 use crate::numbers::{Digest, LogOffset, Position, TreeSize};
 use crate::transparency::Edge;
 use rustc_hash::FxHashSet;
+use std::time::Instant;
 
 /// Where frames were looked for: number of the file in the list, salt, and where the frames end at the latest.
 pub(super) type WalkedSegment = (usize, [u8; 16], u64);
@@ -355,7 +356,7 @@ impl Run<'_> {
         self.find(class, ended.segment(), ended.offset(), message);
     }
 
-    pub(super) fn finish(self, segments: &[SegmentFile], threads: usize) -> Report {
+    pub(super) fn finish(self, segments: &[SegmentFile], threads: usize) -> Result<Report, OpenError> {
         let Self { mut linker, mut report, walked, total, is_stopped, .. } = self;
         report.frames = linker.frames;
         report.events = linker.events;
@@ -367,11 +368,21 @@ impl Run<'_> {
         if let Some(tree) = linker.tree.take() {
             (report.reached, report.tree_ends) = tree.finish();
         }
-        let suspects = if is_stopped { FxHashSet::default() } else { linker.ids.twice(threads) };
+        let began = Instant::now();
+        let suspects = if is_stopped {
+            FxHashSet::default()
+        } else {
+            linker.ids.twice(threads).map_err(|source| OpenError::Io {
+                action: "cannot sort ids in a temporary file (TMPDIR says where) in",
+                path: std::env::temp_dir(),
+                source,
+            })?
+        };
+        report.ids_took = began.elapsed();
         if !suspects.is_empty() {
             report.findings.append(&mut twice::find(segments, &walked, &suspects));
         }
         report.findings.sort_by_key(|finding| (finding.segment, finding.offset));
-        report
+        Ok(report)
     }
 }

@@ -102,4 +102,37 @@ fn segments_leave_beside_a_server_and_are_read_verified_and_recorded_all_the_sam
     std::fs::remove_dir_all(data.join("cache")).unwrap();
     let (code, said) = text(&["replay", "--data-dir", path(&data), "--to", "1"]);
     assert!(code == 3 && said.contains("archive"), "{code}: {said}");
+    let says = |code: i32, wanted: &str| {
+        let (exit, said) = text(&["doctor", "--data-dir", path(&data)]);
+        assert!(exit == code && said.contains(wanted), "{exit}: {said}");
+    };
+    says(1, "does not answer");
+    // Not even somebody who accepts losses gives up what is only out of reach.
+    let last = std::fs::read_dir(data.join("log")).unwrap().map(|entry| entry.unwrap().path());
+    let last = last.filter(|path| path.extension().is_some_and(|found| found == "seg")).min().unwrap();
+    let mut bytes = std::fs::read(&last).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&last, &bytes).unwrap();
+    let before = files(&data, "ref");
+    let (code, said) = text(&["repair", "--data-dir", path(&data), "--accept-loss", "--yes"]);
+    assert!(code == 3 && said.contains("in the archive, which does not give it"), "{code}: {said}");
+    assert_eq!(files(&data, "ref"), before);
+    bytes[100] ^= 1;
+    std::fs::write(&last, &bytes).unwrap();
+
+    std::fs::rename(dir.path().join("away"), &place).unwrap();
+    says(0, "which answers");
+    std::fs::rename(data.join("log/ARCHIVE"), data.join("log/ARCHIVE.bak")).unwrap();
+    says(1, "log/ARCHIVE");
+}
+
+#[test]
+fn where_there_is_no_log_none_is_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let url = format!("file://{}", path(dir.path()));
+    let (code, said) = text(&["archive", "--data-dir", path(&data), "--to", &url, "--below", "9"]);
+    assert!(code == 3 && said.contains("no log"), "{code}: {said}");
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
 }

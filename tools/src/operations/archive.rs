@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::progress;
 use clap::Args;
 use command_api::{problem, record_archived};
-use eventstore::archive::{ArchiveError, ArchiveOptions, Archived, archive};
+use eventstore::archive::{ArchiveError, ArchiveOptions, Archived, archive, references};
 use eventstore::storage::Environment;
 use eventstore::{Log, OpenError, Position, Store, StoreOptions, Timestamp};
 use http_kit::config::Settings;
@@ -139,8 +139,13 @@ fn recorded_at_or_after(data_dir: &Path, time: Timestamp) -> Result<Position, Fa
     Ok(Position::new(low))
 }
 
-/// Whether it was recorded here; the writer does it if one is at work.
+/// Whether it was recorded here; the writer does it if one is at work. Without anything to record no writer is begun, which
+/// would make a log where there is none.
 fn record(data_dir: &Path) -> Result<bool, Failure> {
+    let unreadable = |source| Failure::Io { action: "cannot list the log's directory".to_owned(), source };
+    if references(&Environment::default(), data_dir).map_err(unreadable)? == 0 {
+        return Ok(false);
+    }
     let store = match Store::open(data_dir, &StoreOptions::default()) {
         Ok(store) => store,
         Err(OpenError::Locked { .. }) => return Ok(false),

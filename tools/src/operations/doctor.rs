@@ -5,6 +5,7 @@
 use super::{Data, write_json};
 use crate::failure::Failure;
 use clap::Args;
+use eventstore::archive;
 use eventstore::inspect::{self, Outlook, Page};
 use eventstore::storage::Environment;
 use eventstore::transparency::journal;
@@ -24,6 +25,9 @@ const SILENT_NS: i64 = 10_000_000_000;
 pub(super) const SET_ASIDE: &str = "set-aside";
 /// Where a restore builds.
 const RESTORING: &str = ".restoring";
+/// What to do about an archive that does not answer.
+const UNREACHABLE: &str = "nothing is known to be damaged: see that the archive that log/ARCHIVE names can be reached, with the \
+                           credentials that it wants, and look again";
 /// Segments for which there should be room.
 const ROOM_SEGMENTS: u64 = 4;
 
@@ -189,6 +193,7 @@ impl Diagnosis {
             Some(_) => self.beside_a_writer(data_dir, page),
             None => self.at_rest(&environment, data_dir, page),
         }
+        self.archive(&environment, data_dir);
         self.leftovers(data_dir);
         if let (true, Ok(log)) = (self.opens, Log::open_offline(data_dir)) {
             self.derived(data_dir, &log);
@@ -301,10 +306,11 @@ impl Diagnosis {
                 "if the file was moved, put it back; if it is in a backup, take it from there (same name, same store). Otherwise \
                  `sunday repair --accept-loss` begins a log anew with what is before it, and keeps the rest aside",
             ),
+            OpenError::InArchive { .. } => ("archive_unreachable", UNREACHABLE),
             _ => ("unreadable", "see that the files can be read by this user, and that the disk is sound"),
         };
         self.find(code, Severity::Fault, what, advice);
-        if code != "unreadable" {
+        if !matches!(code, "unreadable" | "archive_unreachable") {
             self.remedy(Remedy::AcceptLoss);
         }
         if let Some(page) = page {
@@ -339,6 +345,39 @@ impl Diagnosis {
             Err(error) => {
                 let advice = "take tree/checkpoints/ from a backup; until then nothing more is signed";
                 self.find("journal_damaged", Severity::Fault, error.to_string(), advice);
+            }
+        }
+    }
+
+    /// What is not here any more, and whether it can be had.
+    fn archive(&mut self, environment: &Environment, data_dir: &Path) {
+        let segments = match archive::references(environment, data_dir) {
+            Ok(0) => return,
+            Ok(1) => "one segment is".to_owned(),
+            Ok(many) => format!("{many} segments are"),
+            Err(error) => return self.find("unreadable", Severity::Fault, error.to_string(), ""),
+        };
+        let place = match archive::url_of(environment, data_dir) {
+            Ok(Some(url)) => url,
+            Ok(None) => {
+                let what =
+                    format!("{segments} in an archive, and log/ARCHIVE, which says where it is, is gone");
+                let advice = "write its URL there, one line such as file:///var/archive";
+                return self.find("archive_unknown", Severity::Fault, what, advice);
+            }
+            Err(error) => {
+                let advice = "write the archive's URL there, one line such as file:///var/archive";
+                return self.find("archive_unknown", Severity::Fault, error.to_string(), advice);
+            }
+        };
+        match archive::answers(environment, data_dir) {
+            Ok(_) => {
+                let what = format!("{segments} in the archive {place}, which answers");
+                self.find("archived", Severity::Note, what, "");
+            }
+            Err(error) => {
+                let what = format!("{segments} in the archive {place}, which does not answer: {error}");
+                self.find("archive_unreachable", Severity::Fault, what, UNREACHABLE);
             }
         }
     }

@@ -1,0 +1,79 @@
+//! Fetching an object: what is handed over is held against the reference before anybody believes it.
+
+use super::{ARCHIVE_FILE, Archive, Reference, object, url};
+use crate::format::segment_header::SEGMENT_HEADER_BYTES;
+use crate::numbers::Digest;
+use crate::storage::Storage;
+use sha2::{Digest as _, Sha256};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Hands over the object of a segment, piece by piece with the offset of each; what came counts only once this returns.
+///
+/// # Errors
+/// When nothing says where the archive is, it does not give the object, `piece` refuses, or other bytes come than were
+/// put there (`InvalidData`).
+pub(crate) fn fetch(
+    storage: &dyn Storage,
+    log_dir: &Path,
+    reference: &Reference,
+    mut piece: impl FnMut(&[u8], u64) -> io::Result<()> + Send,
+) -> io::Result<()> {
+    let Reference { header, len, digest } = reference;
+    let other = || {
+        let reason = format!("the archive's segment {} is not the one that was put there", header.sequence);
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    };
+    let stated = header.encode();
+    let mut seen: Vec<u8> = Vec::with_capacity(SEGMENT_HEADER_BYTES);
+    let mut sum = Sum::default();
+    archive_of(storage, log_dir)?.get(&object(header.store, header.sequence), &mut |bytes| {
+        if sum.len + bytes.len() as u64 > *len {
+            return Err(other());
+        }
+        seen.extend(bytes.iter().take(SEGMENT_HEADER_BYTES - seen.len()));
+        piece(bytes, sum.len)?;
+        sum.take(bytes);
+        Ok(())
+    })?;
+    if sum.len == *len && sum.finish() == *digest && seen == stated { Ok(()) } else { Err(other()) }
+}
+
+/// Whether the archive gives the beginning of an object.
+pub(super) fn answers(storage: &dyn Storage, log_dir: &Path, reference: &Reference) -> io::Result<()> {
+    let Reference { header, .. } = reference;
+    let mut came = false;
+    let enough = || io::Error::from(io::ErrorKind::Interrupted);
+    let got = archive_of(storage, log_dir)?.get(&object(header.store, header.sequence), &mut |_| {
+        came = true;
+        Err(enough())
+    });
+    if came { Ok(()) } else { got }
+}
+
+fn archive_of(storage: &dyn Storage, log_dir: &Path) -> io::Result<Arc<dyn Archive>> {
+    let none = || {
+        let reason = format!("{} is not there to say where the archive is", ARCHIVE_FILE);
+        io::Error::new(io::ErrorKind::NotFound, reason)
+    };
+    storage.archive(&url(storage, log_dir)?.ok_or_else(none)?)
+}
+
+/// Length and SHA-256 of what comes in pieces.
+#[derive(Default)]
+pub(super) struct Sum {
+    pub(super) len: u64,
+    hash: Sha256,
+}
+
+impl Sum {
+    pub(super) fn take(&mut self, piece: &[u8]) {
+        self.len += piece.len() as u64;
+        self.hash.update(piece);
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        Digest(self.hash.finalize().into())
+    }
+}
