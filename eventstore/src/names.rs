@@ -111,8 +111,9 @@ impl StreamId {
         Self::category_of(&self.0)
     }
 
-    /// The category of a stream whose id is at hand as text.
-    pub(crate) fn category_of(id: &str) -> &str {
+    /// The category of a stream whose id is at hand as text: what stands before the first `-`, or the whole id.
+    #[must_use]
+    pub fn category_of(id: &str) -> &str {
         id.split_once('-').map_or(id, |(category, _)| category)
     }
 }
@@ -194,5 +195,21 @@ impl FromStr for CommandId {
             *byte = u8::try_from(high * 16 + low).map_err(|_| NameError::NotHex)?;
         }
         Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::StreamId;
+
+    #[test]
+    fn a_category_ends_before_the_first_dash() {
+        for (id, category) in
+            [("order-7-x", "order"), ("plain", "plain"), ("order-", "order"), ("-7", ""), ("ä-ö", "ä")]
+        {
+            assert_eq!(StreamId::category_of(id), category, "{id}");
+            assert_eq!(StreamId::new(id).unwrap().category(), category, "{id}");
+        }
     }
 }

@@ -9,20 +9,12 @@ use eventstore::{Engine, Log};
 use std::fs;
 use std::path::Path;
 use support::history::{Model, World, append};
-use support::{Random, small};
+use support::{Random, copy, small};
 
 const WORLD: World = World { streams: 300, tags: 60, payload: 1500 };
 
 fn engine(dir: &Path) -> Engine {
     Engine::open(&Environment::default(), dir, &small()).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-    }
 }
 
 /// Both futures have the same store, the same segment numbers and the same places at first: only the chain tells them

@@ -53,6 +53,7 @@ pub mod search;
 mod shared;
 mod tail;
 pub mod texts;
+mod worker;
 
 pub use lock::LockError;
 pub use models::Models;

@@ -180,16 +180,3 @@ fn derived_data_of_a_foreign_log_is_made_anew() {
     assert_eq!((find("one"), find("another")), (1, 0));
     assert_eq!(image::load::<Models>(here.data_dir(), &here.log()).unwrap().digest(), here.models().digest());
 }
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}

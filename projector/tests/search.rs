@@ -411,19 +411,6 @@ fn a_searcher_sees_a_generation_that_is_swapped_under_it() {
     assert_eq!(total(&searcher, "banana"), 2);
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 #[test]
 fn the_items_of_a_deleted_board_are_not_found_and_nor_are_their_comments() {
     let world = World::with_board();

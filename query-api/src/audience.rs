@@ -8,15 +8,12 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use domain::{WorkspaceId, tags};
+use domain::{WorkspaceId, system, tags};
 use eventstore::{EventView, Log, ReadError, StreamId, Version};
 use http_kit::auth::{Principal, Scope, Tenants};
 use http_kit::problem::Problem;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
-
-/// Streams of the system itself.
-pub(crate) const SYSTEM_PREFIX: &str = "sys-";
 
 /// Whoever asks, as a reader. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -67,7 +64,7 @@ impl Audience {
     /// Whether an event may be read.
     pub(crate) fn sees_event(&self, event: &EventView<'_>) -> bool {
         match &self.tenants {
-            Tenants::All => self.is_auditor || !event.stream().starts_with(SYSTEM_PREFIX),
+            Tenants::All => self.is_auditor || !event.stream().starts_with(system::STREAM_PREFIX),
             Tenants::These(tenants) => event
                 .tags()
                 .filter_map(|tag| Uuid::try_parse(tag.strip_prefix(tags::WORKSPACE)?).ok())

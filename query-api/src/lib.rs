@@ -22,6 +22,7 @@ mod consumers;
 pub mod envelope;
 mod export;
 mod freshness;
+mod jobs;
 mod live;
 mod openapi;
 mod pages;

@@ -121,7 +121,7 @@ impl QueryService {
         let live = Hub::new(log.clone(), SUBSCRIBERS_MAX);
         let rooms = Rooms::default();
         let views = Views::default();
-        let checks = Checks::default();
+        let checks = Checks::new();
         let controls = Controls::new(log.clone());
         let behind_max = AtomicU64::new(BEHIND_SECONDS_MAX);
         let data_dir = data_dir.to_owned();
@@ -140,7 +140,7 @@ impl QueryService {
             rooms,
             views,
             checks,
-            verifications: Verifications::default(),
+            verifications: Verifications::new(),
             controls,
             data_dir,
             behind_max,

@@ -18,6 +18,7 @@
 
 mod binaries;
 mod client;
+mod files;
 pub mod oracle;
 mod process;
 pub mod random;
@@ -26,6 +27,7 @@ mod sunday;
 
 pub use binaries::{cargo, workspace_root};
 pub use client::{Answer, Client, Connection};
+pub use files::copy;
 pub use process::{Process, command, free_addr};
 pub use sunday::{Sunday, import, run, verify};
 

@@ -39,16 +39,15 @@ pub fn rebuild(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
-    for url in [&online.command_url, &online.query_url] {
-        Asking::new(url, None)?;
-    }
+    let asking = |url| Asking::new(url, online.token.as_ref());
+    let sides = Sides { command: asking(&online.command_url)?, query: asking(&online.query_url)? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|source| Failure::Io { action: "cannot start a runtime".to_owned(), source })?;
     let mut ends = Vec::new();
     let wanted = ProjectionName::ALL.into_iter().filter(|name| names.is_empty() || names.contains(name));
     for name in wanted {
-        ends.push(runtime.block_on(online.one(name, shadow))?);
+        ends.push(runtime.block_on(sides.one(name, shadow))?);
     }
     let is_failed = |end: &Value| end["outcome"] == "failed";
     let equal = ends.iter().all(|end| end["equal"] != false && !is_failed(end));
@@ -61,11 +60,17 @@ pub fn rebuild(
     Ok(if equal { EQUAL } else { DIFFERENT })
 }
 
-impl Online {
+/// Both sides, each with connections that are used again.
+struct Sides<'a> {
+    command: Asking<'a>,
+    query: Asking<'a>,
+}
+
+impl Sides<'_> {
     /// One rebuild, from the wish to the end.
     async fn one(&self, name: ProjectionName, shadow: bool) -> Result<Value, Failure> {
         let path = format!("/api/v1/projections/{}/rebuild", name.as_str());
-        let asked = self.ask(Method::POST, &self.command_url, &path, Some(json!({"shadow": shadow}))).await?;
+        let asked = ask(&self.command, Method::POST, &path, Some(json!({"shadow": shadow}))).await?;
         let id = asked["id"].as_str().unwrap_or_default().to_owned();
         let bar = progress::bar(0, "events or documents");
         bar.set_message(name.as_str());
@@ -73,7 +78,7 @@ impl Online {
         // The first look waits until the wish is known there.
         let mut path = format!("/api/v1/projections?minPosition={min_position}&timeoutMs=0");
         loop {
-            let answer = self.ask(Method::GET, &self.query_url, &path, None).await;
+            let answer = ask(&self.query, Method::GET, &path, None).await;
             path.truncate("/api/v1/projections".len());
             let answer = match answer {
                 Ok(answer) => answer,
@@ -100,31 +105,24 @@ impl Online {
             if under_way.is_object() && under_way["rebuildId"] == id.as_str() {
                 bar.set_length(under_way["total"].as_u64().unwrap_or_default());
                 bar.set_position(under_way["done"].as_u64().unwrap_or_default());
-            } else if control["rebuild"].is_null() && self.is_seen(&answer, min_position) {
+            } else if control["rebuild"].is_null() && is_seen(&answer, min_position) {
                 return Err(Failure::Part(format!("{}: the rebuild was cancelled", name.as_str())));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
+}
 
-    fn is_seen(&self, answer: &Value, position: u64) -> bool {
-        answer["watermark"].as_u64().is_some_and(|watermark| watermark >= position)
-    }
+fn is_seen(answer: &Value, position: u64) -> bool {
+    answer["watermark"].as_u64().is_some_and(|watermark| watermark >= position)
+}
 
-    async fn ask(
-        &self,
-        method: Method,
-        url: &str,
-        path: &str,
-        body: Option<Value>,
-    ) -> Result<Value, Failure> {
-        let asking = Asking::new(url, self.token.as_ref())?;
-        let (status, answer) = asking.answer(method, path, body.map(|body| body.to_string().into())).await?;
-        match status {
-            StatusCode::GATEWAY_TIMEOUT => Err(Failure::NotYet),
-            status if status.is_success() => Ok(answer),
-            status => Err(asking.refused(status, &answer)),
-        }
+async fn ask(asking: &Asking<'_>, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+    let (status, answer) = asking.answer(method, path, body.map(|body| body.to_string().into())).await?;
+    match status {
+        StatusCode::GATEWAY_TIMEOUT => Err(Failure::NotYet),
+        status if status.is_success() => Ok(answer),
+        status => Err(asking.refused(status, &answer)),
     }
 }
 

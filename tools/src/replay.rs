@@ -123,12 +123,10 @@ impl Lines<'_> {
     fn event(&mut self, event: &EventView<'_>) -> Result<(), Failure> {
         let Selection { from, to, event_type, category, tag, .. } = self.selection;
         let position = event.position();
-        let category_of =
-            |stream: &str| stream.split_once('-').map_or(stream, |(category, _)| category).to_owned();
         if position < *from
             || to.is_some_and(|to| position >= to)
             || event_type.as_ref().is_some_and(|wanted| wanted != event.event_type())
-            || category.as_ref().is_some_and(|wanted| *wanted != category_of(event.stream()))
+            || category.as_ref().is_some_and(|wanted| wanted != StreamId::category_of(event.stream()))
             || tag.as_ref().is_some_and(|wanted| !event.tags().any(|tag| tag == wanted.as_str()))
         {
             return Ok(());

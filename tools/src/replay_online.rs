@@ -11,6 +11,8 @@ use crate::import::Token;
 use crate::progress;
 use crate::replay::{Selection, replay};
 use bytes::Bytes;
+use domain::tags;
+use eventstore::StreamId;
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,9 +20,6 @@ use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-
-/// What the tag of a tenant begins with; the other side puts it there itself.
-const TENANT: &str = "workspace:";
 
 /// Whom to send to.
 #[derive(Debug)]
@@ -122,7 +121,7 @@ impl Sender<'_> {
         let line: Line<'_> = serde_json::from_str(text)
             .map_err(|error| Failure::Part(format!("an event has another shape than expected: {error}")))?;
         // What is no JSON cannot be said in an append.
-        let data = line.data.filter(|_| !self.reserved.contains(category(&line.stream_id)));
+        let data = line.data.filter(|_| !self.reserved.contains(StreamId::category_of(&line.stream_id)));
         let Some(data) = data else {
             self.sent.passed_over += 1;
             return Ok(());
@@ -137,12 +136,18 @@ impl Sender<'_> {
             event_id: line.event_id,
             event_type: &line.event_type,
             schema_version: line.schema_version,
-            tags: line.tags.iter().map(String::as_str).filter(|tag| !tag.starts_with(TENANT)).collect(),
+            // The other side puts the tenant's there itself.
+            tags: line
+                .tags
+                .iter()
+                .map(String::as_str)
+                .filter(|tag| !tag.starts_with(tags::WORKSPACE))
+                .collect(),
             metadata,
             data,
         };
         let event = serde_json::to_string(&event).map_err(|error| Failure::Part(error.to_string()))?;
-        let tenant = line.tags.iter().find_map(|tag| tag.strip_prefix(TENANT));
+        let tenant = line.tags.iter().find_map(|tag| tag.strip_prefix(tags::WORKSPACE));
         let tenant = tenant.map_or_else(String::new, |tenant| format!(",\"workspaceId\":\"{tenant}\""));
         let body = format!("{{\"events\":[{event}]{tenant}}}");
         let path = format!("/api/v1/streams/{}/events", escaped(&line.stream_id));
@@ -150,17 +155,13 @@ impl Sender<'_> {
         match status {
             status if status.is_success() => self.sent.events += 1,
             StatusCode::FORBIDDEN if answer["code"] == "reserved_stream" => {
-                self.reserved.insert(category(&line.stream_id).to_owned());
+                self.reserved.insert(StreamId::category_of(&line.stream_id).to_owned());
                 self.sent.passed_over += 1;
             }
             status => return Err(self.asking.refused(status, &answer)),
         }
         Ok(())
     }
-}
-
-fn category(stream: &str) -> &str {
-    stream.split_once('-').map_or(stream, |(category, _)| category)
 }
 
 /// A name as a segment of a path.
@@ -183,7 +184,5 @@ mod tests {
     fn names_fit_into_paths() {
         assert_eq!(escaped("order-7"), "order-7");
         assert_eq!(escaped("a/b ü%"), "a%2Fb%20%C3%BC%25");
-        assert_eq!(category("order-7-x"), "order");
-        assert_eq!(category("plain"), "plain");
     }
 }

@@ -1,11 +1,8 @@
 //! Whether an event is one of a consumer's: the same filter by which the read side delivers.
 
-use domain::system::consumers::State;
+use domain::system::{self, consumers::State};
 use domain::tags;
 use eventstore::{Filter, Position, ReadError, Store};
-
-/// What the system's own streams begin with.
-const SYSTEM_PREFIX: &str = "sys-";
 
 /// Whether a consumer gets the event at a position.
 pub(super) fn gets(store: &Store, state: &State, position: u64) -> Result<bool, ReadError> {
@@ -19,5 +16,5 @@ pub(super) fn gets(store: &Store, state: &State, position: u64) -> Result<bool, 
     Ok(event
         .as_ref()
         .and_then(eventstore::RecordedEvent::get)
-        .is_some_and(|event| !event.stream().starts_with(SYSTEM_PREFIX) && filter.matches(&event)))
+        .is_some_and(|event| !event.stream().starts_with(system::STREAM_PREFIX) && filter.matches(&event)))
 }

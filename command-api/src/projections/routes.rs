@@ -110,6 +110,9 @@ struct ControlAnswer {
     position: u64,
 }
 
+/// What every request brings along beside its body.
+pub(crate) type Asked<P = String> = (State<AppState>, Caller, Path<P>, HeaderMap);
+
 /// What all of these requests have in common.
 struct Request {
     app: AppState,
@@ -120,24 +123,19 @@ struct Request {
 }
 
 impl Request {
-    fn new(
-        app: AppState,
-        caller: Caller,
-        (projection, scope): (&str, Scope),
-        headers: &HeaderMap,
-        (what, body): (&str, &[u8]),
-    ) -> Result<Self, Problem> {
+    fn new(asked: Asked, scope: Scope, (what, body): (&str, &[u8])) -> Result<Self, Problem> {
+        let (State(app), caller, Path(projection), headers) = asked;
         let origin = caller.with(scope)?;
         if *origin.principal.tenants() != Tenants::All {
             let detail = "a projection is made of every tenant's events; the token is for some of them only";
             return Err(Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", detail));
         }
-        let command = match key(headers)? {
+        let command = match key(&headers)? {
             Some(key) => command_of_key(&origin.principal, key),
             None => command_id(),
         };
         let fingerprint = Fingerprint::of(&[b"projection", projection.as_bytes(), what.as_bytes(), body]);
-        Ok(Self { app, projection: named(projection)?, origin, command, fingerprint })
+        Ok(Self { app, projection: named(&projection)?, origin, command, fingerprint })
     }
 
     /// A name that is the same for whoever sends the same command again.
@@ -170,14 +168,8 @@ fn read<B: DeserializeOwned + Default>(bytes: &[u8]) -> Result<B, Problem> {
 
 const OPERATE: Scope = Scope::ProjectionsOperate;
 
-pub(crate) async fn rebuild(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    JsonBytes(bytes): JsonBytes,
-) -> Result<Response, Problem> {
-    let request = Request::new(app, caller, (&name, OPERATE), &headers, ("rebuild", &bytes))?;
+pub(crate) async fn rebuild(asked: Asked, JsonBytes(bytes): JsonBytes) -> Result<Response, Problem> {
+    let request = Request::new(asked, OPERATE, ("rebuild", &bytes))?;
     let Rebuild { shadow } = read(&bytes)?;
     let rebuild_id = request.id();
     request
@@ -185,14 +177,8 @@ pub(crate) async fn rebuild(
         .await
 }
 
-pub(crate) async fn cancel(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    JsonBytes(bytes): JsonBytes,
-) -> Result<Response, Problem> {
-    let request = Request::new(app, caller, (&name, OPERATE), &headers, ("cancel", &bytes))?;
+pub(crate) async fn cancel(asked: Asked, JsonBytes(bytes): JsonBytes) -> Result<Response, Problem> {
+    let request = Request::new(asked, OPERATE, ("cancel", &bytes))?;
     let Cancel { rebuild_id } = read(&bytes)?;
     let rebuild_id = match rebuild_id {
         Some(id) => id,
@@ -206,51 +192,30 @@ pub(crate) async fn cancel(
     request.take(ControlEvent::RebuildCancelled(RebuildCancelled { rebuild_id }), None).await
 }
 
-pub(crate) async fn retry(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    JsonBytes(bytes): JsonBytes,
-) -> Result<Response, Problem> {
-    let request = Request::new(app, caller, (&name, OPERATE), &headers, ("retry", &bytes))?;
+pub(crate) async fn retry(asked: Asked, JsonBytes(bytes): JsonBytes) -> Result<Response, Problem> {
+    let request = Request::new(asked, OPERATE, ("retry", &bytes))?;
     let Retry { positions } = read(&bytes)?;
     request.take(ControlEvent::DeadLettersRetried(DeadLettersRetried { positions }), None).await
 }
 
-pub(crate) async fn retry_one(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path((name, position)): Path<(String, u64)>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(crate) async fn retry_one(asked: Asked<(String, u64)>) -> Result<Response, Problem> {
+    let (app, caller, Path((name, position)), headers) = asked;
+    let asked = (app, caller, Path(name), headers);
     let said = position.to_le_bytes();
-    let request = Request::new(app, caller, (&name, OPERATE), &headers, ("retry one", &said))?;
+    let request = Request::new(asked, OPERATE, ("retry one", &said))?;
     let positions = Some(vec![position]);
     request.take(ControlEvent::DeadLettersRetried(DeadLettersRetried { positions }), None).await
 }
 
-pub(crate) async fn repair(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    JsonBytes(bytes): JsonBytes,
-) -> Result<Response, Problem> {
-    let request = Request::new(app, caller, (&name, OPERATE), &headers, ("repair", &bytes))?;
+pub(crate) async fn repair(asked: Asked, JsonBytes(bytes): JsonBytes) -> Result<Response, Problem> {
+    let request = Request::new(asked, OPERATE, ("repair", &bytes))?;
     let Repair { entity } = parse(&bytes)?;
     let repair_id = request.id();
     request.take(ControlEvent::RepairRequested(RepairRequested { repair_id, entity }), Some(repair_id)).await
 }
 
-pub(crate) async fn decide(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    JsonBytes(bytes): JsonBytes,
-) -> Result<Response, Problem> {
-    let request = Request::new(app, caller, (&name, Scope::ProjectionsDecide), &headers, ("decide", &bytes))?;
+pub(crate) async fn decide(asked: Asked, JsonBytes(bytes): JsonBytes) -> Result<Response, Problem> {
+    let request = Request::new(asked, Scope::ProjectionsDecide, ("decide", &bytes))?;
     let event = match parse(&bytes)? {
         Decision::RebuildSwapBegun(begun) => ControlEvent::RebuildSwapBegun(begun),
         Decision::RebuildFinished(finished) => ControlEvent::RebuildFinished(finished),

@@ -9,7 +9,7 @@ use crate::problems::problem;
 use crate::service::{Origin, Refusal, command_id, uuid_v7};
 use crate::streams::is_reserved_type;
 use axum::http::StatusCode;
-use domain::Extras;
+use domain::{Extras, tags};
 use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, EventType, ExpectedVersion, Fingerprint, Metadata,
     NewEvent, Outcome, Position, Receipt, Tag, Timestamp,
@@ -147,7 +147,8 @@ impl Registry {
         let mut commit = CommitBuilder::new();
         let now = Timestamp::now().get();
         for record in records {
-            let workspace = record.workspace_id.map(|workspace| Tag::new(format!("workspace:{workspace}")));
+            let workspace =
+                record.workspace_id.map(|workspace| Tag::new(format!("{}{workspace}", tags::WORKSPACE)));
             commit.event(NewEvent {
                 id: uuid_v7(now),
                 stream: stream.clone(),

@@ -4,7 +4,7 @@
 //! away. Whole families are kept, so that what a later version needs is not taken by then.
 
 use axum::http::StatusCode;
-use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId};
+use domain::{BoardId, CommentId, ItemId, ProjectId, WorkspaceId, system};
 use eventstore::StreamId;
 use http_kit::problem::Problem;
 
@@ -16,7 +16,7 @@ const FAMILIES: [&str; 7] = [
     ItemId::CATEGORY,
     CommentId::CATEGORY,
     "schema",
-    "sys",
+    system::CATEGORY,
 ];
 
 /// What tags of the domain begin with, besides the families.

@@ -7,3 +7,8 @@ pub mod archive;
 pub mod consumers;
 pub mod projections;
 pub mod store;
+
+/// The category of all of these streams, and the first word of their events' types.
+pub const CATEGORY: &str = "sys";
+/// What all of these streams, and no others, begin with.
+pub const STREAM_PREFIX: &str = "sys-";

@@ -3,13 +3,16 @@
 //!
 //! `SUNDAY_GOLDEN=write cargo test --workspace --test promises system_events` writes those that are missing.
 
+use domain::WorkspaceId;
 use domain::system::archive::{ArchivedSegment, Recorded, SEGMENTS_ARCHIVED, SegmentsArchived};
+use domain::system::consumers::{self, ConsumerName};
 use domain::system::projections::{
     Built, ControlEvent, DEAD_LETTERS_MAX, DIFFERENCES_MAX, DeadLetterAdded, DeadLettersRetried, Difference,
     PROJECTIONS, ProjectionState, RebuildCancelled, RebuildFinished, RebuildOutcome, RebuildRequested,
     RebuildSwapBegun, Refused, RepairRequested, SCHEMA_VERSION, projection_of, stream_of,
 };
 use domain::system::store::{RESTORED, StoreRestored};
+use domain::system::{self, archive, store};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -132,6 +135,25 @@ fn what_a_newer_build_writes_is_passed_over_and_not_misread() {
     assert!(decode(event.event_type(), 1, b"{}").is_err());
     let with_more = [&payload[..payload.len() - 1], b",\"further\":1}"].concat();
     assert_eq!(decode(event.event_type(), 1, &with_more).unwrap(), Some(event));
+}
+
+#[test]
+fn streams_of_the_system_are_told_by_their_beginning() {
+    let consumer = "orders".parse::<ConsumerName>().unwrap();
+    let mut streams = vec![archive::STREAM.to_owned(), store::STREAM.to_owned()];
+    streams
+        .extend([None, Some(WorkspaceId::derive("acme"))].map(|owner| consumers::stream(owner, &consumer)));
+    streams.extend(PROJECTIONS.iter().map(|name| stream_of(name).to_owned()));
+    for stream in streams {
+        assert!(stream.starts_with(system::STREAM_PREFIX), "{stream}");
+        assert_eq!(stream.split('-').next(), Some(system::CATEGORY), "{stream}");
+    }
+    for event_type in
+        ControlEvent::TYPES.into_iter().chain([SEGMENTS_ARCHIVED, RESTORED, consumers::ACKNOWLEDGED])
+    {
+        assert_eq!(event_type.split('.').next(), Some(system::CATEGORY), "{event_type}");
+    }
+    assert_eq!(system::STREAM_PREFIX.strip_prefix(system::CATEGORY), Some("-"));
 }
 
 #[test]

@@ -3,15 +3,15 @@
 //! Invariant: it reads at most so many bytes a second, on one thread, and an alarm stays until a later pass finds nothing.
 
 use crate::tail::guarded;
+use crate::worker::{StopSignal, Worker};
 use eventstore::Timestamp;
 use eventstore::storage::Environment;
 use eventstore::verify::{Finding, Progress, Severity, VerifyOptions, verify_with};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Findings of a pass that are logged one by one.
@@ -118,27 +118,9 @@ impl ScrubFigures {
 /// The thread that scrubs. Dropping it ends it.
 #[derive(Debug)]
 pub struct Scrub {
-    ending: Arc<Ending>,
-    thread: Option<JoinHandle<()>>,
+    /// None where nothing is scrubbed.
+    _worker: Option<Worker>,
     figures: ScrubFigures,
-}
-
-#[derive(Debug, Default)]
-struct Ending {
-    is_ending: AtomicBool,
-    lock: Mutex<()>,
-    changed: Condvar,
-}
-
-impl Ending {
-    /// Waits so long; false at the end.
-    fn rest(&self, time: Duration) -> bool {
-        let mut lock = self.lock.lock();
-        if !self.is_ending.load(Ordering::Relaxed) {
-            self.changed.wait_for(&mut lock, time);
-        }
-        !self.is_ending.load(Ordering::Relaxed)
-    }
 }
 
 impl Scrub {
@@ -147,25 +129,20 @@ impl Scrub {
     /// # Errors
     /// When no thread can be started.
     pub fn start(data_dir: &Path, settings: ScrubSettings) -> io::Result<Self> {
-        let (ending, figures) = (Arc::new(Ending::default()), ScrubFigures::default());
+        let figures = ScrubFigures::default();
         if settings.bytes_per_second == 0 {
-            return Ok(Self { ending, thread: None, figures });
+            return Ok(Self { _worker: None, figures });
         }
-        let work = Work {
-            data_dir: data_dir.to_owned(),
-            settings,
-            ending: Arc::clone(&ending),
-            figures: figures.clone(),
-        };
-        let thread = std::thread::Builder::new().name("scrub".to_owned()).spawn(move || {
-            while work.ending.rest(settings.rest) {
-                if let Err(panic) = guarded(|| work.pass()) {
+        let work = Work { data_dir: data_dir.to_owned(), settings, figures: figures.clone() };
+        let worker = Worker::start("scrub", move |stop| {
+            while stop.rest(settings.rest) {
+                if let Err(panic) = guarded(|| work.pass(stop)) {
                     tracing::error!(error = panic, "the log is not scrubbed any more");
                     return;
                 }
             }
         })?;
-        Ok(Self { ending, thread: Some(thread), figures })
+        Ok(Self { _worker: Some(worker), figures })
     }
 
     /// What it has found so far.
@@ -175,29 +152,14 @@ impl Scrub {
     }
 }
 
-impl Drop for Scrub {
-    fn drop(&mut self) {
-        {
-            let _lock = self.ending.lock.lock();
-            self.ending.is_ending.store(true, Ordering::Relaxed);
-        }
-        self.ending.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported when it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
 struct Work {
     data_dir: PathBuf,
     settings: ScrubSettings,
-    ending: Arc<Ending>,
     figures: ScrubFigures,
 }
 
 impl Work {
-    fn pass(&self) {
+    fn pass(&self, stop: &StopSignal) {
         let began = Instant::now();
         let mut read = 0;
         let mut pace = |Progress { done, .. }: Progress| {
@@ -207,11 +169,11 @@ impl Work {
             // Never longer than a second at once: the end is not to wait for it.
             let due = Duration::from_millis(read.saturating_mul(1_000) / self.settings.bytes_per_second);
             while let Some(early) = due.checked_sub(began.elapsed()).filter(|early| !early.is_zero()) {
-                if !self.ending.rest(early.min(Duration::from_secs(1))) {
+                if !stop.rest(early.min(Duration::from_secs(1))) {
                     return false;
                 }
             }
-            !self.ending.is_ending.load(Ordering::Relaxed)
+            !stop.is_stopped()
         };
         let options = VerifyOptions { threads: 1, ended_only: true, ..VerifyOptions::default() };
         match verify_with(&Environment::default(), &self.data_dir, &options, &mut pace) {

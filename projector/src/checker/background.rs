@@ -5,13 +5,13 @@ use crate::checker::report::{Checked, Class};
 use crate::checker::{Manner, Subjects, check};
 use crate::read_models::ReadModels;
 use crate::tail::guarded;
+use crate::worker::Worker;
 use eventstore::{Log, Position, Timestamp};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// It works this part of the time: five hundredths of one core.
@@ -137,31 +137,9 @@ impl CheckFigures {
 /// The thread that checks. Dropping it ends it, within a stride.
 #[derive(Debug)]
 pub struct Background {
-    ending: Arc<Ending>,
-    thread: Option<JoinHandle<()>>,
+    /// None where nothing is checked.
+    _worker: Option<Worker>,
     figures: CheckFigures,
-}
-
-#[derive(Debug, Default)]
-struct Ending {
-    is_ending: AtomicBool,
-    lock: Mutex<()>,
-    changed: Condvar,
-}
-
-impl Ending {
-    fn is_ending(&self) -> bool {
-        self.is_ending.load(Ordering::Relaxed)
-    }
-
-    /// Waits for the next pass; false at the end.
-    fn rest(&self, time: Duration) -> bool {
-        let mut lock = self.lock.lock();
-        if !self.is_ending() {
-            self.changed.wait_for(&mut lock, time);
-        }
-        !self.is_ending()
-    }
 }
 
 impl Background {
@@ -175,62 +153,46 @@ impl Background {
         read_models: ReadModels,
         index_of: Option<PathBuf>,
     ) -> io::Result<Self> {
-        let (ending, figures) = (Arc::new(Ending::default()), CheckFigures::default());
+        let figures = CheckFigures::default();
         if settings.every.is_zero() {
-            return Ok(Self { ending, thread: None, figures });
+            return Ok(Self { _worker: None, figures });
         }
-        let thread = {
-            let (ending, figures) = (Arc::clone(&ending), figures.clone());
-            std::thread::Builder::new().name("check".to_owned()).spawn(move || {
-                let mut seed = seed();
-                while ending.rest(settings.every) {
-                    seed = seed.wrapping_add(1);
-                    let scope = Scope::Sample { one_in: settings.one_in, seed };
-                    let pass = || {
-                        let subjects =
-                            Subjects { read_models: Some(&read_models), index_of: index_of.as_deref() };
-                        let manner = Manner { share: SHARE, is_stopped: &|| ending.is_ending() };
-                        match check(&log, &subjects, &scope, &manner) {
-                            Ok(checked) => {
-                                tell(&checked, &scope);
-                                figures.note(&scope, &checked, None);
-                            }
-                            Err(_) if ending.is_ending() => {}
-                            Err(error) => {
-                                tracing::warn!(%error, "a check did not come to its end");
-                                figures.note(&scope, &[], Some(error.to_string()));
-                            }
+        let found = figures.clone();
+        let worker = Worker::start("check", move |stop| {
+            let mut seed = seed();
+            while stop.rest(settings.every) {
+                seed = seed.wrapping_add(1);
+                let scope = Scope::Sample { one_in: settings.one_in, seed };
+                let pass = || {
+                    let subjects =
+                        Subjects { read_models: Some(&read_models), index_of: index_of.as_deref() };
+                    let manner = Manner { share: SHARE, is_stopped: &|| stop.is_stopped() };
+                    match check(&log, &subjects, &scope, &manner) {
+                        Ok(checked) => {
+                            tell(&checked, &scope);
+                            found.note(&scope, &checked, None);
                         }
-                    };
-                    if let Err(panic) = guarded(pass) {
-                        tracing::error!(error = panic, "no more checks");
-                        figures.note(&scope, &[], Some(panic));
-                        return;
+                        Err(_) if stop.is_stopped() => {}
+                        Err(error) => {
+                            tracing::warn!(%error, "a check did not come to its end");
+                            found.note(&scope, &[], Some(error.to_string()));
+                        }
                     }
+                };
+                if let Err(panic) = guarded(pass) {
+                    tracing::error!(error = panic, "no more checks");
+                    found.note(&scope, &[], Some(panic));
+                    return;
                 }
-            })?
-        };
-        Ok(Self { ending, thread: Some(thread), figures })
+            }
+        })?;
+        Ok(Self { _worker: Some(worker), figures })
     }
 
     /// What it has found so far.
     #[must_use]
     pub fn figures(&self) -> CheckFigures {
         self.figures.clone()
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        {
-            let _lock = self.ending.lock.lock();
-            self.ending.is_ending.store(true, Ordering::Relaxed);
-        }
-        self.ending.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported when it happened.
-            let _ = thread.join();
-        }
     }
 }
 

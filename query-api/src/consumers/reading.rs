@@ -2,9 +2,9 @@
 //!
 //! Reading touches mapped pages, which may have to come from the disk: call it on blocking threads.
 
-use crate::audience::{Audience, SYSTEM_PREFIX};
+use crate::audience::Audience;
 use crate::envelope::write_event;
-use domain::system::consumers::State;
+use domain::system::{self, consumers::State};
 use eventstore::{Delivery, EventView, Filter, Log, NameError, Position, ReadError, Subscription};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Wants {
     }
 
     fn takes(&self, event: &EventView<'_>) -> bool {
-        !event.stream().starts_with(SYSTEM_PREFIX) && self.audience.sees_event(event)
+        !event.stream().starts_with(system::STREAM_PREFIX) && self.audience.sees_event(event)
     }
 
     /// The event at a position as JSON, where it is wanted.

@@ -3,8 +3,7 @@
 //! Invariant: a bell that has been rung stays so until its subscriber has looked, and remembers the first and the last
 //! position that it was rung for: it takes the same room however often it rings.
 
-use crate::audience::SYSTEM_PREFIX;
-use domain::system::consumers::ACKNOWLEDGED;
+use domain::system::{self, consumers::ACKNOWLEDGED};
 use domain::{Extras, tags};
 use eventstore::{EventView, Position, RecordedCommit};
 use parking_lot::Mutex;
@@ -250,7 +249,7 @@ impl Topics {
             if !self.categories.is_empty() {
                 ring(event.stream().split('-').next().and_then(|category| self.categories.get(category)));
             }
-            if !event.stream().starts_with(SYSTEM_PREFIX) {
+            if !event.stream().starts_with(system::STREAM_PREFIX) {
                 ring(Some(&self.ordinary));
             } else if let Some(bells) = self.controls.get(event.stream()) {
                 let is_acknowledgement = event.event_type() == ACKNOWLEDGED;

@@ -1,6 +1,7 @@
 //! `/projections/check`: this process's read models compared with the log, when an auditor asks for it.
 
-use super::{json, written};
+use super::jobs::{JobState, Told, accepted};
+use super::json;
 use crate::audience::Audience;
 use crate::checks::Asked;
 use crate::freshness::{Refusal, stamp};
@@ -8,13 +9,9 @@ use crate::parameters::Parameters;
 use crate::problems::check_running;
 use crate::rfc3339::Rfc3339;
 use crate::service::QueryService;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use eventstore::{Position, Timestamp};
-use http_kit::json::APPLICATION_JSON;
-use http_kit::problem::Problem;
 use projector::checker::{CheckFigures, Checked, Class, Finding, Scope};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,7 +25,7 @@ const FINDINGS_TOLD: usize = 100;
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Check {
-    state: CheckState,
+    state: JobState,
     /// One item in so many is compared; 1 is everything.
     sample: Option<u32>,
     /// Decides which ones; with it the same sample can be had again.
@@ -39,16 +36,6 @@ pub(super) struct Check {
     /// Why it did not come to its end.
     failure: Option<String>,
     projections: Vec<CheckedProjection>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-enum CheckState {
-    Idle,
-    Running,
-    Done,
-    Failed,
 }
 
 /// What was found in one projection.
@@ -158,41 +145,16 @@ impl From<&Finding> for CheckFinding {
     }
 }
 
-impl From<Asked> for Check {
-    fn from(asked: Asked) -> Self {
-        let idle = || Self {
-            state: CheckState::Idle,
-            sample: None,
-            seed: None,
-            started_at: None,
-            seconds: None,
-            failure: None,
-            projections: Vec::new(),
+impl Check {
+    fn of(asked: Option<&Asked>) -> Self {
+        let Told { state, started_at, seconds, failure, found } = Told::of(asked);
+        let (sample, seed) = match asked.map(|asked| &asked.about) {
+            None => (None, None),
+            Some(Scope::Sample { one_in, seed }) => (Some(*one_in), Some(*seed)),
+            Some(_) => (Some(1), None),
         };
-        let about = |scope: &Scope, began: Timestamp| {
-            let (sample, seed) = match scope {
-                Scope::Sample { one_in, seed } => (*one_in, Some(*seed)),
-                _ => (1, None),
-            };
-            Self { sample: Some(sample), seed, started_at: Some(Rfc3339(began)), ..idle() }
-        };
-        match asked {
-            Asked::Never => idle(),
-            Asked::Running { scope, began } => Self { state: CheckState::Running, ..about(&scope, began) },
-            Asked::Ended { scope, began, took, outcome } => {
-                let ended = Self { seconds: Some(took.as_secs_f64()), ..about(&scope, began) };
-                match &*outcome {
-                    Ok(checked) => Self {
-                        state: CheckState::Done,
-                        projections: checked.iter().map(CheckedProjection::from).collect(),
-                        ..ended
-                    },
-                    Err(failure) => {
-                        Self { state: CheckState::Failed, failure: Some(failure.clone()), ..ended }
-                    }
-                }
-            }
-        }
+        let projections = found.into_iter().flatten().map(CheckedProjection::from).collect();
+        Self { state, sample, seed, started_at, seconds, failure, projections }
     }
 }
 
@@ -206,7 +168,7 @@ pub(super) async fn state(
     audience.reads_the_log()?;
     service.models_reach(&freshness).await?;
     let position = service.models().checkpoint();
-    Ok(stamp(json(&Check::from(service.checks().asked())), position))
+    Ok(stamp(json(&Check::of(service.checks().asked().as_deref())), position))
 }
 
 /// Begins a check, unless one is going on.
@@ -229,16 +191,5 @@ pub(super) async fn begin(
     };
     let checks = service.checks();
     let has_begun = checks.begin(scope, service.log().clone(), service.read_models().clone());
-    match has_begun {
-        Ok(true) => {}
-        Ok(false) => return Err(check_running().into()),
-        Err(error) => {
-            tracing::error!(%error, "no thread for a check");
-            return Err(Problem::internal().into());
-        }
-    }
-    let mut response = Response::new(Body::from(written(&Check::from(checks.asked()))?));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(APPLICATION_JSON));
-    Ok(stamp(response, position))
+    accepted(has_begun, check_running, || Check::of(checks.asked().as_deref()), position)
 }

@@ -20,6 +20,7 @@ mod events;
 mod export;
 mod history;
 mod items;
+mod jobs;
 mod lines;
 mod list;
 mod live;

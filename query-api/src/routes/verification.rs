@@ -1,22 +1,19 @@
 //! `/audit/verify`: everything that the data directory holds verified in the background, when an auditor asks for it.
 
 use super::checks::ONE_IN_MAX;
-use super::{json, written};
+use super::jobs::{JobState, Told, accepted};
+use super::json;
 use crate::audience::Audience;
 use crate::freshness::{Refusal, stamp};
 use crate::parameters::Parameters;
 use crate::problems::verification_running;
 use crate::rfc3339::Rfc3339;
 use crate::service::QueryService;
-use crate::verification::Verification as Asked;
-use axum::body::Body;
+use crate::verification::Asked;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use eventstore::verify::Finding;
 use eventstore::{Position, TreeSize};
-use http_kit::json::APPLICATION_JSON;
-use http_kit::problem::Problem;
 use projector::audit::{Audit, AuditOptions};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,7 +28,7 @@ pub(super) const LOG_ONLY: [(&str, bool); 2] = [("true", true), ("false", false)
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Verification {
-    state: VerificationState,
+    state: JobState,
     started_at: Option<Rfc3339>,
     /// Bytes of the log that were looked at so far, while it goes on.
     done: Option<u64>,
@@ -42,16 +39,6 @@ pub(super) struct Verification {
     /// Why it did not come to its end.
     failure: Option<String>,
     report: Option<VerificationReport>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-enum VerificationState {
-    Idle,
-    Running,
-    Done,
-    Failed,
 }
 
 /// What was found.
@@ -139,40 +126,12 @@ impl From<&Audit> for VerificationReport {
     }
 }
 
-impl From<Asked> for Verification {
-    fn from(asked: Asked) -> Self {
-        let idle = Self {
-            state: VerificationState::Idle,
-            started_at: None,
-            done: None,
-            total: None,
-            seconds: None,
-            failure: None,
-            report: None,
-        };
-        match asked {
-            Asked::Never => idle,
-            Asked::Running { began, done, total } => Self {
-                state: VerificationState::Running,
-                started_at: Some(Rfc3339(began)),
-                done: Some(done),
-                total: Some(total),
-                ..idle
-            },
-            Asked::Ended { began, took, outcome } => {
-                let ended =
-                    Self { started_at: Some(Rfc3339(began)), seconds: Some(took.as_secs_f64()), ..idle };
-                match &*outcome {
-                    Ok(audit) => {
-                        let report = Some(VerificationReport::from(audit));
-                        Self { state: VerificationState::Done, report, ..ended }
-                    }
-                    Err(failure) => {
-                        Self { state: VerificationState::Failed, failure: Some(failure.clone()), ..ended }
-                    }
-                }
-            }
-        }
+impl Verification {
+    fn of(asked: Option<&Asked>) -> Self {
+        let Told { state, started_at, seconds, failure, found } = Told::of(asked);
+        let running = asked.filter(|_| state == JobState::Running);
+        let (done, total) = running.map(|asked| asked.about.get()).unzip();
+        Self { state, started_at, done, total, seconds, failure, report: found.map(VerificationReport::from) }
     }
 }
 
@@ -186,7 +145,7 @@ pub(super) async fn state(
     audience.reads_the_log()?;
     service.log_reaches(&freshness).await?;
     let position = service.log().watermark();
-    Ok(stamp(json(&Verification::from(service.verifications().asked())), position))
+    Ok(stamp(json(&Verification::of(service.verifications().asked().as_deref())), position))
 }
 
 /// Begins a verification, unless one is going on.
@@ -204,16 +163,6 @@ pub(super) async fn begin(
     let one_in = u32::try_from(one_in).unwrap_or(u32::MAX);
     let options = AuditOptions { one_in, log_only, threads: 1, ..AuditOptions::default() };
     let verifications = service.verifications();
-    match verifications.begin(service.data_dir().to_owned(), options) {
-        Ok(true) => {}
-        Ok(false) => return Err(verification_running().into()),
-        Err(error) => {
-            tracing::error!(%error, "no thread for a verification");
-            return Err(Problem::internal().into());
-        }
-    }
-    let mut response = Response::new(Body::from(written(&Verification::from(verifications.asked()))?));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(APPLICATION_JSON));
-    Ok(stamp(response, position))
+    let has_begun = verifications.begin(service.data_dir().to_owned(), options);
+    accepted(has_begun, verification_running, || Verification::of(verifications.asked().as_deref()), position)
 }

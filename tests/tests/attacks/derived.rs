@@ -1,9 +1,10 @@
 //! Attacks on what is derived from the log: every checksum is made right again.
 
 use crate::hash::{crc, sha256};
-use crate::site::{BASE, NAME, Site, copy};
+use crate::site::{BASE, NAME, Site};
 use serde_json::Value;
 use std::fs;
+use tests::copy;
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())

@@ -2,7 +2,7 @@
 //! report that can be filed.
 
 use crate::forge::segments;
-use crate::site::{BASE, NAME, Site, classes, copy, verify};
+use crate::site::{BASE, NAME, Site, classes, verify};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tests::{Sunday, command, run};
+use tests::{Sunday, command, copy, run};
 
 /// Where the last segment begins, and the newest checkpoint: an auditor who comes back.
 fn last_segment() -> u64 {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
-use tests::{Sunday, history, import, run};
+use tests::{Sunday, copy, history, import, run};
 
 /// Segments of the store.
 pub(crate) const SEGMENTS: usize = 4;
@@ -100,20 +100,6 @@ fn changes(sunday: &Sunday) {
         let answer =
             sunday.command.send_json("PATCH", &path, &json!({ "title": format!("Header {number}") }));
         assert_eq!(answer.unwrap().status, 200);
-    }
-}
-
-/// Copies a directory with all that is in it.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

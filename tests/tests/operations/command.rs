@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;
-use tests::{Sunday, history, import, run};
+use tests::{Sunday, copy, history, import, run};
 
 /// Runs a command of which `--json` is asked: its exit code and its one object. Without an object there is a reason on stderr.
 pub(crate) fn json(arguments: &[&str]) -> (i32, Value) {
@@ -50,19 +50,6 @@ pub(crate) fn quiet() -> TempDir {
     let copied = tempfile::tempdir().unwrap();
     copy(first.path(), copied.path());
     copied
-}
-
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// The events of a log, as lines.

@@ -1,10 +1,10 @@
 //! Repairs: nothing without a yes, nothing lost without a word, and everything that is taken away is kept.
 
-use crate::command::{contents, copy, flip, json, lines, path, quiet, segment, text, used};
+use crate::command::{contents, flip, json, lines, path, quiet, segment, text, used};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tests::{Sunday, verify};
+use tests::{Sunday, copy, verify};
 
 fn repair(data: &Path, more: &[&str]) -> (i32, Value) {
     json(&[&["repair", "--data-dir", path(data)], more].concat())
