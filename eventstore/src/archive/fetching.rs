@@ -54,7 +54,7 @@ pub(super) fn answers(storage: &dyn Storage, log_dir: &Path, reference: &Referen
 
 fn archive_of(storage: &dyn Storage, log_dir: &Path) -> io::Result<Arc<dyn Archive>> {
     let none = || {
-        let reason = format!("{} is not there to say where the archive is", ARCHIVE_FILE);
+        let reason = format!("{ARCHIVE_FILE} is not there to say where the archive is");
         io::Error::new(io::ErrorKind::NotFound, reason)
     };
     storage.archive(&url(storage, log_dir)?.ok_or_else(none)?)

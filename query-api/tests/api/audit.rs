@@ -14,8 +14,7 @@ use eventstore::{
 };
 use serde_json::Value;
 use std::fs;
-use std::time::SystemTime;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// Appends so many events that are nobody's, in commits of a hundred.
 fn append(fixture: &Fixture, events: u64) {
@@ -169,13 +168,16 @@ async fn every_event_is_proven_to_be_in_the_tree_and_every_tree_to_continue_the_
 async fn an_id_is_found_though_its_maker_has_another_clock() {
     let fixture = Fixture::projected();
     // By the clocks of their makers: an hour behind the log's, half a second before it, and far before it.
-    let late_by = |ms: i64| {
+    let late_by = |late: i64| {
         move || {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
-            let ms = u64::try_from(now - ms).unwrap();
-            let time =
-                uuid::Timestamp::from_unix(uuid::NoContext, ms / 1_000, (ms % 1_000) as u32 * 1_000_000);
-            Uuid::new_v7(time)
+            let (seconds, nanoseconds) = Uuid::now_v7().get_timestamp().unwrap().to_unix();
+            let ms = seconds * 1_000 + u64::from(nanoseconds) / 1_000_000;
+            let random = Uuid::new_v4();
+            let made = Builder::from_unix_timestamp_millis(
+                ms.checked_add_signed(-late).unwrap(),
+                random.as_bytes().last_chunk().unwrap(),
+            );
+            made.into_uuid()
         }
     };
     for (ms, status) in [(3_600_000, 200), (0, 200), (-500, 200), (-3_600_000, 404)] {
