@@ -9,19 +9,12 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Rows {
-    projects: Vec<(BoardId, ProjectId)>,
-    things: Vec<(Thing, Positions)>,
-    people: Vec<(Name, Vec<(WorkspaceId, Positions)>)>,
-}
-
+/// The lists, in the order in which they are read.
 pub(super) fn encode(activity: &Activity) -> Result<Vec<u8>, CodecError> {
     let people = activity.people.iter().map(|(person, tenants)| {
         let tenants = tenants.iter().map(|(workspace, positions)| (*workspace, positions));
         (person, tenants.collect::<Vec<_>>())
     });
-    // As `Rows`, borrowed.
     codec::encode(&(
         activity.projects.iter().collect::<Vec<_>>(),
         activity.all().collect::<Vec<_>>(),
@@ -30,14 +23,16 @@ pub(super) fn encode(activity: &Activity) -> Result<Vec<u8>, CodecError> {
 }
 
 pub(super) fn decode(rows: &[u8], checkpoint: Lineage) -> Result<Activity, CodecError> {
-    let Rows { projects, things, people } = codec::decode(rows)?;
-    let people = people.into_iter().map(|(person, tenants)| (person, tenants.into_iter().collect()));
+    let mut rows = codec::Reader::new(rows);
     let mut activity = Activity::new(checkpoint.store);
-    for (thing, positions) in things {
-        *activity.of_mut(thing) = positions;
-    }
-    activity.people = people.collect();
-    activity.projects = projects.into_iter().collect();
+    rows.each(|(board, project): (BoardId, ProjectId)| {
+        activity.projects.insert(board, project);
+    })?;
+    rows.each(|(thing, positions): (Thing, Positions)| *activity.of_mut(thing) = positions)?;
+    rows.each(|(person, tenants): (Name, Vec<(WorkspaceId, Positions)>)| {
+        activity.people.insert(person, tenants.into_iter().collect());
+    })?;
+    rows.finish()?;
     activity.checkpoint = checkpoint;
     Ok(activity)
 }

@@ -4,11 +4,9 @@ use super::{Analytics, BoardTrack, DayRow, ItemTrack};
 use eventstore::Lineage;
 use eventstore::codec::{self, CodecError};
 
-type Rows = (Vec<BoardTrack>, Vec<ItemTrack>, Vec<DayRow>);
-
+/// The lists, in the order in which they are read.
 pub(super) fn encode(analytics: &Analytics) -> Result<Vec<u8>, CodecError> {
     let Analytics { boards, items, rows, .. } = analytics;
-    // As `Rows`, borrowed.
     codec::encode(&(
         boards.iter().collect::<Vec<_>>(),
         items.iter().collect::<Vec<_>>(),
@@ -17,18 +15,19 @@ pub(super) fn encode(analytics: &Analytics) -> Result<Vec<u8>, CodecError> {
 }
 
 pub(super) fn decode(bytes: &[u8], checkpoint: Lineage) -> Result<Analytics, CodecError> {
-    let (boards, items, rows): Rows = codec::decode(bytes)?;
+    let mut rows = codec::Reader::new(bytes);
     let mut analytics = Analytics::new(checkpoint.store);
     analytics.checkpoint = checkpoint;
-    for board in boards {
+    rows.each(|board: BoardTrack| {
         analytics.boards.insert(board);
-    }
-    for item in items {
+    })?;
+    rows.each(|item: ItemTrack| {
         analytics.items.insert(item);
-    }
-    for row in rows {
+    })?;
+    rows.each(|row: DayRow| {
         analytics.days.entry(row.board).or_default().insert(row.day);
         analytics.rows.insert(row);
-    }
+    })?;
+    rows.finish()?;
     Ok(analytics)
 }

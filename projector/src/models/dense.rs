@@ -80,6 +80,12 @@ impl<T: Entity> Dense<T> {
         self.chunks.iter().flatten().flatten()
     }
 
+    /// Makes room for so many more rows to be found.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        let chunks = &self.chunks;
+        self.places.reserve(count, |place| hash_at(chunks, *place));
+    }
+
     /// Adds a row whose id none has; its place. Four thousand million rows are more than memory holds.
     pub(crate) fn push(&mut self, row: T) -> Place {
         let place = Place::try_from(self.places_len()).unwrap_or(Place::MAX);
@@ -95,13 +101,7 @@ impl<T: Entity> Dense<T> {
             }
         }
         let chunks = &self.chunks;
-        self.places.insert(hash_of_row, place, |place| {
-            let place = *place as usize;
-            chunks
-                .get(place / CHUNK)
-                .and_then(|chunk| chunk.get(place % CHUNK)?.as_ref())
-                .map_or(0, |row| hash(&row.id()))
-        });
+        self.places.insert(hash_of_row, place, |place| hash_at(chunks, *place));
         place
     }
 
@@ -113,6 +113,13 @@ impl<T: Entity> Dense<T> {
         self.empty += usize::from(row.is_some());
         row
     }
+}
+
+/// The hash of the row at a place.
+fn hash_at<T: Entity>(chunks: &[Vec<Option<T>>], place: Place) -> u64 {
+    let place = place as usize;
+    let row = chunks.get(place / CHUNK).and_then(|chunk| chunk.get(place % CHUNK)?.as_ref());
+    row.map_or(0, |row| hash(&row.id()))
 }
 
 fn hash<I: Hash>(id: &I) -> u64 {
@@ -134,6 +141,13 @@ impl Places {
     /// Adds a place; `rehash` gives the hash of a place that is there.
     pub(crate) fn insert(&mut self, hash: u64, place: Place, rehash: impl Fn(&Place) -> u64) {
         self.shards[shard(hash)].insert_unique(hash, place, rehash);
+    }
+
+    /// Makes room for so many more; `rehash` gives the hash of a place that is there.
+    pub(crate) fn reserve(&mut self, count: usize, rehash: impl Fn(&Place) -> u64) {
+        for shard in &mut self.shards {
+            shard.reserve(count / SHARDS, &rehash);
+        }
     }
 
     /// Takes a place out, wherever it is.

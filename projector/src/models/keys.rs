@@ -18,6 +18,11 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// Makes room for so many more items, before the first has come.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.first.reserve(count, |_| 0);
+    }
+
     /// Adds an item; `key_of` gives the key of any item that was added.
     pub(super) fn add<'a>(&mut self, key: &str, item: Place, key_of: impl Fn(Place) -> Option<&'a str>) {
         let hash = self.hasher.hash_one(key);

@@ -76,6 +76,11 @@ impl<T: Entity + Serialize> Table<T> {
         self.rows.get_mut(id)
     }
 
+    /// Makes room for so many more rows to be found.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.rows.reserve(count);
+    }
+
     /// Puts a row in the place of the one with its id, or behind all others; its place.
     pub(crate) fn insert(&mut self, row: T) -> Place {
         match self.rows.place(row.id()) {
