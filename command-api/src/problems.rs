@@ -56,6 +56,7 @@ pub fn problem(refusal: &Refusal) -> Problem {
             unavailable("read_only", "the log is read-only for the moment".to_owned())
         }
         Refusal::Closed => unavailable("stopping", text),
+        Refusal::InArchive => unavailable("archive_unreachable", text),
         Refusal::OutcomeUnknown(_) => {
             tracing::error!(reason = text, "the outcome of a commit is not known");
             unavailable("outcome_unknown", "whether the command was recorded is not known".to_owned())

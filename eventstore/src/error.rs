@@ -130,6 +130,12 @@ pub enum AppendError {
         /// Why.
         reason: String,
     },
+    /// What the decision rested on is in the archive, which does not give it now; nothing was written. Trying again may help.
+    #[error("segment {segment} is in the archive, which does not give it")]
+    InArchive {
+        /// Number of the segment.
+        segment: u32,
+    },
     /// What the decision rested on could not be read back.
     #[error("the log could not be read: {reason}")]
     Unreadable {

@@ -320,5 +320,8 @@ fn holds(guard: &Guard, current: Option<u64>) -> bool {
 }
 
 fn unreadable(error: &ReadError) -> AppendError {
-    AppendError::Unreadable { reason: error.to_string() }
+    match error {
+        ReadError::InArchive { segment } => AppendError::InArchive { segment: *segment },
+        error => AppendError::Unreadable { reason: error.to_string() },
+    }
 }

@@ -96,9 +96,14 @@ pub(crate) fn verification_running() -> Problem {
     Problem::new(StatusCode::CONFLICT, "verification_running", detail)
 }
 
-/// 500: the log cannot be read where it should be. Logged here, because here it is handled.
+/// 500: the log cannot be read where it should be; 503 where it is in the archive, which does not answer. Logged here, because
+/// here it is handled.
 pub(crate) fn unreadable(error: &ReadError) -> Problem {
     tracing::error!(%error, "the log cannot be read");
+    if matches!(error, ReadError::InArchive { .. }) {
+        let detail = "what was asked for is in the log's archive, which cannot be reached now; try again";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "archive_unreachable", detail).retry_after(5);
+    }
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_unreadable", "the log cannot be read there")
 }
 

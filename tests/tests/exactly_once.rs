@@ -111,7 +111,10 @@ fn a_projector_that_is_killed_leaves_nothing_out_and_nothing_double() {
         // Some in the first commits, some while it opens what the one before it has left, some between two commits. The first
         // one before a fast machine is done.
         let patience = if in_the_middle == 0 { 10 } else { 40 };
-        std::thread::sleep(Duration::from_micros(random.below(patience * events)));
+        // The more often it is to be killed, the shorter it lives; now and then long enough for several commits.
+        let share = if random.below(8) == 0 { 6 * 8 } else { 6 };
+        let longest = (patience * events * share / kills.max(share)).max(1);
+        std::thread::sleep(Duration::from_micros(random.below(longest)));
         running.kill();
         let now = indexed();
         assert!(now >= reached, "the index went back from {reached} to {now}");

@@ -159,6 +159,11 @@ pub enum Refusal {
     /// Writing failed; nobody knows whether the command was recorded. Sending it again is safe with a key.
     #[error("whether the command was recorded is not known: {0}")]
     OutcomeUnknown(String),
+    /// What the decision rests on is in the archive, which does not give it now; nothing was written.
+    #[error(
+        "what this is about is in the log's archive, which cannot be reached now; nothing was changed, try again"
+    )]
+    InArchive,
     /// The log cannot be read, or holds what this build does not understand: a fault of ours.
     #[error("{0}")]
     Fault(String),
@@ -180,7 +185,10 @@ pub enum Refusal {
 
 impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
-        Self::Fault(error.to_string())
+        match error {
+            ReadError::InArchive { .. } => Self::InArchive,
+            error => Self::Fault(error.to_string()),
+        }
     }
 }
 
@@ -218,6 +226,7 @@ impl From<AppendError> for Refusal {
             AppendError::OutcomeUnknown { reason } => Self::OutcomeUnknown(reason),
             AppendError::ReadOnly { reason } => Self::ReadOnly(reason),
             AppendError::Closed => Self::Closed,
+            AppendError::InArchive { .. } => Self::InArchive,
             error @ AppendError::LargerThanSegment { .. } => Self::TooLarge(error.to_string()),
             other => Self::Fault(other.to_string()),
         }

@@ -1,9 +1,10 @@
 //! Old segments leave for an archive beside a server at work, and nobody who reads can tell.
 
-use crate::command::{json, lines, path, text};
+use crate::command::{self, lines, path, text};
 use eventstore::{
     CommitBuilder, ContentType, EventType, Metadata, NewEvent, Position, Store, StoreOptions, StreamId,
 };
+use serde_json::json;
 use std::path::Path;
 use tests::{Sunday, verify};
 use uuid::Uuid;
@@ -17,7 +18,12 @@ pub(crate) fn filled(data: &Path) -> u64 {
         let mut commit = CommitBuilder::new();
         commit.event(NewEvent {
             id: Uuid::now_v7(),
-            stream: StreamId::new(format!("order-{}", number % 20)).unwrap(),
+            stream: StreamId::new(if number == 0 {
+                "order-early".to_owned()
+            } else {
+                format!("order-{}", number % 20)
+            })
+            .unwrap(),
             event_type: EventType::new("order.placed").unwrap(),
             content_type: ContentType::Json,
             schema_version: 1,
@@ -45,8 +51,9 @@ fn segments_leave_beside_a_server_and_are_read_verified_and_recorded_all_the_sam
     let next = filled(&data);
     let before = lines(&data);
     let url = format!("file://{}", path(&place));
-    let archive =
-        |more: &[&str]| json(&[&["archive", "--data-dir", path(&data), "--to", &url], more].concat());
+    let archive = |more: &[&str]| {
+        command::json(&[&["archive", "--data-dir", path(&data), "--to", &url], more].concat())
+    };
 
     let sunday = Sunday::serve(&data);
     let position = sunday.settled_position();
@@ -85,6 +92,34 @@ fn segments_leave_beside_a_server_and_are_read_verified_and_recorded_all_the_sam
     }
     let (code, report) = verify(&data);
     assert!(code == 0 || code == 5, "{report}");
+
+    // Events in the archive are proven like all others. While it does not answer, whoever asks is told to come again.
+    let sunday = Sunday::serve(&data);
+    let ask = || {
+        let body = json!({ "events": [{ "type": "order.paid", "data": {} }] });
+        [
+            sunday.query.try_get("/api/v1/audit/proof/inclusion?position=1").unwrap(),
+            sunday.query.try_get("/api/v1/events?limit=1").unwrap(),
+            sunday.command.post("/api/v1/streams/order-early/events", &body).unwrap(),
+        ]
+    };
+    let away = dir.path().join("away");
+    std::fs::rename(&place, &away).unwrap();
+    std::fs::remove_dir_all(data.join("cache")).unwrap();
+    for answer in ask() {
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (503, &json!("archive_unreachable")),
+            "{answer:?}"
+        );
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+    std::fs::rename(&away, &place).unwrap();
+    let answers = ask();
+    assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 200, 201], "{answers:?}");
+    let proof = answers[0].json();
+    assert_eq!((&proof["position"], proof["proof"].as_array().map(Vec::is_empty)), (&json!(1), Some(false)));
+    sunday.stop();
 
     // At rest it is recorded at once, and people are told.
     let (code, said) =
