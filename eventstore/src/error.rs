@@ -131,7 +131,7 @@ pub enum AppendError {
         reason: String,
     },
     /// What the decision rested on is in the archive, which does not give it now; nothing was written. Trying again may help.
-    #[error("segment {segment} is in the archive, which does not give it")]
+    #[error("segment {segment} is in the archive and cannot be fetched")]
     InArchive {
         /// Number of the segment.
         segment: u32,
@@ -218,8 +218,8 @@ pub enum OpenError {
     },
     /// Bytes that are needed are in the archive, which does not give them now: nothing is known to be wrong with them.
     #[error(
-        "segment {segment} is in the archive, which does not give it: see that it can be reached, and try again. \
-         The log of this process says what it answered"
+        "segment {segment} is in the archive and cannot be fetched: see that it can be reached, and that there is room in \
+         cache/. The log of this process says what failed"
     )]
     InArchive {
         /// Number of the segment.
@@ -265,7 +265,7 @@ pub enum ReadError {
         reason: String,
     },
     /// The bytes are in the archive, which does not give them now: asking again may help.
-    #[error("segment {segment} is in the archive, which does not give it; the log of this process says why")]
+    #[error("segment {segment} is in the archive and cannot be fetched; the log of this process says why")]
     InArchive {
         /// Number of the segment.
         segment: u32,

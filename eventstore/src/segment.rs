@@ -4,7 +4,7 @@
 //! Before bytes are looked at for the first time they are faulted in by a call that can fail: a bad sector is an error
 //! then, where touching the map would have ended the process.
 
-use crate::archive::{Elsewhere, NOT_FETCHED, Reference};
+use crate::archive::{self, Elsewhere, NOT_FETCHED, OTHER_BYTES, Reference};
 use crate::error::OpenError;
 use crate::format::FormatError;
 use crate::format::bytes::all_zero;
@@ -119,11 +119,14 @@ impl Segment {
         log_dir: &Path,
         sequence: u32,
     ) -> Result<Option<Self>, OpenError> {
-        let unreadable = |reason: String| OpenError::BadSegment { segment: sequence, reason };
-        let reference = Reference::read(&**storage, log_dir, sequence)
-            .map_err(|error| unreadable(format!("its reference to the archive cannot be read: {error}")))?;
+        let reference = Reference::read(&**storage, log_dir, sequence).map_err(|source| OpenError::Io {
+            action: "cannot read",
+            path: archive::reference::path(log_dir, sequence),
+            source,
+        })?;
         let Some(reference) = reference else { return Ok(None) };
-        let reference = reference.map_err(|error| unreadable(error.to_string()))?;
+        let reference = reference
+            .map_err(|error| OpenError::BadSegment { segment: sequence, reason: error.to_string() })?;
         let elsewhere = Elsewhere::new(Arc::clone(storage), log_dir, reference);
         Ok(Some(Self::new(reference.header, Bytes::Elsewhere(Box::new(elsewhere)))))
     }
@@ -177,8 +180,9 @@ impl Segment {
             Bytes::Here(map) => Ok(map),
             Bytes::Elsewhere(elsewhere) => elsewhere.fetched().map_err(|error| {
                 let segment = self.header.sequence;
-                tracing::error!(segment, %error, "the archive does not give a segment");
-                NOT_FETCHED
+                tracing::error!(segment, %error, "a segment cannot be fetched from the archive");
+                // An answer that is wrong does not become right by asking again.
+                if error.kind() == ErrorKind::InvalidData { OTHER_BYTES } else { NOT_FETCHED }
             }),
         }
     }

@@ -238,9 +238,22 @@ fn bytes_that_are_not_what_was_put_there_are_never_given_out() {
     let longer = [&bytes[..], b"x"].concat();
     for wrong in [&flipped[..], &bytes[..bytes.len() - 1], &longer[..], b""] {
         fs::write(&object, wrong).unwrap();
+        // It answers, and what it says is wrong: that is damage, and not a matter of trying again.
         let error = read_all(&Log::open_offline(filled.dir.path()).unwrap()).unwrap_err();
-        assert!(matches!(error, ReadError::InArchive { segment: 1 }), "{error}");
+        assert!(matches!(error, ReadError::Damaged { segment: 1, .. }), "{error}");
+        let (end, damage) = sound_end(&Environment::default(), filled.dir.path()).unwrap();
+        let damage = damage.unwrap();
+        assert!(damage.segment == 1 && damage.position == end && end > Position::ZERO, "{end} {damage}");
     }
+    let newest = filled.objects().pop().unwrap();
+    let whole = fs::read(&newest).unwrap();
+    for wrong in [&b""[..], &whole[..100], &[7; 5_000]] {
+        fs::write(&newest, wrong).unwrap();
+        let error = answers(&Environment::default(), filled.dir.path()).unwrap_err();
+        assert!(error.to_string().contains("not the one"), "{error}");
+    }
+    fs::write(&newest, &whole).unwrap();
+    assert!(answers(&Environment::default(), filled.dir.path()).unwrap());
     fs::write(&object, &bytes).unwrap();
     read_all(&Log::open_offline(filled.dir.path()).unwrap()).unwrap();
     // Nor what has rotted in the cache: it is fetched anew.

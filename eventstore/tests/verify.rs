@@ -4,7 +4,7 @@
 mod support;
 
 use eventstore::storage::{Access, Environment, Storage, StorageFile};
-use eventstore::verify::Class;
+use eventstore::verify::{Class, VerifyOptions, verify_with};
 use eventstore::{CommitBuilder, ExpectedVersion, Map, Position, SharedPage, verify, verify_in};
 use std::any::Any;
 use std::ffi::OsString;
@@ -123,4 +123,34 @@ fn an_event_id_that_stands_twice_is_found_wherever_it_stands() {
     assert_eq!(found, [(Class::Duplicate, 8), (Class::Duplicate, 592)], "{:?}", report.findings);
     assert!(report.findings.iter().all(|found| found.actual == Some(twice.id.to_string())));
     assert!(report.findings[1].segment > report.findings[0].segment, "the log has several segments");
+}
+
+/// What has been found is told, whether the ids can be sorted or not.
+#[test]
+fn ids_that_cannot_be_sorted_hide_nothing_else() {
+    const CHILD: &str = "SUNDAY_TEST_LOG_WITHOUT_TMPDIR";
+    let Some(log) = std::env::var_os(CHILD) else {
+        // The place of temporary files is the process's own.
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        for _ in 0..50 {
+            store.append(one("s-1", ExpectedVersion::Any, "{}")).unwrap();
+        }
+        store.close();
+        let path = dir.path().join("log/0000000000.seg");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[6_000] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "ids_that_cannot_be_sorted_hide_nothing_else"]);
+        let output = child.env(CHILD, dir.path()).env("TMPDIR", "/nowhere/at/all").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    };
+    let options = VerifyOptions { ids_memory: 16, ..VerifyOptions::default() };
+    let report = verify_with(&Environment::default(), Path::new(&log), &options, &mut |_| true).unwrap();
+    let classes: Vec<_> = report.findings.iter().map(|finding| finding.class).collect();
+    assert!(classes.contains(&Class::Unreadable) && classes.len() > 1, "{:?}", report.findings);
+    assert!(report.findings.iter().any(|finding| finding.message.contains("/nowhere/at/all")));
 }

@@ -151,6 +151,7 @@ fn problems(operation: &Operation) -> Problems {
         &[
             (400, &["invalid_parameter", "unknown_parameter"]),
             (500, &["log_unreadable"]),
+            (503, &["archive_unreachable"]),
             (504, &["not_caught_up"]),
         ],
     );

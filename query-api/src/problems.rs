@@ -101,7 +101,7 @@ pub(crate) fn verification_running() -> Problem {
 pub(crate) fn unreadable(error: &ReadError) -> Problem {
     tracing::error!(%error, "the log cannot be read");
     if matches!(error, ReadError::InArchive { .. }) {
-        let detail = "what was asked for is in the log's archive, which cannot be reached now; try again";
+        let detail = "what was asked for is in the log's archive and cannot be fetched now; try again";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "archive_unreachable", detail).retry_after(5);
     }
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log_unreadable", "the log cannot be read there")

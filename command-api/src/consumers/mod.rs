@@ -368,7 +368,7 @@ fn refused(refusal: Refusal) -> Problem {
 }
 
 fn refused_read(error: &eventstore::ReadError) -> Problem {
-    refused(Refusal::Fault(error.to_string()))
+    refused(error.clone().into())
 }
 
 fn absent(name: &ConsumerName) -> Problem {

@@ -17,7 +17,8 @@ const WITH_BODY: Listed<'static> = &[
 ];
 
 /// What may come of writing to the log.
-const WRITES: Listed<'static> = &[(503, &["outcome_unknown", "read_only", "stopping"])];
+const WRITES: Listed<'static> =
+    &[(503, &["archive_unreachable", "outcome_unknown", "read_only", "stopping"])];
 
 /// What every single command may get, for itself or for what its body refers to.
 const COMMAND: Listed<'static> = &[

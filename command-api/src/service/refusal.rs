@@ -161,7 +161,7 @@ pub enum Refusal {
     OutcomeUnknown(String),
     /// What the decision rests on is in the archive, which does not give it now; nothing was written.
     #[error(
-        "what this is about is in the log's archive, which cannot be reached now; nothing was changed, try again"
+        "what this is about is in the log's archive and cannot be fetched now; nothing was changed, try again"
     )]
     InArchive,
     /// The log cannot be read, or holds what this build does not understand: a fault of ours.

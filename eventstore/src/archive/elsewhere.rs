@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// What a read comes to when the archive does not answer: the bytes are not bad, they are not here.
-pub(crate) const NOT_FETCHED: FormatError = FormatError("it is in the archive, which does not give it");
+pub(crate) const NOT_FETCHED: FormatError = FormatError("it is in the archive and cannot be fetched");
+/// What it comes to when the archive gives something else: that is damage, or worse.
+pub(crate) const OTHER_BYTES: FormatError = FormatError("the archive gives other bytes than were put there");
 
 /// Fetched segments that stay on disk at most.
 const CACHED_MAX: usize = 8;
@@ -74,8 +76,9 @@ impl Elsewhere {
     fn cached(&self) -> io::Result<Arc<dyn StorageFile>> {
         let dir = cache_dir(&self.log_dir);
         let path = dir.join(format!("{:010}.seg", self.reference.header.sequence));
+        // What cannot be read there is fetched anew, too.
         if let Ok(file) = self.storage.open(&path, Access::Read)
-            && self.is_whole(&*file)?
+            && self.is_whole(&*file).unwrap_or(false)
         {
             return Ok(file);
         }

@@ -21,10 +21,7 @@ pub(crate) fn fetch(
     mut piece: impl FnMut(&[u8], u64) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let Reference { header, len, digest } = reference;
-    let other = || {
-        let reason = format!("the archive's segment {} is not the one that was put there", header.sequence);
-        io::Error::new(io::ErrorKind::InvalidData, reason)
-    };
+    let other = || other_bytes(header.sequence);
     let stated = header.encode();
     let mut seen: Vec<u8> = Vec::with_capacity(SEGMENT_HEADER_BYTES);
     let mut sum = Sum::default();
@@ -40,16 +37,22 @@ pub(crate) fn fetch(
     if sum.len == *len && sum.finish() == *digest && seen == stated { Ok(()) } else { Err(other()) }
 }
 
-/// Whether the archive gives the beginning of an object.
+/// Whether the archive gives an object, as far as its beginning tells.
+///
+/// # Errors
+/// Why it does not; `InvalidData` when something else stands there.
 pub(super) fn answers(storage: &dyn Storage, log_dir: &Path, reference: &Reference) -> io::Result<()> {
     let Reference { header, .. } = reference;
-    let mut came = false;
-    let enough = || io::Error::from(io::ErrorKind::Interrupted);
-    let got = archive_of(storage, log_dir)?.get(&object(header.store, header.sequence), &mut |_| {
-        came = true;
-        Err(enough())
+    let mut seen: Vec<u8> = Vec::with_capacity(SEGMENT_HEADER_BYTES);
+    let got = archive_of(storage, log_dir)?.get(&object(header.store, header.sequence), &mut |bytes| {
+        seen.extend(bytes.iter().take(SEGMENT_HEADER_BYTES - seen.len()));
+        // No more of it is wanted.
+        if seen.len() < SEGMENT_HEADER_BYTES { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
     });
-    if came { Ok(()) } else { got }
+    if seen.len() < SEGMENT_HEADER_BYTES {
+        got?;
+    }
+    if seen == header.encode() { Ok(()) } else { Err(other_bytes(header.sequence)) }
 }
 
 fn archive_of(storage: &dyn Storage, log_dir: &Path) -> io::Result<Arc<dyn Archive>> {
@@ -58,6 +61,11 @@ fn archive_of(storage: &dyn Storage, log_dir: &Path) -> io::Result<Arc<dyn Archi
         io::Error::new(io::ErrorKind::NotFound, reason)
     };
     storage.archive(&url(storage, log_dir)?.ok_or_else(none)?)
+}
+
+fn other_bytes(sequence: u32) -> io::Error {
+    let reason = format!("the archive's segment {sequence} is not the one that was put there");
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 /// Length and SHA-256 of what comes in pieces.

@@ -21,7 +21,7 @@ mod fetching;
 mod moving;
 pub(crate) mod reference;
 
-pub(crate) use elsewhere::{Elsewhere, NOT_FETCHED};
+pub(crate) use elsewhere::{Elsewhere, NOT_FETCHED, OTHER_BYTES};
 pub(crate) use fetching::fetch;
 pub use moving::{ArchiveError, ArchiveOptions, Archived, archive, archived};
 pub(crate) use reference::Reference;
@@ -160,7 +160,7 @@ pub(crate) fn url(storage: &dyn Storage, log_dir: &Path) -> io::Result<Option<St
     let text = std::str::from_utf8(&text[..read]).unwrap_or_default().trim();
     if text.is_empty() || read > URL_BYTES_MAX || text.contains('\n') {
         let reason = format!("{ARCHIVE_FILE} does not hold one URL on one line");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     Ok(Some(text.to_owned()))
 }

@@ -91,9 +91,7 @@ impl Source {
                 Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => break,
                 Ok(SegmentFile::Broken(error)) => error.to_string(),
                 // What only cannot be reached is not lost.
-                Err(OpenError::Io { action, path, source })
-                    if source.raw_os_error() != Some(Errno::IO.raw_os_error()) =>
-                {
+                Err(OpenError::Io { action, path, source }) if !is_lost(&source) => {
                     return Err(OpenError::Io { action, path, source }.into());
                 }
                 Err(error) => error.to_string(),
@@ -279,8 +277,14 @@ impl Source {
     }
 }
 
-/// Why the disk cannot read bytes of a segment. That the archive does not give them is an error instead, and no reason to take
-/// them for lost.
+/// Whether an error says that a disk or its file system has lost bytes, and not that they cannot be had by this process now.
+fn is_lost(error: &io::Error) -> bool {
+    let lost = [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::NODATA];
+    error.raw_os_error().is_some_and(|code| lost.iter().any(|lost| lost.raw_os_error() == code))
+}
+
+/// Why the disk cannot read bytes of a segment. That the archive cannot be asked for them is an error instead, and no
+/// reason to take them for lost.
 fn unreadable(segment: &Segment, from: u64, len: u64) -> Result<Option<String>, OpenError> {
     match segment.fault_in(from, len) {
         Ok(()) => Ok(None),

@@ -14,7 +14,7 @@ use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
-/// Memory for the fingerprints of ids, unless somebody says something else, bytes: those of 33 million events.
+/// Memory for the fingerprints of ids, unless somebody says something else, bytes: of 33 million events and commands.
 const IDS_MEMORY: usize = 256 << 20;
 
 /// The state between frames.

@@ -109,8 +109,8 @@ pub fn is_live(environment: &Environment, data_dir: &Path) -> bool {
 /// Verifies the log of a data directory on this machine. With a live writer it stops at what that has published.
 ///
 /// # Errors
-/// When there is no log, it is of another format version, its files cannot be opened, or there is no room for sorting ids in
-/// a temporary file; damage is not an error but a [`Finding`], and so is a place that the disk cannot read.
+/// When there is no log, it is of another format version, or its files cannot be opened; damage is not an error but a
+/// [`Finding`], and so is a place that the disk cannot read, or that there is no room for sorting ids in a temporary file.
 pub fn verify(data_dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
     verify_in(&Environment::default(), data_dir, progress)
 }
@@ -219,5 +219,5 @@ pub fn verify_with(
     if !run.is_stopped && !options.ended_only {
         run.check_reach(segments.len());
     }
-    run.finish(&segments, threads)
+    Ok(run.finish(&segments, threads))
 }

@@ -356,7 +356,7 @@ impl Run<'_> {
         self.find(class, ended.segment(), ended.offset(), message);
     }
 
-    pub(super) fn finish(self, segments: &[SegmentFile], threads: usize) -> Result<Report, OpenError> {
+    pub(super) fn finish(self, segments: &[SegmentFile], threads: usize) -> Report {
         let Self { mut linker, mut report, walked, total, is_stopped, .. } = self;
         report.frames = linker.frames;
         report.events = linker.events;
@@ -372,17 +372,23 @@ impl Run<'_> {
         let suspects = if is_stopped {
             FxHashSet::default()
         } else {
-            linker.ids.twice(threads).map_err(|source| OpenError::Io {
-                action: "cannot sort ids in a temporary file (TMPDIR says where) in",
-                path: std::env::temp_dir(),
-                source,
-            })?
+            linker.ids.twice(threads).unwrap_or_else(|error| {
+                // Everything else has been looked at, and is told.
+                let dir = std::env::temp_dir();
+                let message = format!(
+                    "whether an id stands twice is not known: they cannot be sorted in a temporary file in {} (TMPDIR \
+                     says where): {error}",
+                    dir.display()
+                );
+                report.findings.push(Finding::new(Class::Unreadable, 0, 0, Position::ZERO, message));
+                FxHashSet::default()
+            })
         };
         report.ids_took = began.elapsed();
         if !suspects.is_empty() {
             report.findings.append(&mut twice::find(segments, &walked, &suspects));
         }
         report.findings.sort_by_key(|finding| (finding.segment, finding.offset));
-        Ok(report)
+        report
     }
 }

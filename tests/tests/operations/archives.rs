@@ -150,7 +150,7 @@ fn segments_leave_beside_a_server_and_are_read_verified_and_recorded_all_the_sam
     std::fs::write(&last, &bytes).unwrap();
     let before = files(&data, "ref");
     let (code, said) = text(&["repair", "--data-dir", path(&data), "--accept-loss", "--yes"]);
-    assert!(code == 3 && said.contains("in the archive, which does not give it"), "{code}: {said}");
+    assert!(code == 3 && said.contains("in the archive and cannot be fetched"), "{code}: {said}");
     assert_eq!(files(&data, "ref"), before);
     bytes[100] ^= 1;
     std::fs::write(&last, &bytes).unwrap();

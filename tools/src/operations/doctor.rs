@@ -27,7 +27,8 @@ pub(super) const SET_ASIDE: &str = "set-aside";
 const RESTORING: &str = ".restoring";
 /// What to do about an archive that does not answer.
 const UNREACHABLE: &str = "nothing is known to be damaged: see that the archive that log/ARCHIVE names can be reached, with the \
-                           credentials that it wants, and look again";
+                           credentials that it wants, and look again. If a segment is gone from it for good, put its object back from \
+                           a copy; without one, delete its .ref in log/: then it counts as missing here, too";
 /// Segments for which there should be room.
 const ROOM_SEGMENTS: u64 = 4;
 
@@ -375,6 +376,8 @@ impl Diagnosis {
                 let what = format!("{segments} in the archive {place}, which answers");
                 self.find("archived", Severity::Note, what, "");
             }
+            // That the log cannot be opened for it has been told.
+            Err(_) if self.findings.iter().any(|found| found.code == "archive_unreachable") => {}
             Err(error) => {
                 let what = format!("{segments} in the archive {place}, which does not answer: {error}");
                 self.find("archive_unreachable", Severity::Fault, what, UNREACHABLE);
