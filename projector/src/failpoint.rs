@@ -96,6 +96,7 @@ mod hold {
     struct Held {
         at: &'static str,
         below: PathBuf,
+        except: Option<PathBuf>,
         is_reached: AtomicBool,
     }
 
@@ -104,7 +105,13 @@ mod hold {
 
     impl Hold {
         pub(crate) fn at(at: &'static str, below: &Path) -> Self {
-            let held = Arc::new(Held { at, below: below.to_owned(), is_reached: AtomicBool::new(false) });
+            Self::beside(at, below, None)
+        }
+
+        /// Lets those pass who are at work in a directory below it.
+        pub(crate) fn beside(at: &'static str, below: &Path, except: Option<PathBuf>) -> Self {
+            let (below, is_reached) = (below.to_owned(), AtomicBool::new(false));
+            let held = Arc::new(Held { at, below, except, is_reached });
             HOLDS.lock().push(Arc::clone(&held));
             IS_ANY.store(true, Ordering::Relaxed);
             Self(held)
@@ -124,7 +131,12 @@ mod hold {
 
     pub(super) fn pass(name: &str, path: &Path) {
         let mut holds = HOLDS.lock();
-        while let Some(held) = holds.iter().find(|held| held.at == name && path.starts_with(&held.below)) {
+        let holds_here = |held: &&Arc<Held>| {
+            held.at == name
+                && path.starts_with(&held.below)
+                && !held.except.as_ref().is_some_and(|except| path.starts_with(except))
+        };
+        while let Some(held) = holds.iter().find(holds_here) {
             held.is_reached.store(true, Ordering::Relaxed);
             CHANGED.wait(&mut holds);
         }

@@ -241,7 +241,8 @@ fn a_rebuild_that_is_cancelled_leaves_what_is_in_use_and_nothing_else() {
     side_by_side(cases, |(name, held)| {
         let mut scene = Scene::new(None);
         let before = scene.current(name);
-        let hold = Hold::at(held, &scene.world.data_dir().join(kind(name)));
+        // What is in use may be saved at any time, and is not what is held.
+        let hold = Hold::beside(held, &scene.world.data_dir().join(kind(name)), before.clone());
         let id = scene.request(name);
         until("the build to be there", || hold.is_reached());
         assert_eq!(generations(&scene.world.data_dir().join(kind(name))), 2);
