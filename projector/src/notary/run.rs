@@ -48,6 +48,8 @@ impl Work {
             Ok(runtime) => runtime,
             Err(error) => return self.fail(Some(&format!("cannot wait for the log: {error}"))),
         };
+        // Before it has looked, it takes nothing back that an earlier process has said.
+        let mut is_refused = true;
         while !self.is_stopped() {
             let failed = match Books::open(&self.data_dir, &self.log, &self.options) {
                 Ok(books) => self.keep(books, &runtime).err(),
@@ -55,11 +57,17 @@ impl Work {
             };
             let Some(error) = failed else { continue };
             self.fail(Some(&error.to_string()));
-            let pause = if matches!(error, BooksError::Refused(_)) { LOOK_AGAIN } else { TRY_AGAIN };
+            is_refused = matches!(error, BooksError::Refused(_));
+            let pause = if is_refused { LOOK_AGAIN } else { TRY_AGAIN };
             let mut stop = self.stop.clone();
             runtime.block_on(async {
                 let _ = tokio::time::timeout(pause, stop.wait_for(|stopped| *stopped)).await;
             });
+        }
+        // What only could not be done for now (an archive that did not answer, a full disk) is nobody's news once this process is
+        // gone; a contradiction is, until somebody has looked at it.
+        if !is_refused && let Err(error) = files::remove(&files::refused(&self.data_dir)) {
+            tracing::error!(%error, "whether checkpoints are signed cannot be written down");
         }
     }
 

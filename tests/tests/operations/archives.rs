@@ -120,6 +120,8 @@ fn segments_leave_beside_a_server_and_are_read_verified_and_recorded_all_the_sam
     let proof = answers[0].json();
     assert_eq!((&proof["position"], proof["proof"].as_array().map(Vec::is_empty)), (&json!(1), Some(false)));
     sunday.stop();
+    // Whoever comes later is not told of a contradiction where only nothing could be read for a while.
+    assert!(!data.join("tree/REFUSED").exists());
 
     // At rest it is recorded at once, and people are told.
     let (code, said) =
