@@ -275,7 +275,9 @@ fn torn_source(dir: &Path, random: &mut Random) -> eventstore::Engine {
     let path = segment(dir, end.segment());
     let mut bytes = fs::read(&path).unwrap();
     let at = usize::try_from(end.offset()).unwrap();
-    bytes[at + 8..at + 800].fill(0x5a);
+    // The history may end just before the segment does.
+    let torn = bytes.len().min(at + 800);
+    bytes[torn.min(at + 8)..torn].fill(0x5a);
     fs::write(&path, bytes).unwrap();
     let mut engine = source(dir);
     history(&mut engine, random, 12);
