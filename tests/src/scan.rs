@@ -83,14 +83,16 @@ impl<'a> Scan<'a> {
         }
         words.retain(|word, _| !parts.contains(word.as_str()));
         // Accents fold to letters: what could be such a word with other letters in some places is doubtful, too.
-        let accented: Vec<Vec<char>> =
-            doubtful.iter().filter(|piece| !piece.is_ascii()).map(|piece| piece.chars().collect()).collect();
+        let accented: Vec<Vec<char>> = doubtful
+            .iter()
+            .filter(|piece| piece.chars().any(|letter| may_fold(letter) || is_combining(letter)))
+            .map(|piece| piece.chars().filter(|letter| !is_combining(*letter)).collect())
+            .collect();
         words.retain(|word, _| {
+            let letters: Vec<char> = word.chars().collect();
+            let alike = |(found, letter): (&char, &char)| found == letter || may_fold(*found);
             !accented.iter().any(|piece| {
-                let letters: Vec<char> = word.chars().collect();
-                piece.windows(letters.len()).any(|window| {
-                    window.iter().zip(&letters).all(|(found, letter)| found == letter || !found.is_ascii())
-                })
+                piece.windows(letters.len()).any(|window| window.iter().zip(&letters).all(alike))
             })
         });
         Self { oracle, items, documents, words }
@@ -137,6 +139,19 @@ impl<'a> Scan<'a> {
         let found = query.get(&path("comment")).json();
         assert_eq!(found["total"], comments.len(), "{text} in comments of {} items", self.oracle.items.len());
     }
+}
+
+/// What may be a plain letter with something to it: Latin beyond ASCII, letters in circles, of full width, of mathematics.
+/// Scripts that have no plain letters (a text in Chinese could be any word, if each of its signs could be any letter) are
+/// not among them.
+fn may_fold(letter: char) -> bool {
+    let is_near = matches!(u32::from(letter), 0x80..=0x24f | 0x1d00..=0x1eff | 0x2070..=0x24ff | 0x2c60..=0x2c7f
+        | 0xa720..=0xa7ff | 0xfb00..=0xfb06 | 0xff00..=0xff5e | 0x1d400..=0x1d7ff);
+    is_near && letter.is_alphabetic()
+}
+
+fn is_combining(letter: char) -> bool {
+    matches!(u32::from(letter), 0x300..=0x36f)
 }
 
 /// Not `ListView`: people see two words in it.
