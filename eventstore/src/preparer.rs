@@ -16,10 +16,10 @@ use std::sync::{Arc, mpsc};
 /// Bytes that are written in one go: few enough to stay in the processor's cache, where copying them is cheap.
 const PIECE: usize = 128 << 10;
 
-/// Bytes between two syncs: what a commit may find before it in the disk's queue.
+/// Bytes that the disk is given at once: what a commit may find before it in its queue.
 const STEP: u64 = 256 << 10;
 
-/// So far behind what is needed it does not sync any more: small syncs would make it slower still.
+/// So far behind what is needed it does not wait for the disk any more: small pieces would make it slower still.
 const BEHIND: u64 = 2 << 20;
 
 /// How much of the file is made before anything of the segment before it is used.
@@ -209,7 +209,7 @@ fn make(storage: &dyn Storage, path: &Path, capacity: u64, pace: Option<&Pace>) 
             && at % STEP == 0
         {
             if !pace.is_behind(at) {
-                file.sync()?;
+                file.write_back(at - STEP, STEP)?;
             }
             if !pace.wait(at) {
                 return Err(io::Error::new(io::ErrorKind::Interrupted, "the log has been closed"));

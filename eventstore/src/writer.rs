@@ -25,6 +25,9 @@ const PUBLISH_FIRST_BYTES: usize = 64 << 10;
 const UNPUBLISHED_MAX: usize = 4;
 /// How often it is looked whether a segment has ended.
 const INDEX_AFTER: Duration = Duration::from_millis(200);
+/// Niceness of the thread that indexes: it computes for a tenth of a second at a time, which nobody waits for, beside threads
+/// for which somebody does. Not lower: what waits to be indexed is memory.
+const INDEX_NICENESS: i32 = 5;
 /// When an index that could not be written is tried again.
 const INDEX_AGAIN: Duration = Duration::from_secs(10);
 
@@ -74,6 +77,10 @@ impl Threads {
 
 /// Indexes segments that have ended and merges indexes, until the store is closed. Nobody waits for it.
 fn keep_house(shared: &Shared, ended: &mpsc::Receiver<()>) {
+    // For the calling thread only.
+    if let Err(error) = rustix::process::setpriority_process(None, INDEX_NICENESS) {
+        tracing::debug!(%error, "indexes are written at the usual priority");
+    }
     let mut pause = INDEX_AFTER;
     while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
         pause = match shared.housekeep() {

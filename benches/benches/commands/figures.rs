@@ -8,12 +8,16 @@ use crate::machine;
 use crate::requests::{self, BATCH, PAYLOAD_BYTES, Place};
 use crate::server::Server;
 use eventstore::{Log, Position};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const EMPTY: &str = "the same requests to the same server with an empty handler";
 const BARE_AND_EMPTY: &str =
     "pwrite + fdatasync of a frame, plus a request to an empty handler, each at its p50 or p99";
+
+const BARE_AT_AND_EMPTY: &str = "frames at the same rate, pwrite + fdatasync of all that have come, plus the empty handler at the same rate, each at its p50 or p99";
 
 /// Bytes of the frame of an item's creation, nearly: what the bare write writes.
 const FRAME_BYTES: usize = 768;
@@ -37,7 +41,7 @@ pub(crate) fn run(bench: &mut Bench, binary: &Path) {
     let peak = singles(bench, &mut sides);
     latencies(bench, &mut sides, scratch.path());
     if let Some(peak) = peak {
-        half_of_the_peak(bench, &mut sides, peak);
+        half_of_the_peak(bench, &mut sides, peak, scratch.path());
     }
     batches(bench, &mut sides);
     appends(bench, &mut sides, false);
@@ -221,8 +225,41 @@ fn bare(dir: &Path, time: Duration) -> Vec<f64> {
     latencies
 }
 
+/// How long a frame waits for the disk alone when frames come at fixed times, µs: all that have come are one write and one
+/// sync, into zeros that were there before.
+fn bare_at(dir: &Path, rate: f64, time: Duration) -> Vec<f64> {
+    std::fs::create_dir(dir).unwrap();
+    let frames = (rate * time.as_secs_f64()) as usize;
+    let noise: Vec<u8> = (0..frames * FRAME_BYTES).map(|at| (at % 251) as u8 + 1).collect();
+    let file = zeros(&dir.join("bare"), noise.len());
+    let (began, mut latencies) = (Instant::now(), Vec::with_capacity(frames));
+    let due = |frame: usize| Duration::from_secs_f64(frame as f64 / rate);
+    while latencies.len() < frames {
+        let from = latencies.len();
+        let come = ((began.elapsed().as_secs_f64() * rate) as usize + 1).min(frames);
+        if come == from {
+            std::thread::sleep(due(come).saturating_sub(began.elapsed()));
+            continue;
+        }
+        file.write_all_at(&noise[from * FRAME_BYTES..come * FRAME_BYTES], (from * FRAME_BYTES) as u64)
+            .unwrap();
+        file.sync_data().unwrap();
+        let done = began.elapsed();
+        latencies.extend((from..come).map(|frame| done.saturating_sub(due(frame)).as_secs_f64() * 1e6));
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+    latencies
+}
+
+fn zeros(path: &Path, bytes: usize) -> File {
+    let file = File::create_new(path).unwrap();
+    file.write_all_at(&vec![0; bytes], 0).unwrap();
+    file.sync_all().unwrap();
+    file
+}
+
 /// Requests at fixed times, half as many as there could be: how long whoever comes then waits.
-fn half_of_the_peak(bench: &mut Bench, sides: &mut Sides, peak: f64) {
+fn half_of_the_peak(bench: &mut Bench, sides: &mut Sides, peak: f64, scratch: &Path) {
     let name = "item.create at half of the peak";
     if !bench.wants(name) {
         return;
@@ -231,19 +268,29 @@ fn half_of_the_peak(bench: &mut Bench, sides: &mut Sides, peak: f64) {
     let mut unused = Costs { server: Vec::new(), load: Vec::new() };
     let ours = sides.place.create(sides.ours.token.as_deref());
     let empty = sides.place.create(sides.empty.token.as_deref());
-    let (mut our, mut null) = (Vec::new(), Vec::new());
-    for _ in 0..bench.runs {
+    let (mut our, mut null, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..bench.runs {
+        written.push(bare_at(&scratch.join(format!("rate-{number}")), peak / 2.0, plan.time));
         null.push(measure(&sides.empty, &mut sides.load, &empty, plan, &mut unused).latencies);
         let outcome = measure(&sides.ours, &mut sides.load, &ours, plan, &mut unused);
         sides.commands += outcome.answered;
         our.push(outcome.latencies);
     }
     for (label, part, goals) in [("p50", 0.5, &[][..]), ("p99", 0.99, &[Goal::AtMost(5_000.0)][..])] {
-        let of = |all: &Vec<Vec<f64>>| {
-            all.iter().map(|all| Run { value: quantile(all, part), ..Run::default() }).collect()
+        let of = |value| Run { value, ..Run::default() };
+        let at = |all: &[Vec<f64>]| all.iter().map(|all| quantile(all, part)).collect::<Vec<_>>();
+        let (bare, null) = (at(&written), at(&null));
+        let runs = Runs {
+            ours: at(&our).into_iter().map(of).collect(),
+            ceiling: bare.iter().zip(&null).map(|(bare, null)| of(bare + null)).collect(),
         };
-        let runs = Runs { ours: of(&our), ceiling: of(&null) };
-        let figure = Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(EMPTY).goals(goals);
-        bench.print(figure.with("rate", (peak / 2.0).round()));
+        let figure =
+            Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(BARE_AT_AND_EMPTY).goals(goals);
+        bench.print(
+            figure
+                .with("rate", (peak / 2.0).round())
+                .with("bare_us", quantile(&bare, 0.5))
+                .with("empty_us", quantile(&null, 0.5)),
+        );
     }
 }

@@ -13,7 +13,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes that the disk is given at once: commits that somebody waits for share it.
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// Why a run could not be written.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ struct FileSink {
 impl FileSink {
     fn flush(&mut self) -> io::Result<()> {
         self.file.write_all_at(&self.buffer, self.written)?;
+        self.file.write_back(self.written, self.buffer.len() as u64)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

@@ -1,6 +1,6 @@
 //! This machine's files, clock and randomness.
 
-use super::{Access, Clock, Random, Storage, StorageFile};
+use super::{Access, Clock, Random, Storage, StorageFile, write_back};
 use crate::archive::{Archive, Archives};
 use crate::mapped::{Map, SharedPage};
 use crate::numbers::Timestamp;
@@ -97,6 +97,10 @@ impl StorageFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        write_back::write_back(self, offset, len)
     }
 
     fn map(&self) -> io::Result<Map> {

@@ -5,6 +5,7 @@
 //! survives only what has been synced since; a name survives only what has synced its directory since.
 
 mod files;
+mod write_back;
 
 use crate::archive::{self, Archive, Archives};
 use crate::mapped::{Map, SharedPage};
@@ -148,6 +149,16 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// What the operating system says. After an error nothing is known of what was written since the last success.
     fn sync(&self) -> io::Result<()>;
+
+    /// Hands a part of what was written to the disk and waits until the disk has taken it: without a flush, so without any
+    /// promise, but a later [`StorageFile::sync`] finds nothing left of it that would stand before others' writes. A storage
+    /// that has no such thing does nothing.
+    ///
+    /// # Errors
+    /// What the operating system says; nothing is known of the part then, as after a failed sync.
+    fn write_back(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Maps the file as it is now, for reading.
     ///
