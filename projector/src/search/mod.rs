@@ -17,6 +17,7 @@
 
 #[doc(hidden)]
 pub mod bare;
+mod best;
 mod census;
 mod compile;
 mod document;

@@ -1,12 +1,12 @@
 //! One walk over all documents that a query holds for: counts them, counts facets, and keeps those of one page.
 
+use crate::search::best::{Best, Tie};
 use crate::search::facets::{Counter, Facet, FacetCounts};
 use crate::search::order::{Sort, Standing, ascending, descending};
 use crate::search::schema::columns;
 use crate::search::score::{ScoredWord, Scorer};
 use crate::search::searcher::SearchError;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use tantivy::columnar::Column;
 use tantivy::query::{EnableScoring, Query};
 use tantivy::{DocAddress, DocId, Searcher, SegmentReader, TantivyError};
@@ -45,10 +45,11 @@ pub(crate) fn walk(
 ) -> Result<Walked, SearchError> {
     let weight = query.weight(EnableScoring::disabled_from_searcher(searcher))?;
     let mut counters: Vec<_> = wanted.facets.iter().cloned().map(Counter::new).collect();
-    let mut best: BinaryHeap<Reverse<(Standing, DocAddress)>> = BinaryHeap::new();
+    let mut best = Best::new(wanted.count);
     let (mut total, mut eligible) = (0_u64, 0_u64);
     for (number, segment) in (0..).zip(searcher.segment_readers()) {
         let mut standings = Standings::new(segment, ordering)?;
+        let ties = Ties::new(segment)?;
         let mut counting = Vec::new();
         for (index, counter) in counters.iter().enumerate() {
             counting.extend(counter.begin(segment)?.map(|begun| (index, begun)));
@@ -58,28 +59,23 @@ pub(crate) fn walk(
             for doc in docs.iter().copied().filter(|doc| alive.is_none_or(|alive| alive.is_alive(*doc))) {
                 total += 1;
                 counting.iter_mut().for_each(|(_, segment)| segment.count(doc));
-                let (first, second) = standings.rank(doc);
-                let is_before = |bound: &Standing| (first, second) > (bound.first, bound.second);
-                // Ids are read only where they may decide.
-                if wanted.after.as_ref().is_some_and(is_before) {
-                    continue;
-                }
-                let standing = standings.standing(doc, first, second);
-                if wanted.after.is_some_and(|after| standing >= after) {
+                let first = standings.first(doc);
+                if wanted.after.is_some_and(|after| !standings.is_after(&after, first, doc, &ties)) {
                     continue;
                 }
                 eligible += 1;
-                best.push(Reverse((standing, DocAddress::new(number, doc))));
-                if best.len() > wanted.count {
-                    best.pop();
+                if best.may_take(first) {
+                    let rank = (first, standings.second(doc));
+                    best.take(rank, DocAddress::new(number, doc), |doc| ties.of(doc));
                 }
             }
         })?;
+        best.end_segment(|doc| ties.of(doc));
         for (index, segment) in &counting {
             counters[*index].end(segment)?;
         }
     }
-    let first: Vec<_> = best.into_sorted_vec().into_iter().map(|Reverse(entry)| entry).collect();
+    let first = best.finish();
     let is_more = u64::try_from(first.len()).is_ok_and(|kept| kept < eligible);
     Ok(Walked { total, first, is_more, facets: counters.into_iter().map(Counter::finish).collect() })
 }
@@ -87,9 +83,6 @@ pub(crate) fn walk(
 /// Where the documents of one segment stand.
 struct Standings {
     by: By,
-    id_high: Column<u64>,
-    id_low: Column<u64>,
-    kind: Column<u64>,
 }
 
 enum By {
@@ -115,28 +108,60 @@ impl Standings {
             Sort::Due => By::Ascending(columns.i64(columns::DUE)?),
             Sort::DueLatest => By::Descending(columns.i64(columns::DUE)?),
         };
+        Ok(Self { by })
+    }
+
+    /// What decides first: the greater, the earlier. Asked of each document once, in ascending order.
+    fn first(&mut self, doc: DocId) -> u64 {
+        match &mut self.by {
+            By::Score(scorer, _) => scorer.score(doc),
+            // The smallest value has to be the greatest rank.
+            By::Ascending(column) => descending(column.first(doc)),
+            By::Descending(column) => ascending(column.first(doc)),
+        }
+    }
+
+    /// What decides between those that are alike in the first.
+    fn second(&self, doc: DocId) -> u64 {
+        match &self.by {
+            By::Score(_, updated_at) => ascending(updated_at.first(doc)),
+            By::Ascending(_) | By::Descending(_) => 0,
+        }
+    }
+
+    /// Whether a document stands after another; no more of it is read than decides.
+    fn is_after(&self, other: &Standing, first: u64, doc: DocId, ties: &Ties) -> bool {
+        if first != other.first {
+            return first < other.first;
+        }
+        let second = self.second(doc);
+        if second != other.second {
+            return second < other.second;
+        }
+        ties.of(doc) < (other.id, other.kind)
+    }
+}
+
+/// The ids of the documents of one segment.
+struct Ties {
+    id_high: Column<u64>,
+    id_low: Column<u64>,
+    kind: Column<u64>,
+}
+
+impl Ties {
+    fn new(segment: &SegmentReader) -> Result<Self, TantivyError> {
+        let columns = segment.fast_fields();
         Ok(Self {
-            by,
             id_high: columns.u64(columns::ID_HIGH)?,
             id_low: columns.u64(columns::ID_LOW)?,
             kind: columns.u64(columns::KIND)?,
         })
     }
 
-    /// What decides first: the greater, the earlier.
-    fn rank(&mut self, doc: DocId) -> (u64, u64) {
-        match &mut self.by {
-            By::Score(scorer, updated_at) => (scorer.score(doc), ascending(updated_at.first(doc))),
-            // The smallest value has to be the greatest rank.
-            By::Ascending(column) => (descending(column.first(doc)), 0),
-            By::Descending(column) => (ascending(column.first(doc)), 0),
-        }
-    }
-
-    fn standing(&self, doc: DocId, first: u64, second: u64) -> Standing {
+    fn of(&self, doc: DocId) -> Tie {
         let half = |column: &Column<u64>| u128::from(column.first(doc).unwrap_or_default());
         let kind = u8::try_from(self.kind.first(doc).unwrap_or_default()).unwrap_or_default();
-        let id = half(&self.id_high) << 64 | half(&self.id_low);
-        Standing { first, second, id: Reverse(id), kind: Reverse(kind) }
+        (Reverse(half(&self.id_high) << 64 | half(&self.id_low)), Reverse(kind))
     }
 }
