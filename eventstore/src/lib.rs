@@ -30,6 +30,7 @@ extern crate self as eventstore;
 pub mod archive;
 pub mod backup;
 mod by_stream;
+mod by_time;
 pub mod codec;
 mod commit;
 mod commits;
@@ -38,6 +39,7 @@ mod digest;
 mod engine;
 mod error;
 mod event;
+mod faults;
 mod figures;
 mod flush;
 mod follow;
@@ -78,6 +80,7 @@ pub use commits::Commits;
 pub use engine::{Engine, recover};
 pub use error::{AppendError, CommitError, Damage, IndexError, OpenError, ReadError};
 pub use event::{ContentType, EventRef, Metadata, NewEvent, TraceParent};
+pub use faults::disk_waits;
 pub use figures::Figures;
 pub use flush::Flush;
 pub use format::event::EventView;
@@ -89,7 +92,7 @@ pub use numbers::{Digest, Lineage, LogOffset, NotADigest, Position, Timestamp, T
 pub use pending::Pending;
 pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
-pub use replica::{Kinship, PieceError, Promoted, Replica, ReplicaError, SegmentPiece, promote};
+pub use replica::{Kinship, PieceError, Promoted, Replica, ReplicaError, SegmentPiece, follows, promote};
 pub use snapshots::{
     Folded, Judge, Judgement, Snapshot, SnapshotOptions, Snapshots, SnapshotsChecked, check_snapshots, fold,
 };

@@ -12,8 +12,8 @@ pub const COMMIT_BYTES_MAX: usize = 16 << 20;
 pub const COMMIT_EVENTS_MAX: usize = 10_000;
 /// Most streams that one commit touches.
 pub const COMMIT_STREAMS_MAX: usize = 1_000;
-/// Most commands that one commit records.
-pub const COMMIT_COMMANDS_MAX: usize = 10_000;
+/// Most commands that one commit records: one for each event, and one for all of them.
+pub const COMMIT_COMMANDS_MAX: usize = COMMIT_EVENTS_MAX + 1;
 /// Longest record of an event (payload, metadata, tags and names together), bytes. Real trackers hold comments of
 /// more than 3 MB, so this is four times what one would guess.
 pub const EVENT_BYTES_MAX: usize = 4 << 20;

@@ -118,6 +118,13 @@ impl Log {
         true
     }
 
+    /// Whether all that stands from `position` on is on this machine. What is not would have to be fetched from the archive, to
+    /// which the oldest goes first.
+    #[must_use]
+    pub fn is_here_from(&self, position: Position) -> bool {
+        self.shared.is_here_from(position)
+    }
+
     /// Whole commits in order of position; the first is the one that holds `from`. Ends at the watermark, and goes on
     /// when asked again after the watermark has moved. An error ends it for good.
     #[must_use]

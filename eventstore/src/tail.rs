@@ -207,6 +207,15 @@ impl Shared {
         (first, LogOffset::new(sequence, SEGMENT_HEADER_BYTES as u64))
     }
 
+    /// Whether the segment that a position is in, and so all later ones, can be read without the archive.
+    pub(crate) fn is_here_from(&self, position: Position) -> bool {
+        let segments = self.segments.read();
+        // Of segments that begin at one position all but the last are without events.
+        let at =
+            segments.partition_point(|segment| segment.header.first_position <= position).saturating_sub(1);
+        segments.get(at).is_some_and(|segment| segment.reference().is_none())
+    }
+
     /// Notes that a segment of the archive is being read. Those that nobody has asked for in a while give back what was
     /// fetched of them, as soon as their last reader is gone: reading all of a log does not bring all of it back.
     fn lend(&self, sequence: u32) {

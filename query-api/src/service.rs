@@ -3,8 +3,9 @@
 //! Invariant: a read that was asked for a position happens after its source has reached it, and tells a position
 //! that was read under the same lock (or before), so an answer never covers less than it says.
 
+mod at_hand;
 mod readiness;
-mod reading;
+pub(crate) mod reading;
 
 use crate::checks::Checks;
 use crate::consumers::{Exhausted, Listener, Slots};
@@ -60,6 +61,7 @@ struct Shared {
     /// A place belongs to a read on its thread, not to the request that waits for it: requests are given up, reads
     /// are not.
     reads: Arc<Semaphore>,
+    at_hand: at_hand::AtHand,
     exports: ExportPlaces,
     recalls: Arc<Semaphore>,
     live: Hub,
@@ -134,6 +136,7 @@ impl QueryService {
             began_at,
             caught_up,
             reads,
+            at_hand: at_hand::AtHand::new(),
             exports,
             recalls,
             live,

@@ -104,6 +104,19 @@ fn a_standby_follows_through_a_kill_and_goes_on_by_itself() {
     expected.compare(local);
     assert_eq!(verify(second.path()).0, 0, "while it follows");
 
+    // A projector makes an index there, and no key: the log is its source's.
+    let mut process = command("projector");
+    process.arg("--data-dir").arg(second.path());
+    let projector = Process::start("projector", &mut process, second.path().join("projector.stderr"));
+    let search = format!("/api/v1/search?q=x&minPosition={imported}&timeoutMs=30000");
+    let started = Instant::now();
+    while local.try_get(&search).unwrap().status != 200 {
+        assert!(started.elapsed() < TIME_MAX, "{}", projector.said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    projector.stop();
+    assert!(first.path().join("keys/audit.key").exists() && !second.path().join("keys/audit.key").exists());
+
     // Nobody else writes there.
     let refused = run(&["promote", "--data-dir", second.path().to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stderr));

@@ -187,7 +187,7 @@ fn streams() -> Vec<Operation> {
             .takes::<streams::Body<'_>>()
             .heeds(&["IdempotencyKey", "IfMatch", "IfNoneMatchAny"])
             .refuses(403, &["reserved_stream", "reserved_tag", "reserved_type"])
-            .refuses(409, &["guard_failed", "version_conflict"])
+            .refuses(409, &["event_id_taken", "guard_failed", "version_conflict"])
             .refuses(412, &["version_conflict"])
             .refuses(413, &["append_too_large", "batch_too_large", "event_too_large"])
             .refuses(

@@ -1,11 +1,12 @@
 //! Many orders as one commit: all of them, or none.
 
 use super::batch::Name;
+use super::census::Place;
 use super::desk::Desk;
 use super::order::{Done, Intent, Order};
 use super::refusal::{Demand, Refusal, Shown};
 use super::{ATTEMPTS_MAX, CommandService, Inner, Key, Kind};
-use domain::{BoardId, ColumnId, ProjectId, WorkspaceId};
+use domain::{BoardId, ProjectId, WorkspaceId};
 use eventstore::limits::COMMIT_COMMANDS_MAX;
 use eventstore::{CommitBuilder, FoundCommand};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -141,7 +142,7 @@ enum Attempt {
     /// Something has moved on.
     Again,
     /// These limited columns are concerned too.
-    NeedsTurns(Vec<ColumnId>),
+    NeedsTurns(Vec<Place>),
     Refused(Vec<(usize, Refusal)>),
 }
 

@@ -9,25 +9,32 @@
 //! guards stay, for whoever sets a limit just then.
 
 use super::refusal::Refusal;
-use domain::{ColumnId, Decoded, DomainEvent, board, codec, item};
-use eventstore::{Log, Position};
+use domain::{BoardId, ColumnId, Decoded, DomainEvent, board, codec, item, tags};
+use eventstore::{EventView, Log, Position};
 use parking_lot::{Condvar, Mutex};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+/// A column of a board. Callers choose the ids of columns, and two boards may have the same one: a column alone is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub(crate) board: BoardId,
+    pub(crate) column: ColumnId,
+}
+
 /// The lines at limited columns. Whoever comes first is served first.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<FxHashMap<ColumnId, VecDeque<Arc<Condvar>>>>);
+pub(crate) struct Turns(Mutex<FxHashMap<Place, VecDeque<Arc<Condvar>>>>);
 
 impl Turns {
     /// Waits for the turn at a column. Whoever waits for several does so in the order of their ids.
-    fn take(&self, column: ColumnId) {
+    fn take(&self, column: Place) {
         let mut lines = self.0.lock();
         let line = lines.entry(column).or_default();
         let mine = Arc::new(Condvar::new());
         line.push_back(Arc::clone(&mine));
-        let is_mine = |lines: &FxHashMap<ColumnId, VecDeque<Arc<Condvar>>>| {
+        let is_mine = |lines: &FxHashMap<Place, VecDeque<Arc<Condvar>>>| {
             lines.get(&column).and_then(VecDeque::front).is_some_and(|first| Arc::ptr_eq(first, &mine))
         };
         while !is_mine(&lines) {
@@ -35,7 +42,7 @@ impl Turns {
         }
     }
 
-    fn release(&self, column: ColumnId) {
+    fn release(&self, column: Place) {
         let mut lines = self.0.lock();
         let Some(line) = lines.get_mut(&column) else { return };
         line.pop_front();
@@ -50,7 +57,7 @@ impl Turns {
 #[derive(Debug)]
 pub(crate) struct Held<'s> {
     turns: &'s Turns,
-    columns: BTreeSet<ColumnId>,
+    columns: BTreeSet<Place>,
 }
 
 impl<'s> Held<'s> {
@@ -60,7 +67,7 @@ impl<'s> Held<'s> {
     }
 
     /// Takes further turns. Those that it has are given up first, so that all are taken in order.
-    pub(crate) fn take(&mut self, columns: Vec<ColumnId>) {
+    pub(crate) fn take(&mut self, columns: Vec<Place>) {
         let mut wanted = std::mem::take(&mut self.columns);
         wanted.iter().for_each(|column| self.turns.release(*column));
         wanted.extend(columns);
@@ -71,7 +78,7 @@ impl<'s> Held<'s> {
     }
 
     /// Whether it is its turn at a column.
-    pub(crate) fn has(&self, column: ColumnId) -> bool {
+    pub(crate) fn has(&self, column: Place) -> bool {
         self.columns.contains(&column)
     }
 
@@ -92,9 +99,9 @@ impl Drop for Held<'_> {
 /// The counts.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
-    counts: FxHashMap<ColumnId, i64>,
+    counts: FxHashMap<Place, i64>,
     /// Removed columns, with those that took over their items.
-    taken_over: FxHashMap<ColumnId, ColumnId>,
+    taken_over: FxHashMap<Place, ColumnId>,
     upto: Position,
 }
 
@@ -110,10 +117,11 @@ impl Census {
                 if !is_counted(event.event_type()) {
                     continue;
                 }
+                let Some(board) = board_of(&event) else { continue };
                 let decoded = codec::decode(event.event_type(), event.schema_version(), event.payload())
                     .map_err(|error| Refusal::Fault(format!("position {}: {error}", event.position())))?;
                 if let Decoded::Known(event) = decoded {
-                    self.take_in(&event);
+                    self.take_in(board, &event);
                 }
             }
             self.upto = commit.next();
@@ -121,27 +129,28 @@ impl Census {
         Ok(())
     }
 
-    fn take_in(&mut self, event: &DomainEvent) {
+    fn take_in(&mut self, board: BoardId, event: &DomainEvent) {
+        let place = |column| Place { board, column };
         if let DomainEvent::Board(board::Event::ColumnRemoved(removed)) = event {
-            let count = self.counts.remove(&removed.column_id).unwrap_or(0);
-            self.taken_over.insert(removed.column_id, removed.items_to);
-            *self.counts.entry(self.resolve(removed.items_to)).or_default() += count;
+            let count = self.counts.remove(&place(removed.column_id)).unwrap_or(0);
+            self.taken_over.insert(place(removed.column_id), removed.items_to);
+            *self.counts.entry(self.resolve(place(removed.items_to))).or_default() += count;
         }
         for_each_change(event, |column, change| {
-            *self.counts.entry(self.resolve(column)).or_default() += change;
+            *self.counts.entry(self.resolve(place(column))).or_default() += change;
         });
     }
 
-    /// The column that holds the items of `column` now. Removed ids are never used again, so this ends.
-    pub(crate) fn resolve(&self, mut column: ColumnId) -> ColumnId {
-        while let Some(next) = self.taken_over.get(&column) {
-            column = *next;
+    /// The column that holds the items of `place` now. A board never uses the id of a removed column again, so this ends.
+    fn resolve(&self, mut place: Place) -> Place {
+        while let Some(next) = self.taken_over.get(&place) {
+            place.column = *next;
         }
-        column
+        place
     }
 
     /// Items in a column.
-    pub(crate) fn count(&self, column: ColumnId) -> i64 {
+    pub(crate) fn count(&self, column: Place) -> i64 {
         self.counts.get(&column).copied().unwrap_or(0)
     }
 
@@ -153,6 +162,12 @@ impl Census {
 
 fn is_counted(event_type: &str) -> bool {
     matches!(event_type, "item.created" | "item.moved" | "item.deleted" | "board.column_removed")
+}
+
+/// The board that an event of an item or of a board is about.
+fn board_of(event: &EventView<'_>) -> Option<BoardId> {
+    let id = event.tags().find_map(|tag| tag.strip_prefix(tags::BOARD)?.parse().ok())?;
+    Some(BoardId::new(id))
 }
 
 /// What an event does to the number of items in columns.
@@ -174,13 +189,45 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use uuid::Uuid;
 
+    fn place(board: u128, column: u128) -> Place {
+        let [board, column] = [board, column].map(Uuid::from_u128);
+        Place { board: BoardId::new(board), column: ColumnId::new(column) }
+    }
+
+    #[test]
+    fn boards_with_the_same_ids_of_columns_count_for_themselves() {
+        let mut census = Census::default();
+        let moved = |from: u128, to: u128| {
+            let [from_column, to_column] = [from, to].map(|id| ColumnId::new(Uuid::from_u128(id)));
+            let rank = domain::rank::rank_at_end(1, 1);
+            DomainEvent::Item(item::Event::Moved(item::Moved {
+                from_column,
+                to_column,
+                from_rank: rank.clone(),
+                to_rank: rank,
+            }))
+        };
+        let removed = |column: u128, items_to: u128| {
+            let [column_id, items_to] = [column, items_to].map(|id| ColumnId::new(Uuid::from_u128(id)));
+            DomainEvent::Board(board::Event::ColumnRemoved(board::ColumnRemoved { column_id, items_to }))
+        };
+        let board = |id| BoardId::new(Uuid::from_u128(id));
+        census.take_in(board(1), &moved(7, 8));
+        census.take_in(board(2), &moved(9, 8));
+        assert_eq!((census.count(place(1, 8)), census.count(place(2, 8))), (1, 1));
+        // One board removes the one in favour of the other, another board the other way round.
+        census.take_in(board(1), &removed(8, 7));
+        census.take_in(board(2), &removed(7, 8));
+        assert_eq!((census.count(place(1, 7)), census.count(place(2, 8))), (0, 1));
+    }
+
     #[test]
     fn turns_are_taken_one_by_one_and_nobody_waits_for_ever() {
         let turns = Turns::default();
-        let [a, b, c] = [1, 2, 3].map(|id| ColumnId::new(Uuid::from_u128(id)));
+        let [a, b, c] = [1, 2, 3].map(|id| place(1, id));
         let wishes = [vec![a], vec![b, a], vec![a, c], vec![c, b], vec![b], vec![c, b, a]];
         let busy = [(); 3].map(|()| AtomicU64::new(0));
-        let index = |column: ColumnId| [a, b, c].iter().position(|one| *one == column).unwrap();
+        let index = |column: Place| [a, b, c].iter().position(|one| *one == column).unwrap();
         let (turns, busy, index) = (&turns, &busy, &index);
         std::thread::scope(|scope| {
             for wish in &wishes {

@@ -4,6 +4,7 @@
 //! whether the target's home is in use (see [`access`](super::access)).
 
 use super::access;
+use super::census::Place;
 use super::conditions::{agrees, check_derived};
 use super::desk::Desk;
 use super::draft::{Draft, Pen, other_kind, part_id};
@@ -282,7 +283,8 @@ impl Desk<'_> {
         let moves = from != Some(to);
         let is_limited = placement.wip_limit().is_some();
         if moves {
-            self.have_turns(leaves_limited.into_iter().chain(is_limited.then_some(to)))?;
+            let columns = leaves_limited.into_iter().chain(is_limited.then_some(to));
+            self.have_turns(columns.map(|column| Place { board: board_id, column }))?;
         }
         let mut guards = Vec::with_capacity(2);
         let is_atomic = self.is_atomic;
@@ -296,8 +298,9 @@ impl Desk<'_> {
         }
         // Otherwise the board is part of the same commit, which expects its version anyway.
         if moves && is_limited {
-            let (count, upto) = self.inner.count(to)?;
-            let count = count + self.census_delta.get(&to).copied().unwrap_or(0);
+            let place = Place { board: board_id, column: to };
+            let (count, upto) = self.inner.count(place)?;
+            let count = count + self.census_delta.get(&place).copied().unwrap_or(0);
             placement.admit(u64::try_from(count).unwrap_or(0))?;
             let tag = Self::tag(self.tags(), &tags::column(to)).ok_or_else(other_kind)?;
             guards.push(Guard::NoNewer(tag, upto));
@@ -307,7 +310,7 @@ impl Desk<'_> {
 
     /// Whoever takes an item out of a limited column has the turn at it, as whoever puts one in.
     fn leave(&mut self, item: Key) -> Result<(), Refusal> {
-        let (board, column) = {
+        let (board_id, column) = {
             let item = Item::of(&self.load(item)?.state).ok_or_else(other_kind)?;
             match (item.life(), item.board_id(), item.column_id()) {
                 (Life::Present, Some(board), Some(column)) => (board, column),
@@ -315,13 +318,13 @@ impl Desk<'_> {
                 _ => return Ok(()),
             }
         };
-        let board = &self.load(Key::new(Kind::Board, board.uuid()))?.state;
+        let board = &self.load(Key::new(Kind::Board, board_id.uuid()))?.state;
         let board = Board::of(board).ok_or_else(other_kind)?;
         let column = Some(board.resolve(column)).filter(|column| is_limited(board, *column));
-        self.have_turns(column)
+        self.have_turns(column.map(|column| Place { board: board_id, column }))
     }
 
-    fn have_turns(&self, columns: impl IntoIterator<Item = ColumnId>) -> Result<(), Refusal> {
+    fn have_turns(&self, columns: impl IntoIterator<Item = Place>) -> Result<(), Refusal> {
         let missing: Vec<_> = columns.into_iter().filter(|column| !self.turns.has(*column)).collect();
         if missing.is_empty() { Ok(()) } else { Err(Refusal::NeedsTurns(missing)) }
     }

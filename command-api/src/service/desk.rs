@@ -5,10 +5,10 @@
 
 use super::Inner;
 use super::cache::Cached;
-use super::census::Held as HeldTurns;
+use super::census::{Held as HeldTurns, Place};
 use super::key::{Key, State};
 use super::refusal::Refusal;
-use domain::{ColumnId, Decoded, codec};
+use domain::{Decoded, codec};
 use eventstore::{Direction, Position, StreamId, Tag, Version};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::hash_map;
@@ -49,7 +49,7 @@ pub(super) struct Desk<'s> {
     /// Turns at the limited columns that are decided about, until the outcome is durable.
     pub(super) turns: HeldTurns<'s>,
     /// What this desk's decisions add to the census, while they are one commit.
-    pub(super) census_delta: FxHashMap<ColumnId, i64>,
+    pub(super) census_delta: FxHashMap<Place, i64>,
 }
 
 impl<'s> Desk<'s> {
@@ -213,7 +213,7 @@ impl Drop for Desk<'_> {
 pub(super) struct Parts<'d> {
     pub(super) entry: &'d mut Entry,
     pub(super) tags: &'d mut FxHashSet<Tag>,
-    pub(super) delta: Option<&'d mut FxHashMap<ColumnId, i64>>,
+    pub(super) delta: Option<&'d mut FxHashMap<Place, i64>>,
 }
 
 impl Entry {

@@ -125,9 +125,9 @@ impl<'s> Desk<'s> {
                     .scope(id)
                     .ok_or_else(|| Refusal::Fault("an aggregate without a scope".to_owned()))?;
                 let event: DomainEvent = event.into();
-                if let Some(delta) = &mut delta {
+                if let (Some(delta), Some(board)) = (&mut delta, scope.board) {
                     census::for_each_change(&event, |column, change| {
-                        *delta.entry(column).or_default() += change;
+                        *delta.entry(census::Place { board, column }).or_default() += change;
                     });
                 }
                 let mut event_tags = Vec::with_capacity(5);

@@ -40,7 +40,7 @@ pub use order::{
 pub use refusal::{Demand, Refusal, Since};
 
 pub(crate) use draft::part_id;
-pub(crate) use entropy::{command_id, uuid_v7};
+pub(crate) use entropy::{command_id, may_be_made_here, uuid_v7};
 
 use cache::Cache;
 use census::{Census, Turns};
@@ -225,9 +225,9 @@ impl Inner {
     }
 
     /// Items that a column holds, and the position that they were counted up to.
-    fn count(&self, column: domain::ColumnId) -> Result<(i64, Position), Refusal> {
+    fn count(&self, place: census::Place) -> Result<(i64, Position), Refusal> {
         let mut census = self.census.lock();
         census.advance(&self.store)?;
-        Ok((census.count(column), census.upto()))
+        Ok((census.count(place), census.upto()))
     }
 }

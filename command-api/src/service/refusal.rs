@@ -1,7 +1,8 @@
 //! Why an order is not carried out. Every case is a value; what it means over HTTP is said elsewhere.
 
+use super::census::Place;
+use domain::DomainError;
 use domain::conflict::Conflict;
-use domain::{ColumnId, DomainError};
 use eventstore::{AppendError, CommitError, Guard, ReadError, RecordedEvent, StreamId, Version};
 use http_kit::auth::Scope;
 use serde_json::Value;
@@ -169,7 +170,7 @@ pub enum Refusal {
     Fault(String),
     /// Not a refusal to anybody outside: whoever decides about columns with a limit waits for their turn at them.
     #[error("the column has a limit")]
-    NeedsTurns(Vec<ColumnId>),
+    NeedsTurns(Vec<Place>),
     /// Not a refusal to anybody outside: the decision needs what only the log has, on a thread that must not wait for it.
     #[error("a state is not in memory")]
     NotAtHand,

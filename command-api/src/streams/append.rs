@@ -15,7 +15,7 @@ use crate::envelope::timestamp;
 use crate::problems::problem;
 use crate::registry::Schemas;
 use crate::request::command_of_key;
-use crate::service::{EntityTags, Origin, Refusal, uuid_v7};
+use crate::service::{EntityTags, Origin, Refusal, may_be_made_here, uuid_v7};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use domain::{Extras, tags};
@@ -30,9 +30,14 @@ use http_kit::json::{DEPTH_MAX, check_depth, parse_outer};
 use http_kit::limits::Meter;
 use http_kit::problem::Problem;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long before its event is recorded an id is made here, at most: longer than any request takes.
+const MADE_BEFORE_MAX: Duration = Duration::from_secs(60);
 
 /// What is asked for.
 #[derive(Debug)]
@@ -74,6 +79,9 @@ impl From<ReadError> for Stop {
 /// What is needed to answer once the commit is durable or refused.
 #[derive(Debug)]
 pub(super) struct Ready {
+    named: Named,
+    /// The ids that the caller chose, as the log remembers them, with the numbers of their events in the body.
+    chosen: Vec<(usize, CommandId)>,
     pub(super) stream: StreamId,
     /// Whose stream it is, or will be.
     pub(super) owner: Owner,
@@ -191,10 +199,41 @@ impl Attempt<'_> {
         self.events(&mut commit, &body.events.list, &ids, owner)?;
         let Named { command, fingerprint, .. } = self.named;
         commit.command(Command { id: command, fingerprint, outcome: Outcome::Applied });
-        let commit = commit.prepare().map_err(|error| too_large(&error, &ids))?;
+        let chosen = self.chosen(&body.events.list)?;
+        if let Some(index) = index_of_second(&chosen) {
+            let field = format!("events[{index}].eventId");
+            return Err(invalid(&field, &"an event before it has the same id").into());
+        }
+        for (_, id) in &chosen {
+            // The events are the append's; these are names only.
+            commit.command(Command { id: *id, fingerprint, outcome: Outcome::Unchanged });
+        }
+        let commit = commit.prepare().map_err(|error| too_large(&error))?;
         let pending = store.submit(commit).map_err(|error| problem(&Refusal::from(error)))?;
         let sees_all = *origin.principal.tenants() == Tenants::All;
-        Ok((Ready { stream: stream.clone(), owner, begins, demanded, guards, sees_all, ids }, pending))
+        let stream = stream.clone();
+        let named = self.named;
+        Ok((Ready { named, chosen, stream, owner, begins, demanded, guards, sees_all, ids }, pending))
+    }
+
+    /// The ids that the caller chose. No id may stand in the log twice: those that were chosen before the log finds by itself,
+    /// as it finds commands; one that was made here is looked for.
+    fn chosen(&self, events: &[Event<'_>]) -> Result<Vec<(usize, CommandId)>, Stop> {
+        let mut chosen = Vec::new();
+        for (index, id) in
+            events.iter().enumerate().filter_map(|(index, event)| Some((index, event.event_id?)))
+        {
+            if may_be_made_here(id) {
+                if !self.may_block {
+                    return Err(Stop::WouldBlock);
+                }
+                if self.inner.store.event_with_own_id(id, MADE_BEFORE_MAX)?.is_some() {
+                    return Err(self.refuse(id_taken(index)));
+                }
+            }
+            chosen.push((index, CommandId::derive(&[b"event id", id.as_bytes()])));
+        }
+        Ok(chosen)
     }
 
     /// A refusal that rests on what may have been otherwise when the same append was sent first.
@@ -360,11 +399,27 @@ impl Ready {
         Ok(Appended { stream: self.stream, first, last: *last, position: receipt.next, ids: self.ids })
     }
 
+    /// What it became when it was sent before, if the log remembers that but not the ids; otherwise an id is taken.
+    pub(super) fn recorded_before(self, inner: &Inner) -> Result<Appended, Problem> {
+        let found = inner.store.find_command(&self.named.command);
+        match found.map_err(|error| problem(&error.into()))? {
+            Some(found) if found.fingerprint == self.named.fingerprint => {
+                inner.recorded(found.receipt.first, self.stream)
+            }
+            _ => Err(id_taken(self.chosen.first().map_or(0, |(index, _)| *index))),
+        }
+    }
+
     /// What the log's refusal means to the caller.
     pub(super) fn problem(&self, error: AppendError) -> Problem {
         match error {
             AppendError::WrongExpectedVersion { current, .. } => {
                 self.demanded.conflict(&self.stream, current)
+            }
+            AppendError::CommandReused { command } | AppendError::CommandsSplit { command }
+                if let Some((index, _)) = self.chosen.iter().find(|(_, id)| *id == command) =>
+            {
+                id_taken(*index)
             }
             AppendError::GuardFailed { guard, current } => {
                 let index =
@@ -433,13 +488,25 @@ fn ids(events: &[Event<'_>], now: Timestamp) -> Result<Vec<Uuid>, Problem> {
     ids.collect()
 }
 
+/// The number of the first event whose id one before it has.
+fn index_of_second(chosen: &[(usize, CommandId)]) -> Option<usize> {
+    let mut seen = HashSet::with_capacity(chosen.len());
+    chosen.iter().find(|(_, id)| !seen.insert(*id)).map(|(index, _)| *index)
+}
+
+fn id_taken(index: usize) -> Problem {
+    let field = format!("events[{index}].eventId");
+    let detail = format!("{field}: another event has this id; no two events of a log may have the same");
+    Problem::new(StatusCode::CONFLICT, "event_id_taken", detail).with("field", field)
+}
+
 fn is_workspace_of(tag: &str, tenants: &Tenants) -> bool {
     tag.strip_prefix(tags::WORKSPACE)
         .and_then(|workspace| Uuid::try_parse(workspace).ok())
         .is_some_and(|workspace| tenants.contains(workspace))
 }
 
-fn too_large(error: &CommitError, ids: &[Uuid]) -> Problem {
+fn too_large(error: &CommitError) -> Problem {
     let refusal = |code: &'static str, field: String| {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, error.to_string()).with("field", field)
     };
@@ -448,10 +515,6 @@ fn too_large(error: &CommitError, ids: &[Uuid]) -> Problem {
             refusal("event_too_large", format!("events[{index}].data"))
         }
         CommitError::TooLarge { .. } => refusal("append_too_large", "events".to_owned()),
-        CommitError::EventTwice { event } => {
-            let index = ids.iter().rposition(|id| id == event).unwrap_or_default();
-            invalid(&format!("events[{index}].eventId"), error)
-        }
         error => problem(&Refusal::from(error.clone())),
     }
 }

@@ -107,6 +107,12 @@ impl Append {
                 }
                 // Somebody began the stream meanwhile: whose it is has to be asked again.
                 Err(AppendError::WrongExpectedVersion { current: Some(_), .. }) if ready.begins => {}
+                // It may have been recorded when ids were not remembered yet.
+                Err(AppendError::CommandsSplit { .. }) => {
+                    let streams = app.streams().clone();
+                    let appended = app.blocking(move |_| ready.recorded_before(&streams.0)).await?;
+                    return appended.map(|appended| answer::recorded(&appended));
+                }
                 Err(error) => return Err(ready.problem(error)),
             }
         }

@@ -305,3 +305,17 @@ async fn a_limit_below_what_is_there_only_stops_further_items() {
     }
     api.post(&path, body).await.is(200);
 }
+
+#[tokio::test]
+async fn columns_of_two_boards_with_one_id_are_two_columns() {
+    let api = Api::new();
+    let column = uuid::Uuid::from_u128(0xc01);
+    for _ in 0..2 {
+        let place = api.board().await;
+        let add = json!({"id": column, "name": "limited", "wipLimit": 1});
+        api.post(&format!("/boards/{}/columns", place.board), add).await.is(201);
+        let item = json!({"boardId": place.board, "columnId": column, "title": "x"});
+        api.post("/items", item.clone()).await.is(201);
+        api.post("/items", item).await.refused(422, "wip_limit_reached");
+    }
+}

@@ -380,3 +380,37 @@ async fn an_event_id_uses_up_nobodys_key() {
     let answer = with(&api, &[("idempotency-key", key)], "orders-1", one("order.placed")).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
 }
+
+#[tokio::test]
+async fn no_id_stands_in_the_log_twice() {
+    let api = Api::new();
+    let key = |key: &'static str| [("idempotency-key", key)];
+    let chosen = Uuid::from_u128(0x1234);
+    let event = json!({"events": [{"type": "a", "data": 0}, {"type": "order.placed", "eventId": chosen, "data": {}}]});
+    let first = with(&api, &key("k-1"), "orders-1", event.clone()).await.is(201);
+    // As made here: by an append, and by a command.
+    let made = first.body["eventIds"][0].as_str().unwrap().to_owned();
+    let place = api.board().await;
+    let board = StreamId::new(&format!("board-{}", place.board)).unwrap();
+    let command = api.store.read_stream(&board, Version::ZERO, Direction::Forward, 1).unwrap();
+    let command = command[0].get().unwrap().id().to_string();
+
+    let api = api.reopen();
+    let one = |id: &str| json!({"events": [{"type": "x", "eventId": id, "data": {}}]});
+    for id in [chosen.to_string(), made, command] {
+        let before = api.watermark();
+        let sent = with(&api, &key("k-2"), "orders-2", one(&id)).await.refused(409, "event_id_taken");
+        assert_eq!(sent.body["field"], "events[0].eventId");
+        // Not under another name for the request either, nor by another tenant, nor together with a new one.
+        append(&api, &somebody(&[A]), "orders-3", one(&id)).await.refused(409, "event_id_taken");
+        let both =
+            json!({"events": [{"type": "x", "eventId": Uuid::now_v7(), "data": {}}, one(&id)["events"][0]]});
+        let sent = append(&api, &Principal::local(), "orders-2", both).await.refused(409, "event_id_taken");
+        assert_eq!(sent.body["field"], "events[1].eventId");
+        assert_eq!(api.watermark(), before);
+    }
+    with(&api, &key("k-2"), "orders-1", event.clone()).await.refused(409, "event_id_taken");
+    // The same once more is no other event.
+    let again = with(&api, &key("k-1"), "orders-1", event).await;
+    assert_eq!((again.status, again.text), (201, first.text));
+}

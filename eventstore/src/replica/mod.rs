@@ -42,6 +42,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// What the log of a data directory follows; nothing of a log that follows none.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn follows(environment: &Environment, data_dir: &Path) -> Result<Option<String>, OpenError> {
+    marker::read(&*environment.storage, &data_dir.join("log"))
+}
+
 /// The one writer of a standby's log, without threads.
 #[derive(Debug)]
 pub struct Replica {

@@ -4,8 +4,9 @@ use super::books::{Books, BooksError};
 use super::push::{Cosigned, Push};
 use super::{NotaryOptions, files, status};
 use crate::tail::guarded;
+use eventstore::storage::Environment;
 use eventstore::transparency::SignedNote;
-use eventstore::{Log, Position, RecordedCommit};
+use eventstore::{Log, Position, RecordedCommit, follows};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -51,6 +52,12 @@ impl Work {
         // Before it has looked, it takes nothing back that an earlier process has said.
         let mut is_refused = true;
         while !self.is_stopped() {
+            // A key made here would be a second one under the name of the log that it follows: a forgery to its auditors.
+            if matches!(follows(&Environment::default(), &self.data_dir), Ok(Some(_))) {
+                tracing::debug!("a standby signs nothing");
+                self.pause(&runtime, TRY_AGAIN);
+                continue;
+            }
             let failed = match Books::open(&self.data_dir, &self.log, &self.options) {
                 Ok(books) => self.keep(books, &runtime).err(),
                 Err(error) => Some(error),
@@ -59,16 +66,21 @@ impl Work {
             self.fail(Some(&error.to_string()));
             is_refused = matches!(error, BooksError::Refused(_));
             let pause = if is_refused { LOOK_AGAIN } else { TRY_AGAIN };
-            let mut stop = self.stop.clone();
-            runtime.block_on(async {
-                let _ = tokio::time::timeout(pause, stop.wait_for(|stopped| *stopped)).await;
-            });
+            self.pause(&runtime, pause);
         }
         // What only could not be done for now (an archive that did not answer, a full disk) is nobody's news once this process is
         // gone; a contradiction is, until somebody has looked at it.
         if !is_refused && let Err(error) = files::remove(&files::refused(&self.data_dir)) {
             tracing::error!(%error, "whether checkpoints are signed cannot be written down");
         }
+    }
+
+    /// Waits, or until it is stopped.
+    fn pause(&self, runtime: &tokio::runtime::Runtime, pause: Duration) {
+        let mut stop = self.stop.clone();
+        runtime.block_on(async {
+            let _ = tokio::time::timeout(pause, stop.wait_for(|stopped| *stopped)).await;
+        });
     }
 
     /// Says what is wrong, once, in the log, in the status and in a file that other processes look at.

@@ -4,6 +4,7 @@ use super::Members;
 use super::Told;
 use super::item::Card;
 use crate::rfc3339::Rfc3339;
+use crate::service::reading::Work;
 use domain::board::FieldKind;
 use domain::{BoardId, ColumnId, ProjectId, Role, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
@@ -96,8 +97,8 @@ impl BoardAnswer {
 }
 
 impl Told for BoardAnswer {
-    fn lacks_texts(&self) -> bool {
-        self.description_at.is_some()
+    fn work(&self) -> Work {
+        Work::texts(self.description_at)
     }
 
     fn fill(mut self, log: &Log) -> Result<Self, ReadError> {
@@ -176,9 +177,10 @@ impl ViewAnswer {
 }
 
 impl ViewAnswer {
-    /// Whether writing it as JSON takes long enough to be left to another thread.
-    pub(crate) fn is_large(&self) -> bool {
-        self.columns.iter().map(|column| column.items.len()).sum::<usize>() > LARGE_ITEMS
+    /// Writing a large one as JSON takes long enough to be left to another thread.
+    pub(crate) fn work(&self) -> Work {
+        let items = self.columns.iter().map(|column| column.items.len()).sum::<usize>();
+        if items > LARGE_ITEMS { Work::Much } else { Work::Little }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Told;
 use crate::rfc3339::Rfc3339;
+use crate::service::reading::Work;
 use domain::{CommentId, ItemId};
 use eventstore::{Log, Position, ReadError};
 use projector::models::{CommentModel, Name};
@@ -53,8 +54,8 @@ impl Told for CommentAnswer {
         self.version
     }
 
-    fn lacks_texts(&self) -> bool {
-        true
+    fn work(&self) -> Work {
+        Work::texts([self.body_at])
     }
 
     fn fill(mut self, log: &Log) -> Result<Self, ReadError> {

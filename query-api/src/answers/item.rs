@@ -2,6 +2,7 @@
 
 use super::{Members, Named, Told};
 use crate::rfc3339::Rfc3339;
+use crate::service::reading::Work;
 use domain::{AttachmentId, BoardId, ColumnId, Date, ItemId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
 use projector::models::{FieldValue, ItemModel, Models, Name};
@@ -137,8 +138,8 @@ impl ItemAnswer {
 }
 
 impl Told for ItemAnswer {
-    fn lacks_texts(&self) -> bool {
-        self.description_at.is_some() || !self.fields_at.is_empty()
+    fn work(&self) -> Work {
+        Work::texts(self.description_at.into_iter().chain(self.fields_at.iter().map(|(_, at)| *at)))
     }
 
     fn fill(mut self, log: &Log) -> Result<Self, ReadError> {

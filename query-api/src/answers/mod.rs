@@ -12,6 +12,7 @@ pub(crate) mod item;
 pub(crate) mod project;
 pub(crate) mod workspace;
 
+use crate::service::reading::Work;
 use eventstore::{Log, ReadError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -23,8 +24,8 @@ pub(crate) trait Told: Serialize + Sized {
     /// Of its stream.
     fn version(&self) -> u64;
 
-    /// Whether there is something to read from the log.
-    fn lacks_texts(&self) -> bool;
+    /// What there is to read from the log.
+    fn work(&self) -> Work;
 
     /// Reads it. Blocks.
     fn fill(self, log: &Log) -> Result<Self, ReadError>;

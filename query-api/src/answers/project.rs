@@ -2,6 +2,7 @@
 
 use super::Told;
 use crate::rfc3339::Rfc3339;
+use crate::service::reading::Work;
 use domain::{BoardId, ProjectId, WorkspaceId};
 use eventstore::{Log, Position, ReadError};
 use projector::models::{Models, Name, ProjectModel};
@@ -87,8 +88,8 @@ impl ProjectAnswer {
 }
 
 impl Told for ProjectAnswer {
-    fn lacks_texts(&self) -> bool {
-        self.description_at.is_some()
+    fn work(&self) -> Work {
+        Work::texts(self.description_at)
     }
 
     fn fill(mut self, log: &Log) -> Result<Self, ReadError> {

@@ -2,6 +2,7 @@
 
 use super::{Members, Told};
 use crate::rfc3339::Rfc3339;
+use crate::service::reading::Work;
 use domain::{ProjectId, Role, WorkspaceId};
 use eventstore::{Log, ReadError};
 use projector::models::{Name, WorkspaceModel};
@@ -43,8 +44,8 @@ impl Told for WorkspaceAnswer {
         self.version
     }
 
-    fn lacks_texts(&self) -> bool {
-        false
+    fn work(&self) -> Work {
+        Work::Little
     }
 
     fn fill(self, _: &Log) -> Result<Self, ReadError> {

@@ -4,7 +4,7 @@
 //! log had recorded by then, that moment included; the log's times never go back, so this is a position, too.
 
 use crate::problems::bad_parameter;
-use eventstore::{Log, Position, ReadError, RecordedEvent, Timestamp};
+use eventstore::{Log, Position, ReadError, Timestamp};
 use http_kit::problem::Problem;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -48,25 +48,9 @@ impl AsOf {
     pub(crate) fn position(self, log: &Log) -> Result<Position, ReadError> {
         match self {
             Self::Position(position) => Ok(position),
-            Self::Time(time) => recorded_by(log, time),
+            Self::Time(time) => log.recorded_by(time),
         }
     }
-}
-
-/// How many events were recorded at or before a time: by halves, as their times never go back.
-pub(crate) fn recorded_by(log: &Log, time: Timestamp) -> Result<Position, ReadError> {
-    let (mut low, mut high) = (0, log.watermark().get());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let event = log.event(Position::new(middle))?;
-        let recorded_at = event.as_ref().and_then(RecordedEvent::get).map(|event| event.recorded_at());
-        if recorded_at.is_some_and(|recorded_at| recorded_at <= time) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(Position::new(low))
 }
 
 #[cfg(test)]

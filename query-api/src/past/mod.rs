@@ -12,12 +12,13 @@ mod as_of;
 pub(crate) mod differences;
 mod fold;
 
-pub(crate) use as_of::{AsOf, PATTERN, recorded_by};
+pub(crate) use as_of::{AsOf, PATTERN};
 pub(crate) use fold::{Past, Source};
 
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::problems::{bad_parameter, too_much_history, unreadable};
 use crate::service::QueryService;
+use crate::service::reading::Work;
 use axum::response::{IntoResponse, Response};
 use eventstore::{Log, Position};
 use fold::Failure;
@@ -52,10 +53,10 @@ impl QueryService {
         freshness: Freshness,
         sources: impl FnOnce(&Models) -> Result<Vec<Source>, Problem> + Send + 'static,
         copy: impl FnOnce(&Models) -> Result<T, Problem> + Send + 'static,
-        is_slow: impl FnOnce(&T) -> bool,
+        work: impl FnOnce(&T) -> Work,
         finish: impl FnOnce(T, &Log) -> Result<Response, Problem> + Send + 'static,
     ) -> Result<Response, Refusal> {
-        let Some(as_of) = as_of else { return self.read_one(freshness, copy, is_slow, finish).await };
+        let Some(as_of) = as_of else { return self.read_one(freshness, copy, work, finish).await };
         let tell = |past: &mut Past<'_>, [position]: [Position; 1], log: &Log| {
             finish(copy(past.at(position)?)?, log)
         };

@@ -10,7 +10,6 @@ use super::json;
 use crate::audience::Audience;
 use crate::freshness::{Freshness, Refusal, stamp};
 use crate::parameters::Parameters;
-use crate::past::recorded_by;
 use crate::problems::{bad_parameter, not_caught_up, unreadable};
 use crate::service::QueryService;
 use axum::body::Body;
@@ -21,7 +20,7 @@ use eventstore::transparency::{
     Leaf, Prover, TILE_LEVELS_MAX, TileId, TreeError, TreeFiles, TreeHead, hash_to_base64, leaf_hash,
     to_base64, verify_consistency, verify_inclusion, width_at,
 };
-use eventstore::{Digest, Log, Position, ReadError, RecordedEvent, Timestamp, TreeSize};
+use eventstore::{Digest, Log, Position, ReadError, RecordedEvent, TreeSize};
 use http_kit::params::Path;
 use http_kit::problem::Problem;
 use projector::notary::{KeysError, Published};
@@ -32,10 +31,6 @@ use uuid::Uuid;
 
 /// What stands in the path of a tile behind its level, and of a bundle of leaves.
 pub(super) const TILE_PATTERN: &str = "^(x[0-9]{3}/){0,6}[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$";
-/// Events that are looked through for one by its id, behind the time when that was made and before it.
-const LOOKED_THROUGH_MAX: u64 = 65_536;
-/// How much later than the log a producer's clock may be for that, nanoseconds.
-const CLOCK_SLACK: i64 = 1_000_000_000;
 
 /// `{"position", "eventId", "size", "root", "leaf", "leafHash", "proof", "checkpoint"}`; hashes in Base 64.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -279,47 +274,12 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// An id says when it was made (UUIDv7), and the log knows what it recorded from then on: soon after, nearly always. Only
-    /// if it is not there, what was recorded before is looked at: whoever made the id may have had another clock.
     fn find(&self, log: &Log) -> Result<Option<RecordedEvent>, ReadError> {
-        let id = match self {
-            Self::Position(position) => return log.event(*position),
-            Self::Id(id) => *id,
-        };
-        let Some(made) = id.get_timestamp().filter(|_| id.get_version_num() == 7) else { return Ok(None) };
-        let (seconds, nanoseconds) = made.to_unix();
-        let made = i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(1_000_000_000));
-        let Some(made) = made.and_then(|made| made.checked_add(i64::from(nanoseconds))) else {
-            return Ok(None);
-        };
-        let made_at = recorded_by(log, Timestamp::new(made.saturating_sub(1)))?;
-        let most = Position::new(made_at.get().saturating_add(LOOKED_THROUGH_MAX));
-        if let Some(event) = find_between(log, id, made_at, most)? {
-            return Ok(Some(event));
-        }
-        let least = Position::new(made_at.get().saturating_sub(LOOKED_THROUGH_MAX));
-        let before = recorded_by(log, Timestamp::new(made.saturating_sub(CLOCK_SLACK)))?;
-        find_between(log, id, before.max(least), made_at)
-    }
-}
-
-/// The event with an id, if it is in a commit that has an event from `from` to before `to`.
-fn find_between(
-    log: &Log,
-    id: Uuid,
-    from: Position,
-    to: Position,
-) -> Result<Option<RecordedEvent>, ReadError> {
-    for commit in log.commits(from) {
-        let commit = commit?;
-        if commit.first() >= to {
-            break;
-        }
-        if let Some(event) = commit.events().find(|event| event.id() == id) {
-            return log.event(event.position());
+        match self {
+            Self::Position(position) => log.event(*position),
+            Self::Id(id) => log.event_with_id(*id),
         }
     }
-    Ok(None)
 }
 
 /// Waits until the published checkpoint covers what was asked for.

@@ -8,6 +8,7 @@ use crate::freshness::{Freshness, Refusal, stamp};
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{gone, not_found};
 use crate::service::QueryService;
+use crate::service::reading::Work;
 use crate::views::View;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -66,7 +67,7 @@ pub(super) async fn view(
         let board = shown(models, &audience, id, window)?;
         Ok(ViewAnswer::of(models, board, window))
     };
-    service.read_as_of(as_of, freshness, sources, copy, ViewAnswer::is_large, |view, _| Ok(json(&view))).await
+    service.read_as_of(as_of, freshness, sources, copy, ViewAnswer::work, |view, _| Ok(json(&view))).await
 }
 
 /// A board that is there, and has the column that is asked for.
@@ -101,7 +102,7 @@ async fn view_now(
         }
         (position, touched, ViewAnswer::of(&models, board, window))
     };
-    let is_large = copied.is_large();
+    let work = copied.work();
     let keeping = service.clone();
     let write = move || {
         let body = Bytes::from(written(&copied)?);
@@ -110,7 +111,8 @@ async fn view_now(
         keeping.views().keep(id, window, view);
         Ok(with_tag(body, tag))
     };
-    let response: Result<Response, Problem> = if is_large { service.blocking(write).await? } else { write() };
+    let response: Result<Response, Problem> =
+        if work == Work::Much { service.blocking(write).await? } else { write() };
     Ok(stamp(response.unwrap_or_else(IntoResponse::into_response), position))
 }
 

@@ -11,6 +11,7 @@ use crate::pages::PAGE_BYTES_MAX;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::{bad_parameter, gone, not_found, unreadable};
 use crate::service::QueryService;
+use crate::service::reading::Work;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{CommentId, ItemId, WorkspaceId};
@@ -89,7 +90,7 @@ pub(super) async fn comments(
         Ok(json(&list.map_err(|error| unreadable(&error))?.named("comments")))
     };
     // Texts are read from the log.
-    service.read_as_of(as_of, freshness, sources, copy, |_| true, finish).await
+    service.read_as_of(as_of, freshness, sources, copy, |_| Work::Much, finish).await
 }
 
 /// A comment, deleted or not, and its item: it is whose that is.

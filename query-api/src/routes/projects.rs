@@ -7,6 +7,7 @@ use crate::freshness::Refusal;
 use crate::parameters::{Parameters, path_id};
 use crate::problems::not_found;
 use crate::service::QueryService;
+use crate::service::reading::Work;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{ProjectId, WorkspaceId};
@@ -35,7 +36,7 @@ pub(super) async fn statistics(
     let id = path_id(&id)?;
     let freshness = parameters.finish()?;
     let copy = move |models: &Models| Ok(StatisticsAnswer::of(present(models, &audience, id)?));
-    service.read_one(freshness, copy, |_| false, |statistics, _| Ok(json(&statistics))).await
+    service.read_one(freshness, copy, |_| Work::Little, |statistics, _| Ok(json(&statistics))).await
 }
 
 pub(super) async fn list(

@@ -10,7 +10,7 @@ use crate::problems::{bad_parameter, not_found, unreadable};
 use crate::service::QueryService;
 use axum::extract::State;
 use axum::response::Response;
-use eventstore::{Direction, StreamId, Version};
+use eventstore::{Direction, Position, StreamId, Version};
 use http_kit::params::Path;
 
 pub(super) const LIMIT_DEFAULT: usize = 100;
@@ -30,8 +30,13 @@ pub(super) async fn list(
     let freshness = parameters.finish()?;
     service.log_reaches(&freshness).await?;
     let log = service.log().clone();
-    let page =
-        service.blocking(move || pages::stream(&log, &stream, from, direction, limit, &audience)).await?;
+    let read = move || pages::stream(&log, &stream, from, direction, limit, &audience);
+    let page = if limit <= LIMIT_DEFAULT {
+        // Where in the log a stream stands is known only when it is read.
+        service.small_read(Position::ZERO, read).await?
+    } else {
+        service.blocking(read).await?
+    };
     match page.map_err(|error| unreadable(&error))? {
         Ok(page) => Ok(stamp(json_bytes(page.body), page.position)),
         Err(position) => Err(Refusal::at(position, not_found("stream"))),

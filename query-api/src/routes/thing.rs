@@ -144,7 +144,7 @@ pub(super) async fn by_id<I: Remembered>(
         // A version of the past is no condition for a command, so only today's answers have strong tags.
         Ok(if as_of.is_some() { json(&answer) } else { tagged(answer.version(), &answer) })
     };
-    service.read_as_of(as_of, freshness, sources, copy, I::Answer::lacks_texts, finish).await
+    service.read_as_of(as_of, freshness, sources, copy, I::Answer::work, finish).await
 }
 
 /// What differs of a thing between two moments.

@@ -12,6 +12,27 @@ use projector::{ReadModel, SharedModels};
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// What an answer still takes when what the models know is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// To be written.
+    Little,
+    /// Some texts from the log, the oldest of them at this position or after it.
+    Texts {
+        /// The position.
+        since: Position,
+    },
+    /// A while.
+    Much,
+}
+
+impl Work {
+    /// To read the texts at these positions.
+    pub(crate) fn texts(at: impl IntoIterator<Item = Position>) -> Self {
+        at.into_iter().min().map_or(Self::Little, |since| Self::Texts { since })
+    }
+}
+
 impl QueryService {
     /// Answers from the models: `copy` takes out what is needed while they are locked, `finish` makes the answer of
     /// it and may read the log. Answers and refusals tell the position that they rest on.
@@ -52,13 +73,13 @@ impl QueryService {
         Ok(answer.await?)
     }
 
-    /// The same for one thing, which is soon copied: on the thread of the request, unless `lacks` says that the log has to be
-    /// read for it. To hand a small answer to another thread and back costs more than to make it.
+    /// The same for one thing, which is soon copied: on the thread of the request, unless `work` says that it may take long
+    /// from there on. To hand a small answer to another thread and back costs more than to make it.
     pub(crate) async fn read_one<T: Send + 'static>(
         &self,
         freshness: Freshness,
         copy: impl FnOnce(&Models) -> Result<T, Problem>,
-        lacks: impl FnOnce(&T) -> bool,
+        work: impl FnOnce(&T) -> Work,
         finish: impl FnOnce(T, &Log) -> Result<Response, Problem> + Send + 'static,
     ) -> Result<Response, Refusal> {
         self.reaches(self.models(), &freshness).await?;
@@ -66,16 +87,16 @@ impl QueryService {
             let models = self.models().read();
             (copy(&models), models.checkpoint().next)
         };
-        let is_lacking = copied.as_ref().is_ok_and(lacks);
-        let answer = move |log: &Log| {
-            let answer = copied.and_then(|copied| finish(copied, log));
+        let work = copied.as_ref().map_or(Work::Little, work);
+        let log = self.log().clone();
+        let answer = move || {
+            let answer = copied.and_then(|copied| finish(copied, &log));
             stamp(answer.unwrap_or_else(IntoResponse::into_response), position)
         };
-        if is_lacking {
-            let log = self.log().clone();
-            Ok(self.blocking(move || answer(&log)).await?)
-        } else {
-            Ok(answer(self.log()))
+        match work {
+            Work::Little => Ok(answer()),
+            Work::Texts { since } => Ok(self.small_read(since, answer).await?),
+            Work::Much => Ok(self.blocking(answer).await?),
         }
     }
 
@@ -159,6 +180,22 @@ impl QueryService {
                 return Err(Refusal::at(reached, not_caught_up(wanted, reached)));
             }
             tokio::time::sleep(INDEX_LOOK).await;
+        }
+    }
+
+    /// Runs a read of a few events of the log, none of them before `since`: at once where that will probably not have to wait,
+    /// otherwise where waiting is allowed.
+    pub(crate) async fn small_read<T: Send + 'static>(
+        &self,
+        since: Position,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        if !self.log().is_here_from(since) {
+            return self.blocking(read).await;
+        }
+        match self.shared.at_hand.try_read(eventstore::disk_waits, read) {
+            Ok(value) => Ok(value),
+            Err(read) => self.blocking(read).await,
         }
     }
 

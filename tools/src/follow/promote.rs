@@ -39,7 +39,10 @@ pub fn promote(data_dir: &Path, json: bool, out: &mut dyn Write) -> Result<(), F
         format!(
             "promoted at position {position}, chain {chain}: epoch {epoch} has begun.\n\
              Start command-api or sunday serve on it, and let other standbys follow it. Never start the old leader \
-             again:\nwhat it has beyond position {position} is another history from now on."
+             again:\nwhat it has beyond position {position} is another history from now on.\n\
+             Before the first start, put keys/audit.key of the old leader into {}: with a new key, auditors who know the\n\
+             old one take its checkpoints for a forgery.",
+            data_dir.join("keys").display()
         )
     };
     writeln!(out, "{text}").map_err(Failure::Output)
