@@ -49,13 +49,22 @@ pub enum BindError {
         addr: SocketAddr,
     },
     /// The operating system refused.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}: {source}{}", other_address(source))]
     Io {
         /// The address.
         addr: SocketAddr,
         /// What it said.
         source: io::Error,
     },
+}
+
+/// What to do when somebody else has the address.
+fn other_address(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        ". Another process listens there: stop it, or choose another address (--command-addr, --query-addr)"
+    } else {
+        ""
+    }
 }
 
 /// Binds an address; port 0 takes any free port. Only what [`Protection::Tokens`] protects may be reached from elsewhere.

@@ -323,6 +323,12 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 summary::sums(&file, &done)
             };
             out.write_all(text.as_bytes()).map_err(Failure::Output)?;
+            if done.tally.is_none_of_it_a_history() {
+                return Err(Failure::Part(format!(
+                    "{} is no history: none of its lines was taken",
+                    file.display()
+                )));
+            }
         }
         Task::Replay { data, from, to, stream, event_type, category, tag, output, into, token, json } => {
             let (from, to) = (Position::new(from), to.map(Position::new));
@@ -339,10 +345,13 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 };
                 return writeln!(out, "{text}").map(|()| 0).map_err(Failure::Output);
             }
-            match output {
+            let count = match output {
                 Some(path) => replay::replay_to(&data.or(settings), &selection, &path)?,
                 None => replay::replay(&data.or(settings), &selection, &mut out)?,
             };
+            if count == 0 {
+                eprintln!("sunday: no event of this log is what was asked for");
+            }
         }
         Task::Rebuild { data, projection, shadow, command_url, query_url, token, json } => {
             let names = projection.as_slice();

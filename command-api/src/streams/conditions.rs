@@ -75,6 +75,12 @@ impl Demanded {
     pub(super) fn conflict(&self, stream: &StreamId, current: Option<Version>) -> Problem {
         let status = if self.in_header { StatusCode::PRECONDITION_FAILED } else { StatusCode::CONFLICT };
         let (text, expected) = match &self.expected {
+            Demand::Log(expected @ ExpectedVersion::NoStream) => {
+                ("that there is no such stream yet".to_owned(), member(*expected))
+            }
+            Demand::Log(expected @ ExpectedVersion::StreamExists) => {
+                ("that there is one".to_owned(), member(*expected))
+            }
             Demand::Log(expected) => (expected.to_string(), member(*expected)),
             Demand::OneOf(versions) => (
                 "another version".to_owned(),
@@ -83,7 +89,7 @@ impl Demanded {
         };
         let at =
             current.map_or_else(|| "does not exist".to_owned(), |current| format!("is at version {current}"));
-        Problem::new(status, "version_conflict", format!("{stream} {at}, and {text} was demanded"))
+        Problem::new(status, "version_conflict", format!("{stream} {at}, and what was demanded is {text}"))
             .with("streamId", stream.as_str())
             .with("expectedVersion", expected)
             .with("currentVersion", current.map_or(Value::Null, |current| current.get().into()))

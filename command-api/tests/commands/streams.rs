@@ -391,7 +391,7 @@ async fn no_id_stands_in_the_log_twice() {
     // As made here: by an append, and by a command.
     let made = first.body["eventIds"][0].as_str().unwrap().to_owned();
     let place = api.board().await;
-    let board = StreamId::new(&format!("board-{}", place.board)).unwrap();
+    let board = StreamId::new(format!("board-{}", place.board)).unwrap();
     let command = api.store.read_stream(&board, Version::ZERO, Direction::Forward, 1).unwrap();
     let command = command[0].get().unwrap().id().to_string();
 

@@ -61,6 +61,12 @@ impl Tally {
         }
     }
 
+    /// Whether there were lines, and each of them was rejected.
+    #[must_use]
+    pub fn is_none_of_it_a_history(&self) -> bool {
+        self.lines > 0 && self.rejected == self.lines
+    }
+
     /// Adds another tally.
     pub fn merge(&mut self, other: Self) {
         self.lines += other.lines;
