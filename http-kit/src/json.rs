@@ -97,9 +97,14 @@ pub fn parse_outer<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem>
     }
     let mut source = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, T>(&mut source) {
+        // What is no JSON has no members that could be named.
+        Err(error) if !error.inner().is_data() => {
+            Err(Problem::invalid_body(".", format!("this is not JSON: {}", error.inner())))
+        }
         Err(error) => {
             let field = error.path().to_string();
-            Err(Problem::invalid_body(&field, format!("{field}: {}", error.inner())))
+            let name = if field == "." { "the body" } else { field.as_str() };
+            Err(Problem::invalid_body(&field, format!("{name}: {}", error.inner())))
         }
         Ok(_) => {
             let reason = source.end().err().map_or_else(String::new, |error| error.to_string());

@@ -46,7 +46,7 @@ pub(crate) fn too_much_history(events_max: usize) -> Problem {
 
 /// 504: the model is not as far as the caller asked for.
 pub(crate) fn not_caught_up(wanted: Position, reached: Position) -> Problem {
-    let detail = format!("position {wanted} was not reached in time; the checkpoint is {reached}");
+    let detail = format!("position {wanted} was not reached in time; what answers has come to {reached}");
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "not_caught_up", detail)
         .with("minPosition", wanted.get())
         .with("position", reached.get())

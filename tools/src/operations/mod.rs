@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod manual;
 pub mod repair;
 pub mod restore;
+mod surroundings;
 
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
