@@ -97,8 +97,13 @@ fn the_walk_of_an_auditor_typed_as_it_stands_there() {
     let sunday = Sunday::serve(&data);
 
     // Last month.
-    let (old_size, old) = signed(&sunday, 0);
-    fs::write(dir.join("old.note"), &old).unwrap();
+    let blocks = blocks();
+    let [save, since_then, one_event, ..] = blocks.as_slice() else {
+        panic!("the walk has lost its commands")
+    };
+    let (old_size, _) = signed(&sunday, 0);
+    let _ = typed(save, dir, &sunday, "");
+    let old = fs::read(dir.join("old.note")).unwrap();
     fs::copy(data.join("keys/audit.pub"), dir.join("audit.pub")).unwrap();
     // Since then.
     let _ = import(&history("issues-small.jsonl.gz"), &sunday.command_url());
@@ -113,8 +118,6 @@ fn the_walk_of_an_auditor_typed_as_it_stands_there() {
         fs::set_permissions(dir.join("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
     }
     fs::copy(workspace_root().join("docs/check.go"), dir.join("check.go")).unwrap();
-    let blocks = blocks();
-    let [since_then, one_event, ..] = blocks.as_slice() else { panic!("the walk has lost its commands") };
     // Fetching Go's package takes a network; the program that stands there was judged elsewhere, see above.
     let since_then: String =
         since_then.lines().filter(|line| !line.starts_with("go mod")).fold(String::new(), |text, line| {
