@@ -323,11 +323,10 @@ fn run(task: Task, settings: &Settings) -> Result<u8, Failure> {
                 summary::sums(&file, &done)
             };
             out.write_all(text.as_bytes()).map_err(Failure::Output)?;
-            if done.tally.is_none_of_it_a_history() {
-                return Err(Failure::Part(format!(
-                    "{} is no history: none of its lines was taken",
-                    file.display()
-                )));
+            if done.tally.is_all_rejected() {
+                let reason =
+                    format!("none of the lines of {} was taken; the summary says why", file.display());
+                return Err(Failure::Part(reason));
             }
         }
         Task::Replay { data, from, to, stream, event_type, category, tag, output, into, token, json } => {

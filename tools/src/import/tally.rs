@@ -63,7 +63,7 @@ impl Tally {
 
     /// Whether there were lines, and each of them was rejected.
     #[must_use]
-    pub fn is_none_of_it_a_history(&self) -> bool {
+    pub fn is_all_rejected(&self) -> bool {
         self.lines > 0 && self.rejected == self.lines
     }
 
