@@ -25,7 +25,7 @@ const PUBLISH_FIRST_BYTES: usize = 64 << 10;
 const UNPUBLISHED_MAX: usize = 4;
 /// How often it is looked whether a segment has ended.
 const INDEX_AFTER: Duration = Duration::from_millis(200);
-/// Niceness of the thread that indexes: it computes for a tenth of a second at a time, which nobody waits for, beside threads
+/// Niceness of the thread that indexes: it sorts a whole segment at a time, which nobody waits for, beside threads
 /// for which somebody does. Not lower: what waits to be indexed is memory.
 const INDEX_NICENESS: i32 = 5;
 /// When an index that could not be written is tried again.

@@ -6,8 +6,10 @@
 use super::body::{Body, Event, GuardBody, MetadataBody};
 use super::checks::Checks;
 use super::conditions::{Demand, Demanded};
+use super::ids::{Chosen, ids};
 use super::names::Names;
 use super::owners::Owner;
+use super::refusals::{guard_failed, id_taken, invalid, reserved_tag, too_large};
 use super::reserved::is_reserved_tag;
 use super::tenant::{mismatch, tenant_of};
 use super::{Appended, BODY_BYTES_INLINE, Inner};
@@ -15,29 +17,22 @@ use crate::envelope::timestamp;
 use crate::problems::problem;
 use crate::registry::Schemas;
 use crate::request::command_of_key;
-use crate::service::{EntityTags, Origin, Refusal, may_be_made_here, uuid_v7};
+use crate::service::{EntityTags, Origin, Refusal};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use domain::{Extras, tags};
-use eventstore::limits::{COMMIT_EVENTS_MAX, TAGS_MAX};
+use eventstore::limits::COMMIT_EVENTS_MAX;
 use eventstore::{
-    AppendError, Command, CommandId, CommitBuilder, CommitError, ContentType, EventRef, ExpectedVersion,
-    Fingerprint, Guard, Metadata, Outcome, Pending, Position, ReadError, Receipt, StreamId, Tag, Timestamp,
-    Version,
+    AppendError, Command, CommandId, CommitBuilder, ContentType, EventRef, ExpectedVersion, Fingerprint,
+    Guard, Metadata, Outcome, Pending, Position, ReadError, Receipt, StreamId, Tag, Timestamp, Version,
 };
 use http_kit::auth::{Scope, Tenants};
 use http_kit::json::{DEPTH_MAX, check_depth, parse_outer};
 use http_kit::limits::Meter;
 use http_kit::problem::Problem;
-use serde_json::{Value, json};
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use uuid::Uuid;
-
-/// How long before its event is recorded an id is made here, at most: longer than any request takes.
-const MADE_BEFORE_MAX: Duration = Duration::from_secs(60);
 
 /// What is asked for.
 #[derive(Debug)]
@@ -80,8 +75,7 @@ impl From<ReadError> for Stop {
 #[derive(Debug)]
 pub(super) struct Ready {
     named: Named,
-    /// The ids that the caller chose, as the log remembers them, with the numbers of their events in the body.
-    chosen: Vec<(usize, CommandId)>,
+    chosen: Chosen,
     pub(super) stream: StreamId,
     /// Whose stream it is, or will be.
     pub(super) owner: Owner,
@@ -191,6 +185,15 @@ impl Attempt<'_> {
             },
         };
         let guards = self.guards(&body.guards.list)?;
+        let chosen = Chosen::of(&body.events.list)?;
+        if chosen.has_to_look() {
+            if !self.may_block {
+                return Err(Stop::WouldBlock);
+            }
+            if let Some(index) = chosen.taken(store)? {
+                return Err(self.refuse(id_taken(index)));
+            }
+        }
         let mut commit = CommitBuilder::new();
         commit.expect(stream.clone(), expected);
         for (_, guard) in &guards {
@@ -199,14 +202,9 @@ impl Attempt<'_> {
         self.events(&mut commit, &body.events.list, &ids, owner)?;
         let Named { command, fingerprint, .. } = self.named;
         commit.command(Command { id: command, fingerprint, outcome: Outcome::Applied });
-        let chosen = self.chosen(&body.events.list)?;
-        if let Some(index) = index_of_second(&chosen) {
-            let field = format!("events[{index}].eventId");
-            return Err(invalid(&field, &"an event before it has the same id").into());
-        }
-        for (_, id) in &chosen {
+        for id in chosen.commands() {
             // The events are the append's; these are names only.
-            commit.command(Command { id: *id, fingerprint, outcome: Outcome::Unchanged });
+            commit.command(Command { id, fingerprint, outcome: Outcome::Unchanged });
         }
         let commit = commit.prepare().map_err(|error| too_large(&error))?;
         let pending = store.submit(commit).map_err(|error| problem(&Refusal::from(error)))?;
@@ -214,26 +212,6 @@ impl Attempt<'_> {
         let stream = stream.clone();
         let named = self.named;
         Ok((Ready { named, chosen, stream, owner, begins, demanded, guards, sees_all, ids }, pending))
-    }
-
-    /// The ids that the caller chose. No id may stand in the log twice: those that were chosen before the log finds by itself,
-    /// as it finds commands; one that was made here is looked for.
-    fn chosen(&self, events: &[Event<'_>]) -> Result<Vec<(usize, CommandId)>, Stop> {
-        let mut chosen = Vec::new();
-        for (index, id) in
-            events.iter().enumerate().filter_map(|(index, event)| Some((index, event.event_id?)))
-        {
-            if may_be_made_here(id) {
-                if !self.may_block {
-                    return Err(Stop::WouldBlock);
-                }
-                if self.inner.store.event_with_own_id(id, MADE_BEFORE_MAX)?.is_some() {
-                    return Err(self.refuse(id_taken(index)));
-                }
-            }
-            chosen.push((index, CommandId::derive(&[b"event id", id.as_bytes()])));
-        }
-        Ok(chosen)
     }
 
     /// A refusal that rests on what may have been otherwise when the same append was sent first.
@@ -400,13 +378,13 @@ impl Ready {
     }
 
     /// What it became when it was sent before, if the log remembers that but not the ids; otherwise an id is taken.
-    pub(super) fn recorded_before(self, inner: &Inner) -> Result<Appended, Problem> {
+    pub(super) fn recorded_before(self, split: CommandId, inner: &Inner) -> Result<Appended, Problem> {
         let found = inner.store.find_command(&self.named.command);
         match found.map_err(|error| problem(&error.into()))? {
             Some(found) if found.fingerprint == self.named.fingerprint => {
                 inner.recorded(found.receipt.first, self.stream)
             }
-            _ => Err(id_taken(self.chosen.first().map_or(0, |(index, _)| *index))),
+            _ => Err(self.problem(AppendError::CommandsSplit { command: split })),
         }
     }
 
@@ -417,9 +395,9 @@ impl Ready {
                 self.demanded.conflict(&self.stream, current)
             }
             AppendError::CommandReused { command } | AppendError::CommandsSplit { command }
-                if let Some((index, _)) = self.chosen.iter().find(|(_, id)| *id == command) =>
+                if let Some(index) = self.chosen.index_of(command) =>
             {
-                id_taken(*index)
+                id_taken(index)
             }
             AppendError::GuardFailed { guard, current } => {
                 let index =
@@ -476,82 +454,8 @@ fn check_counts(body: &Body<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The ids of the events: said, or made.
-fn ids(events: &[Event<'_>], now: Timestamp) -> Result<Vec<Uuid>, Problem> {
-    let ids = events.iter().enumerate().map(|(index, event)| match event.event_id {
-        Some(id) if id.is_nil() => {
-            Err(invalid(&format!("events[{index}].eventId"), &"the nil UUID names nothing"))
-        }
-        Some(id) => Ok(id),
-        None => Ok(uuid_v7(now.get())),
-    });
-    ids.collect()
-}
-
-/// The number of the first event whose id one before it has.
-fn index_of_second(chosen: &[(usize, CommandId)]) -> Option<usize> {
-    let mut seen = HashSet::with_capacity(chosen.len());
-    chosen.iter().find(|(_, id)| !seen.insert(*id)).map(|(index, _)| *index)
-}
-
-fn id_taken(index: usize) -> Problem {
-    let field = format!("events[{index}].eventId");
-    let detail = format!("{field}: another event has this id; no two events of a log may have the same");
-    Problem::new(StatusCode::CONFLICT, "event_id_taken", detail).with("field", field)
-}
-
 fn is_workspace_of(tag: &str, tenants: &Tenants) -> bool {
     tag.strip_prefix(tags::WORKSPACE)
         .and_then(|workspace| Uuid::try_parse(workspace).ok())
         .is_some_and(|workspace| tenants.contains(workspace))
-}
-
-fn too_large(error: &CommitError) -> Problem {
-    let refusal = |code: &'static str, field: String| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, error.to_string()).with("field", field)
-    };
-    match error {
-        CommitError::EventTooLarge { index, .. } => {
-            refusal("event_too_large", format!("events[{index}].data"))
-        }
-        CommitError::TooLarge { .. } => refusal("append_too_large", "events".to_owned()),
-        error => problem(&Refusal::from(error.clone())),
-    }
-}
-
-/// 400 with the path to what is wrong.
-pub(super) fn invalid(field: &str, reason: &dyn std::fmt::Display) -> Problem {
-    Problem::invalid_body(field, format!("{field}: {reason}"))
-}
-
-pub(super) fn reserved_tag(field: String, detail: &str) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "reserved_tag", format!("{field}: {detail}")).with("field", field)
-}
-
-/// More tags than an event takes.
-pub(super) fn too_many_tags(index: usize, count: usize) -> Problem {
-    let field = format!("events[{index}].tags");
-    let reason = format!("{count} tags, the workspace's own included; at most {TAGS_MAX} are allowed");
-    invalid(&field, &reason)
-}
-
-fn guard_failed(index: usize, guard: &Guard, current: Option<u64>, says_where: bool) -> Problem {
-    let field = format!("guards[{index}]");
-    let said = match guard {
-        Guard::StreamAt(stream, version) => {
-            json!({"stream": stream.as_str(), "version": version.map(Version::get)})
-        }
-        Guard::NoNewer(tag, position) => json!({"tag": tag.as_str(), "position": position.get()}),
-    };
-    let refusal =
-        Problem::new(StatusCode::CONFLICT, "guard_failed", format!("{field} does not hold: {guard}"))
-            .with("field", field)
-            .with("guard", said);
-    let current = current.map_or(Value::Null, Value::from);
-    match guard {
-        Guard::StreamAt(..) => refusal.with("currentVersion", current),
-        // Tags are one space for all tenants, so where the newest event is may be another's business.
-        Guard::NoNewer(..) if says_where => refusal.with("newestPosition", current),
-        Guard::NoNewer(..) => refusal,
-    }
 }

@@ -1,8 +1,9 @@
 //! The data of an append's events against the schemas that bind them.
 
-use super::append::{Stop, invalid};
+use super::append::Stop;
 use super::body::Event;
 use super::owners::Owner;
+use super::refusals::invalid;
 use crate::registry::{Checked, Schemas, VIOLATIONS_MAX};
 use axum::http::StatusCode;
 use http_kit::problem::Problem;

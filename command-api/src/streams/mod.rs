@@ -16,8 +16,10 @@ mod append;
 mod body;
 mod checks;
 mod conditions;
+mod ids;
 mod names;
 mod owners;
+mod refusals;
 mod reserved;
 mod routes;
 mod tenant;
@@ -108,9 +110,9 @@ impl Append {
                 // Somebody began the stream meanwhile: whose it is has to be asked again.
                 Err(AppendError::WrongExpectedVersion { current: Some(_), .. }) if ready.begins => {}
                 // It may have been recorded when ids were not remembered yet.
-                Err(AppendError::CommandsSplit { .. }) => {
+                Err(AppendError::CommandsSplit { command }) => {
                     let streams = app.streams().clone();
-                    let appended = app.blocking(move |_| ready.recorded_before(&streams.0)).await?;
+                    let appended = app.blocking(move |_| ready.recorded_before(command, &streams.0)).await?;
                     return appended.map(|appended| answer::recorded(&appended));
                 }
                 Err(error) => return Err(ready.problem(error)),

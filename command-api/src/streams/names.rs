@@ -1,8 +1,8 @@
 //! Types and tags of an append's events, checked and made once for all events that share them.
 
-use super::append::{invalid, reserved_tag, too_many_tags};
 use super::body::{Bounded, Text};
 use super::owners::Owner;
+use super::refusals::{invalid, reserved_tag, too_many_tags};
 use super::reserved::{is_reserved_tag, is_reserved_type};
 use axum::http::StatusCode;
 use domain::tags;

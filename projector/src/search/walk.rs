@@ -81,11 +81,7 @@ pub(crate) fn walk(
 }
 
 /// Where the documents of one segment stand.
-struct Standings {
-    by: By,
-}
-
-enum By {
+enum Standings {
     /// The score, then the latest change.
     Score(Box<Scorer>, Column<i64>),
     Ascending(Column<i64>),
@@ -95,37 +91,38 @@ enum By {
 impl Standings {
     fn new(segment: &SegmentReader, ordering: &Ordering<'_>) -> Result<Self, TantivyError> {
         let columns = segment.fast_fields();
-        let by = match ordering.sort {
-            Sort::Relevance if ordering.words.is_empty() => By::Descending(columns.i64(columns::UPDATED_AT)?),
+        Ok(match ordering.sort {
+            Sort::Relevance if ordering.words.is_empty() => {
+                Self::Descending(columns.i64(columns::UPDATED_AT)?)
+            }
             Sort::Relevance => {
                 let scorer = Scorer::new(ordering.words, ordering.rarities, segment)?;
-                By::Score(Box::new(scorer), columns.i64(columns::UPDATED_AT)?)
+                Self::Score(Box::new(scorer), columns.i64(columns::UPDATED_AT)?)
             }
-            Sort::Updated => By::Ascending(columns.i64(columns::UPDATED_AT)?),
-            Sort::UpdatedLatest => By::Descending(columns.i64(columns::UPDATED_AT)?),
-            Sort::Created => By::Ascending(columns.i64(columns::CREATED_AT)?),
-            Sort::CreatedLatest => By::Descending(columns.i64(columns::CREATED_AT)?),
-            Sort::Due => By::Ascending(columns.i64(columns::DUE)?),
-            Sort::DueLatest => By::Descending(columns.i64(columns::DUE)?),
-        };
-        Ok(Self { by })
+            Sort::Updated => Self::Ascending(columns.i64(columns::UPDATED_AT)?),
+            Sort::UpdatedLatest => Self::Descending(columns.i64(columns::UPDATED_AT)?),
+            Sort::Created => Self::Ascending(columns.i64(columns::CREATED_AT)?),
+            Sort::CreatedLatest => Self::Descending(columns.i64(columns::CREATED_AT)?),
+            Sort::Due => Self::Ascending(columns.i64(columns::DUE)?),
+            Sort::DueLatest => Self::Descending(columns.i64(columns::DUE)?),
+        })
     }
 
     /// What decides first: the greater, the earlier. Asked of each document once, in ascending order.
     fn first(&mut self, doc: DocId) -> u64 {
-        match &mut self.by {
-            By::Score(scorer, _) => scorer.score(doc),
+        match self {
+            Self::Score(scorer, _) => scorer.score(doc),
             // The smallest value has to be the greatest rank.
-            By::Ascending(column) => descending(column.first(doc)),
-            By::Descending(column) => ascending(column.first(doc)),
+            Self::Ascending(column) => descending(column.first(doc)),
+            Self::Descending(column) => ascending(column.first(doc)),
         }
     }
 
     /// What decides between those that are alike in the first.
     fn second(&self, doc: DocId) -> u64 {
-        match &self.by {
-            By::Score(_, updated_at) => ascending(updated_at.first(doc)),
-            By::Ascending(_) | By::Descending(_) => 0,
+        match self {
+            Self::Score(_, updated_at) => ascending(updated_at.first(doc)),
+            Self::Ascending(_) | Self::Descending(_) => 0,
         }
     }
 
