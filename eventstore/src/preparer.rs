@@ -64,6 +64,8 @@ struct Need {
     is_urgent: bool,
     /// Nobody wants it any more.
     is_over: bool,
+    /// How much the thread had made when it went to sleep; it is woken once it may go on, and not with every commit.
+    asleep_at: Option<u64>,
 }
 
 impl Need {
@@ -75,8 +77,13 @@ impl Need {
 
 impl Pace {
     fn set(&self, set: impl FnOnce(&mut Need)) {
-        set(&mut self.need.lock());
-        self.changed.notify_one();
+        let mut need = self.need.lock();
+        set(&mut need);
+        let wake = need.asleep_at.is_some_and(|made| need.allows(made));
+        drop(need);
+        if wake {
+            self.changed.notify_one();
+        }
     }
 
     fn is_behind(&self, made: u64) -> bool {
@@ -87,8 +94,10 @@ impl Pace {
     fn wait(&self, made: u64) -> bool {
         let mut need = self.need.lock();
         while !need.allows(made) {
+            need.asleep_at = Some(made);
             self.changed.wait(&mut need);
         }
+        need.asleep_at = None;
         !need.is_over
     }
 }
