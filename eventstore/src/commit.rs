@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::names::{CommandId, Fingerprint, StreamId, Tag};
 use crate::numbers::{Digest, LogOffset, Position, Timestamp, Version};
+use crate::scratch;
 use rustc_hash::FxHashMap;
 use std::fmt;
 use uuid::Uuid;
@@ -149,6 +150,9 @@ impl CommitBuilder {
     }
 
     fn encode(&mut self, event: &EventRef<'_>, index: usize) -> Result<(), CommitError> {
+        if self.records.capacity() == 0 {
+            self.records = scratch::take();
+        }
         let (stream, ordinal) = self.streams.place(event.stream)?;
         encode_event(&mut self.records, event, stream, ordinal, index)?;
         if self.records.len() > COMMIT_BYTES_MAX {
@@ -196,6 +200,7 @@ impl CommitBuilder {
         let streams = streams.list;
 
         let body = encode_body(&streams, &commands, &records);
+        scratch::give_back(records);
         if body.len() > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge { bytes: body.len(), max: COMMIT_BYTES_MAX });
         }
@@ -355,7 +360,7 @@ impl PreparedCommit {
             chain: Digest::default(),
         };
         let base_versions = vec![0; 8 * self.streams.len()];
-        let mut batch = Batch::default();
+        let mut batch = Batch::written_into(scratch::take());
         batch.begin(count);
         let frame = Frame::around(header, &base_versions, &self.body);
         if let Ok(events) = EventIter::new(frame) {
@@ -366,6 +371,7 @@ impl PreparedCommit {
         batch.end(command_table_of(&self.body));
         let mut digest = Digest::default();
         batch.hash(|_, body| digest = body);
+        scratch::give_back(batch.into_text());
         digest
     }
 }

@@ -62,6 +62,7 @@ mod recorded;
 mod recovery;
 mod replica;
 mod scan;
+mod scratch;
 mod segment;
 mod segments;
 mod sequencer;

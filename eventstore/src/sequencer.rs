@@ -56,6 +56,8 @@ pub(crate) struct Sequencer {
     closed: VecDeque<Pending>,
     /// Of the group that is being collected.
     open: Pending,
+    /// Tables of a group that was published, to be used again.
+    spare: Option<Pending>,
 }
 
 /// A command that was carried out.
@@ -77,6 +79,23 @@ struct Pending {
     commands: FxHashMap<CommandId, Known>,
 }
 
+/// Entries of a group whose tables are used again: emptying long ones takes longer than making short ones.
+const SPARE_ENTRIES_MAX: usize = 4096;
+
+impl Pending {
+    /// Entries that its tables have room for.
+    fn room(&self) -> usize {
+        self.heads.capacity() + self.newest_with_tag.capacity() + self.commands.capacity()
+    }
+
+    fn clear(&mut self) {
+        let Self { heads, newest_with_tag, commands } = self;
+        heads.clear();
+        newest_with_tag.clear();
+        commands.clear();
+    }
+}
+
 impl Sequencer {
     pub(crate) fn new(
         store: Uuid,
@@ -95,6 +114,7 @@ impl Sequencer {
             durability,
             closed: VecDeque::new(),
             open: Pending::default(),
+            spare: None,
         }
     }
 
@@ -165,12 +185,18 @@ impl Sequencer {
 
     /// The open group is on its way to the disk; another one is begun.
     pub(crate) fn close_group(&mut self) {
-        self.closed.push_back(std::mem::take(&mut self.open));
+        let open = self.spare.take().unwrap_or_default();
+        self.closed.push_back(std::mem::replace(&mut self.open, open));
     }
 
     /// The oldest group is indexed: from now on `Published` knows it.
     pub(crate) fn group_is_published(&mut self) {
-        self.closed.pop_front();
+        if let Some(mut published) = self.closed.pop_front()
+            && published.room() <= SPARE_ENTRIES_MAX
+        {
+            published.clear();
+            self.spare = Some(published);
+        }
     }
 
     /// Groups on their way.

@@ -40,6 +40,16 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
+    /// One whose longest text is put together in a buffer that is there already.
+    pub(crate) fn written_into(text: Vec<u8>) -> Self {
+        Self { events: text, ..Self::default() }
+    }
+
+    /// The buffer, to be used again.
+    pub(crate) fn into_text(self) -> Vec<u8> {
+        self.events
+    }
+
     /// Begins a commit of so many events.
     pub(crate) fn begin(&mut self, events: u32) {
         self.bodies.extend_from_slice(&events.to_le_bytes());

@@ -14,6 +14,11 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
+/// Buffers that are kept: of the group that is collected, of one on its way, and of one that is being published.
+const BUFFERS_MAX: usize = 3;
+/// Longest buffer of which more than one is kept, bytes.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
+
 impl Engine {
     /// The I/O of the open group. `None` when there is nothing to write, or a flush is under way: a frame says what is
     /// durable before it, so it is not completed before that is known.
@@ -32,8 +37,7 @@ impl Engine {
         let ends_segment = self.open.next_segment.is_some();
         let start = if ends_segment { SEGMENT_HEADER_BYTES as u64 } else { self.open.end() };
         let mut next = Group::new(Arc::clone(&self.active.file), self.active.sequence, start);
-        next.bytes = mem::take(&mut self.buffer);
-        next.bytes.clear();
+        next.bytes = self.buffers.pop().unwrap_or_default();
         let mut group = mem::replace(&mut self.open, next);
         let Stamping { seed, digest } = &mut self.stamping;
         group.stamp(seed, self.durable, |header| digest.frame(header));
@@ -113,13 +117,23 @@ impl Engine {
                     // A caller that has gone away needs no answer; its commit is durable all the same.
                     let _ = waiter.send(answer);
                 }
-                self.buffer = flush.into_buffer();
+                self.keep(flush.into_buffer());
             }
             Err(reason) => {
                 for (waiter, _) in answers {
                     let _ = waiter.send(Err(AppendError::OutcomeUnknown { reason: reason.clone() }));
                 }
             }
+        }
+    }
+
+    /// Keeps a buffer for a group to come: one for each that may be under way, as long as they are not very long.
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.is_empty()
+            || self.buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_BYTES_MAX
+        {
+            buffer.clear();
+            self.buffers.push(buffer);
         }
     }
 

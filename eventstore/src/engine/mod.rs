@@ -87,8 +87,8 @@ pub struct Engine {
     counters: Arc<Counters>,
     /// Why nothing is written any more.
     poisoned: Option<String>,
-    /// A buffer to be used again.
-    buffer: Vec<u8>,
+    /// Buffers of groups that have been published, to be used again.
+    buffers: Vec<Vec<u8>>,
     /// Held as long as the engine lives; the operating system releases it whatever happens to us.
     _lock: Box<dyn Any + Send + Sync>,
 }

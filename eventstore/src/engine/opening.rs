@@ -133,7 +133,7 @@ impl Engine {
             flushes: 0,
             counters: Arc::default(),
             poisoned: None,
-            buffer: Vec::new(),
+            buffers: Vec::new(),
             _lock: lock,
         })
     }
