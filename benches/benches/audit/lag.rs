@@ -1,10 +1,10 @@
 //! How far signed checkpoints are behind the log, while a hundred thousand events a second come in and everything else of the
 //! projector works, too.
 
-use crate::Bench;
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::fill::{self, BATCH};
-use crate::machine;
+use benches::Bench;
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::machine;
 use eventstore::Store;
 use projector::notary::TreeReader;
 use std::collections::VecDeque;

@@ -1,10 +1,10 @@
 //! Inclusion proofs over HTTP, of events anywhere in a long log.
 
-use crate::Bench;
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::fill;
-use crate::machine;
-use crate::server::{self, Server};
+use benches::Bench;
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::machine;
+use benches::query_api::{self, Server};
 use eventstore::Store;
 use projector::Projector;
 use projector::notary::TreeReader;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const EMPTY: &str = "the bytes of one such answer from the same server with an empty handler";
 
-pub(crate) fn run(bench: &mut Bench, query_api: &Path) {
+pub(crate) fn run(bench: &mut Bench, query_api: &Path, count: u64) {
     let by = |what: &str, connections: usize| {
         let s = if connections == 1 { "" } else { "s" };
         format!("inclusion proof by {what}, {connections} connection{s}")
@@ -30,8 +30,8 @@ pub(crate) fn run(bench: &mut Bench, query_api: &Path) {
     let scratch = machine::scratch(&bench.dir);
     let data_dir = scratch.path().join("data");
     let store = Store::open(&data_dir, &Default::default()).unwrap();
-    eprintln!("  {} events are written", bench.events);
-    let ids = fill::fill(&store, bench.events);
+    eprintln!("  {count} events are written");
+    let ids = fill::fill(&store, count);
     eprintln!("  the projector makes the tree");
     let began = Instant::now();
     let projector = Projector::start(&data_dir, store.log()).unwrap();
@@ -62,7 +62,7 @@ pub(crate) fn run(bench: &mut Bench, query_api: &Path) {
         if !bench.wants(&name) {
             continue;
         }
-        let (status, body) = server::ask(ours.address, &path_of(what, 1));
+        let (status, body) = query_api::ask(ours.address, &path_of(what, 1));
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
         let file = scratch.path().join("answer");
         std::fs::write(&file, body).unwrap();
@@ -79,7 +79,7 @@ pub(crate) fn run(bench: &mut Bench, query_api: &Path) {
             };
             let runs = Runs { ours: of(&our), ceiling: of(&null) };
             let figure = Figure::new(format!("{name}: {label}"), "µs", runs).ceiling_is(EMPTY).goals(goals);
-            bench.print(figure.with("events", bench.events).with("requests_per_run", asked));
+            bench.print(figure.with("events", count).with("requests_per_run", asked));
         }
     }
 }

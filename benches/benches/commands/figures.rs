@@ -1,12 +1,12 @@
 //! The figures: how many commands a second, and how long one takes.
 
-use crate::Bench;
-use crate::bare::Segments;
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
-use crate::load::{Load, Outcome, Plan, Template};
-use crate::machine;
 use crate::requests::{self, BATCH, PAYLOAD_BYTES, Place};
 use crate::server::Server;
+use benches::Bench;
+use benches::bare::Segments;
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::load::{Load, Outcome, Plan, Template};
+use benches::machine;
 use eventstore::{Log, Position};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -67,15 +67,13 @@ fn check(data_dir: &Path, commands: u64) {
     assert!(items == 0 || mean.abs_diff(PAYLOAD_BYTES) < 16, "payloads of {mean} bytes are not what is said");
 }
 
-impl Bench {
-    fn plan(&self, connections: usize) -> Plan {
-        let (warm_up, time) = if self.quick { (200, 1_000) } else { (500, 3_000) };
-        Plan {
-            connections,
-            warm_up: Duration::from_millis(warm_up),
-            time: Duration::from_millis(time),
-            rate: None,
-        }
+fn plan(bench: &Bench, connections: usize) -> Plan {
+    let (warm_up, time) = if bench.quick { (200, 1_000) } else { (500, 3_000) };
+    Plan {
+        connections,
+        warm_up: Duration::from_millis(warm_up),
+        time: Duration::from_millis(time),
+        rate: None,
     }
 }
 
@@ -102,7 +100,7 @@ fn throughput(
     (ours, empty): (&Template, &Template),
     goals: &[Goal],
 ) -> (f64, u64) {
-    let plan = bench.plan(connections);
+    let plan = plan(bench, connections);
     let [mut costs, mut ceilings] = [(); 2].map(|()| Costs { server: Vec::new(), load: Vec::new() });
     let dir = bench.dir.clone();
     let mut runs = Runs::default();
@@ -169,7 +167,7 @@ fn appends(bench: &mut Bench, sides: &mut Sides, registered: bool) {
         requests::register(&sides.ours);
     }
     requests::begin_streams(&sides.ours, 8, registered);
-    sides.load.begin_streams(8);
+    sides.load.begin_streams(8, BATCH as u64);
     let ours = requests::append(sides.ours.token.as_deref(), registered);
     let empty = requests::append_anywhere(sides.empty.token.as_deref());
     let goals: &[Goal] = if registered { &[] } else { &[Goal::AtLeast(560_000.0)] };
@@ -182,7 +180,7 @@ fn latencies(bench: &mut Bench, sides: &mut Sides, scratch: &Path) {
     if !bench.wants(name) {
         return;
     }
-    let plan = bench.plan(1);
+    let plan = plan(bench, 1);
     let mut unused = Costs { server: Vec::new(), load: Vec::new() };
     let ours = sides.place.create(sides.ours.token.as_deref());
     let empty = sides.place.create(sides.empty.token.as_deref());
@@ -264,7 +262,7 @@ fn half_of_the_peak(bench: &mut Bench, sides: &mut Sides, peak: f64, scratch: &P
     if !bench.wants(name) {
         return;
     }
-    let plan = Plan { rate: Some(peak / 2.0), ..bench.plan(64) };
+    let plan = Plan { rate: Some(peak / 2.0), ..plan(bench, 64) };
     let mut unused = Costs { server: Vec::new(), load: Vec::new() };
     let ours = sides.place.create(sides.ours.token.as_deref());
     let empty = sides.place.create(sides.empty.token.as_deref());

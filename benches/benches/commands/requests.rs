@@ -1,7 +1,7 @@
 //! What is sent: items of a board, one at a time or a hundred, and events of streams outside the domain.
 
-use crate::load::{CONNECTION, NUMBER, Template, VERSION};
 use crate::server::Server;
+use benches::load::{CONNECTION, NUMBER, Template, VERSION};
 use serde_json::{Value, json};
 
 /// Commands of a batch and events of an append.

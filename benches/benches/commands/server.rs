@@ -1,9 +1,9 @@
 //! The servers: `command-api` as a user runs it, and the same stack with a handler that does nothing.
 
-use crate::machine;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::post;
+use benches::machine;
 use http_kit::app::App;
 use http_kit::auth::AuthSettings;
 use http_kit::json::JsonBytes;

@@ -3,11 +3,11 @@
 //! A client is a task that awaits each answer before it makes its next commit, on a stream of its own whose version it
 //! expects. Both sides write a fixed number of commits over at least ten segments and prepare those segments themselves.
 
-use crate::Bench;
-use crate::bare::{self, Segments};
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::load::{self, Payloads};
-use crate::machine;
+use benches::Bench;
+use benches::bare::{self, Segments};
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::machine;
 use eventstore::{
     Durability, ExpectedVersion, Guard, Position, PreparedCommit, Receipt, Store, StoreOptions, StreamId, Tag,
 };

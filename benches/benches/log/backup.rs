@@ -1,9 +1,9 @@
 //! A backup beside `cp` of the same files, both until they are on disk.
 
-use crate::Bench;
-use crate::figure::{Figure, Goal, Run, Runs};
-use crate::machine;
 use crate::reads::fill_batches;
+use benches::Bench;
+use benches::figure::{Figure, Goal, Run, Runs};
+use benches::machine;
 use eventstore::backup::{BackupOptions, RestoreOptions, backup, restore};
 use eventstore::storage::Environment;
 use std::fs::{self, File};

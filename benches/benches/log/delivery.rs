@@ -3,11 +3,11 @@
 //! The child does what any reader does: opens the log, awaits its watermark, reads what is new. Parent and child read
 //! the same clock (CLOCK_MONOTONIC); the child sends its times over a pipe when a round is over.
 
-use crate::Bench;
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::load::{self, Payloads};
-use crate::machine;
 use crate::shared::SharedWord;
+use benches::Bench;
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::machine;
 use eventstore::{ExpectedVersion, Log, Position, Store};
 use rustix::thread::futex;
 use std::fs::{File, OpenOptions};
@@ -58,13 +58,13 @@ pub(crate) fn run(bench: &mut Bench) {
     for (name, runs) in names.into_iter().zip(quantiles) {
         let goals: &[Goal] = if name.ends_with("p50") { &[Goal::AboveCeilingAtMost(30.0)] } else { &[] };
         let median =
-            |runs: &[Run]| crate::figure::median(&runs.iter().map(|run| run.value).collect::<Vec<_>>());
+            |runs: &[Run]| benches::figure::median(&runs.iter().map(|run| run.value).collect::<Vec<_>>());
         let above = median(&runs.ours) - median(&runs.ceiling);
         let figure = Figure::new(name, "µs", runs).ceiling_is(FUTEX).goals(goals);
         bench.print(
             figure
                 .with("above_ceiling", above)
-                .with("submit_to_delivery_p50", crate::figure::median(&from_submit))
+                .with("submit_to_delivery_p50", benches::figure::median(&from_submit))
                 .with("events_per_run", count),
         );
     }

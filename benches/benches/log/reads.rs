@@ -1,10 +1,11 @@
 //! One stream of 100 events, its pages in memory and not; and everything, from the first event to the last.
 
-use crate::Bench;
-use crate::bare::Pieces;
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
 use crate::load::{self, Payloads, Random};
-use crate::{machine, shared};
+use crate::shared;
+use benches::Bench;
+use benches::bare::Pieces;
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::machine;
 use eventstore::{Direction, ExpectedVersion, Log, Position, Version};
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,11 +1,11 @@
 //! What size costs: opening ten million events, remembering ten million streams.
 
-use crate::Bench;
-use crate::bare;
-use crate::figure::{Figure, Goal, Run, Runs};
 use crate::load::{self, Payloads, Random};
-use crate::machine;
 use crate::reads::fill_batches;
+use benches::Bench;
+use benches::bare;
+use benches::figure::{Figure, Goal, Run, Runs};
+use benches::machine;
 use eventstore::{CommitBuilder, Log, Store};
 use serde_json::{Value, json};
 use std::fs::File;

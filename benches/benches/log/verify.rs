@@ -1,10 +1,10 @@
 //! Verification beside hashing alone.
 
-use crate::Bench;
-use crate::bare::Pieces;
-use crate::figure::{Figure, Goal, Run, Runs};
-use crate::machine;
 use crate::reads::fill_batches;
+use benches::Bench;
+use benches::bare::Pieces;
+use benches::figure::{Figure, Goal, Run, Runs};
+use benches::machine;
 use eventstore::TreeSize;
 use eventstore::storage::Environment;
 use eventstore::verify::{Asked, VerifyOptions, verify_with};

@@ -1,7 +1,7 @@
 //! What happens to the items of the world: each is moved and commented on, every second completed, every third given to
 //! somebody else as well, every fifth renamed.
 
-use crate::world::{append as commit, board_of, column_of, event, scope_of};
+use benches::world::{append as commit, board_of, column_of, event, scope_of};
 use domain::change::Change;
 use domain::{Changes, CommentId, Rank, comment, item};
 use eventstore::Store;

@@ -1,8 +1,8 @@
 //! Searching many documents: the ten best of queries of one to three words, of which some stand in every third document and most
 //! in few, as in texts of people. Without HTTP, which the pipeline's figures have.
 
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
-use crate::{Bench, machine, world};
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::{Bench, machine, world};
 use eventstore::Store;
 use projector::decode::DecodedCommit;
 use projector::search::{self, Expression, SearchQuery, Searcher};
@@ -41,49 +41,47 @@ impl Numbers {
     }
 }
 
-impl Bench {
-    pub(crate) fn searches(&mut self, dir: &Path, documents: usize) {
-        let name = format!("search top 10 of {documents} items");
-        if !self.wants(&name) {
-            return;
-        }
-        let scratch = machine::scratch(dir);
-        let store = Store::open(scratch.path(), &Default::default()).unwrap();
-        eprintln!("  {documents} items are written");
-        let mut numbers = Numbers(1);
-        world::titled(&store, documents, |_| numbers.words(TITLE_WORDS));
-        let log = store.log();
-        let mut models = Models::new(log.store_id());
-        for commit in log.commits(Default::default()) {
-            models.apply(&DecodedCommit::decode(&commit.unwrap())).unwrap();
-        }
-        eprintln!("  they are indexed");
-        search::bare::build(scratch.path(), &SharedModels::new(models), &log).unwrap();
-        let searcher = Searcher::open(scratch.path(), log);
-        let mut numbers = Numbers(2);
-        let queries: Vec<_> = (0..QUERIES)
-            .map(|number| Expression::parse(&numbers.words(1 + number % 3)).unwrap())
-            .map(|expression| SearchQuery { expression, limit: 10, ..SearchQuery::default() })
-            .collect();
-        let mut runs = (Vec::new(), Vec::new());
-        // One more, whose times are not taken: it brings the files into memory.
-        for run in 0..=self.repeat {
-            let mut micros = Vec::new();
-            for query in &queries {
-                let began = Instant::now();
-                searcher.search(query).unwrap();
-                micros.push(began.elapsed().as_secs_f64() * 1e6);
-            }
-            if run > 0 {
-                let of = |part| Run { value: quantile(&micros, part), ..Run::default() };
-                runs.0.push(of(0.5));
-                runs.1.push(of(0.99));
-            }
-        }
-        for (part, ours, goals) in [("p50", runs.0, &[][..]), ("p99", runs.1, &[Goal::AtMost(20_000.0)])] {
-            let runs = Runs { ours, ceiling: Vec::new() };
-            self.printer.figure(Figure::new(format!("{name}: {part}"), "µs", runs).goals(goals));
-        }
-        store.close();
+pub(crate) fn searches(bench: &mut Bench, dir: &Path, documents: usize) {
+    let name = format!("search top 10 of {documents} items");
+    if !bench.wants(&name) {
+        return;
     }
+    let scratch = machine::scratch(dir);
+    let store = Store::open(scratch.path(), &Default::default()).unwrap();
+    eprintln!("  {documents} items are written");
+    let mut numbers = Numbers(1);
+    world::titled(&store, documents, |_| numbers.words(TITLE_WORDS));
+    let log = store.log();
+    let mut models = Models::new(log.store_id());
+    for commit in log.commits(Default::default()) {
+        models.apply(&DecodedCommit::decode(&commit.unwrap())).unwrap();
+    }
+    eprintln!("  they are indexed");
+    search::bare::build(scratch.path(), &SharedModels::new(models), &log).unwrap();
+    let searcher = Searcher::open(scratch.path(), log);
+    let mut numbers = Numbers(2);
+    let queries: Vec<_> = (0..QUERIES)
+        .map(|number| Expression::parse(&numbers.words(1 + number % 3)).unwrap())
+        .map(|expression| SearchQuery { expression, limit: 10, ..SearchQuery::default() })
+        .collect();
+    let mut runs = (Vec::new(), Vec::new());
+    // One more, whose times are not taken: it brings the files into memory.
+    for run in 0..=bench.runs {
+        let mut micros = Vec::new();
+        for query in &queries {
+            let began = Instant::now();
+            searcher.search(query).unwrap();
+            micros.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+        if run > 0 {
+            let of = |part| Run { value: quantile(&micros, part), ..Run::default() };
+            runs.0.push(of(0.5));
+            runs.1.push(of(0.99));
+        }
+    }
+    for (part, ours, goals) in [("p50", runs.0, &[][..]), ("p99", runs.1, &[Goal::AtMost(20_000.0)])] {
+        let runs = Runs { ours, ceiling: Vec::new() };
+        bench.print(Figure::new(format!("{name}: {part}"), "µs", runs).goals(goals));
+    }
+    store.close();
 }

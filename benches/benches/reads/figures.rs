@@ -1,11 +1,11 @@
 //! The figures: how many answers a second, how long one takes, how fast everything is read, and what it costs to keep.
 
-use crate::Bench;
-use crate::figure::{Figure, Goal, Run, Runs, quantile};
-use crate::load::{Load, Outcome, Plan, Template};
-use crate::machine;
-use crate::server::{self, Server};
-use crate::world::{self, STREAM_EVENTS};
+use benches::Bench;
+use benches::figure::{Figure, Goal, Run, Runs, quantile};
+use benches::load::{Load, Outcome, Plan, Template};
+use benches::machine;
+use benches::query_api::{self, Server};
+use benches::world::{self, STREAM_EVENTS};
 use eventstore::{CommitBuilder, ContentType, EventType, Metadata, NewEvent, Store, StreamId};
 use projector::Projector;
 use std::path::Path;
@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 const EMPTY: &str = "the same bytes from the same server with an empty handler";
 
-pub(crate) fn run(bench: &mut Bench, binary: &Path) {
+pub(crate) fn run(bench: &mut Bench, binary: &Path, count: usize) {
     let scratch = machine::scratch(&bench.dir);
-    items(bench, binary, scratch.path());
+    items(bench, binary, scratch.path(), count);
     plain(bench, binary, scratch.path());
 }
 
 /// Everything about items and boards.
-fn items(bench: &mut Bench, binary: &Path, scratch: &Path) {
+fn items(bench: &mut Bench, binary: &Path, scratch: &Path, count: usize) {
     let figures = ["item", "board", "ready", "memory", "fresh"];
     if !bench.only.is_empty()
         && !figures.iter().any(|figure| bench.only.iter().any(|part| part.contains(figure)))
@@ -30,8 +30,8 @@ fn items(bench: &mut Bench, binary: &Path, scratch: &Path) {
     }
     let data_dir = scratch.join("items");
     let store = Store::open(&data_dir, &Default::default()).unwrap();
-    eprintln!("  {} items are written", bench.items);
-    let world = world::items(&store, bench.items);
+    eprintln!("  {count} items are written");
+    let world = world::items(&store, count);
     eprintln!("  the projector makes their image");
     // Stopped at once: what it leaves is an image of all of it.
     let projector = Projector::start(&data_dir, store.log()).unwrap();
@@ -48,12 +48,12 @@ fn items(bench: &mut Bench, binary: &Path, scratch: &Path) {
     }
     let ours = Server::query_api(binary, &data_dir);
     if bench.wants("ready from an image") {
-        let name = format!("ready from an image, {} items", bench.items);
+        let name = format!("ready from an image, {count} items");
         let figure = Figure::new(name, "s", Runs { ours: ready, ceiling: Vec::new() });
         bench.print(figure.goals(&[Goal::AtMost(2.0)]));
     }
     if bench.wants("memory per item") {
-        let per_item = ours.memory() / bench.items as f64;
+        let per_item = ours.memory() / count as f64;
         bench.print(Figure::counted("memory per item", "bytes", per_item).goals(&[Goal::AtMost(1_024.0)]));
     }
     let goals = [Goal::RatioAtLeast(0.7)];
@@ -85,7 +85,7 @@ fn plain(bench: &mut Bench, binary: &Path, scratch: &Path) {
     if bench.wants(of_stream) {
         let path = format!("/api/v1/streams/order-7/events?limit={STREAM_EVENTS}");
         let ceiling = ceiling(&ours, scratch, &path);
-        let plan = bench.plan(1);
+        let plan = plan(bench, 1);
         let (mut load, mut our, mut null) = (Load::default(), Vec::new(), Vec::new());
         for _ in 0..bench.runs {
             null.push(load.run(ceiling.address, &Template::get(&path), plan).latencies);
@@ -98,7 +98,7 @@ fn plain(bench: &mut Bench, binary: &Path, scratch: &Path) {
         let mut runs = Vec::new();
         for _ in 0..bench.runs {
             let began = Instant::now();
-            let lines = server::count_lines(ours.address, path);
+            let lines = query_api::count_lines(ours.address, path);
             // The head and the chunks' own lines are a few thousand.
             assert!(lines >= count, "{lines} lines of {count} events");
             runs.push(Run { value: count as f64 / began.elapsed().as_secs_f64(), ..Run::default() });
@@ -108,21 +108,19 @@ fn plain(bench: &mut Bench, binary: &Path, scratch: &Path) {
     }
 }
 
-impl Bench {
-    fn plan(&self, connections: usize) -> Plan {
-        let (warm_up, time) = if self.quick { (200, 1_000) } else { (500, 3_000) };
-        Plan {
-            connections,
-            warm_up: Duration::from_millis(warm_up),
-            time: Duration::from_millis(time),
-            rate: None,
-        }
+fn plan(bench: &Bench, connections: usize) -> Plan {
+    let (warm_up, time) = if bench.quick { (200, 1_000) } else { (500, 3_000) };
+    Plan {
+        connections,
+        warm_up: Duration::from_millis(warm_up),
+        time: Duration::from_millis(time),
+        rate: None,
     }
 }
 
 /// A server that gives the bytes that ours gives.
 fn ceiling(ours: &Server, scratch: &Path, path: &str) -> Server {
-    let (status, body) = server::ask(ours.address, path);
+    let (status, body) = query_api::ask(ours.address, path);
     assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
     let file = scratch.join("answer");
     std::fs::write(&file, body).unwrap();
@@ -156,7 +154,7 @@ fn throughput(
         return None;
     }
     let empty = ceiling(ours, scratch, path);
-    let (plan, template) = (bench.plan(connections), Template::get(path));
+    let (plan, template) = (plan(bench, connections), Template::get(path));
     let (mut load, mut runs) = (Load::default(), Runs::default());
     let (mut costs, mut ceilings) = (Vec::new(), Vec::new());
     for _ in 0..bench.runs {
@@ -174,7 +172,7 @@ fn throughput(
 
 /// Requests at fixed times, half as many as there could be: how long whoever comes then waits.
 fn half_of_the_peak(bench: &mut Bench, ours: &Server, path: &str, peak: f64) {
-    let plan = Plan { rate: Some(peak / 2.0), ..bench.plan(64) };
+    let plan = Plan { rate: Some(peak / 2.0), ..plan(bench, 64) };
     let mut load = Load::default();
     let our: Vec<_> =
         (0..bench.runs).map(|_| load.run(ours.address, &Template::get(path), plan).latencies).collect();
@@ -189,7 +187,7 @@ fn fresh(bench: &mut Bench, ours: &Server, store: &Store, path: &str) {
     }
     let mut load = Load::default();
     // What an answer that is not waited for takes stands in it, too.
-    let bare = load.run(ours.address, &Template::get(path), bench.plan(1)).latencies;
+    let bare = load.run(ours.address, &Template::get(path), plan(bench, 1)).latencies;
     let mut latencies = Vec::new();
     let count = if bench.quick { 500 } else { 5_000 };
     for _ in 0..count {
@@ -206,7 +204,8 @@ fn fresh(bench: &mut Bench, ours: &Server, store: &Store, path: &str) {
         });
         store.append(commit.prepare().unwrap()).unwrap();
         let (answered, wanted) = (Instant::now(), store.watermark());
-        let (status, _) = server::ask(ours.address, &format!("{path}?minPosition={wanted}&timeoutMs=5000"));
+        let (status, _) =
+            query_api::ask(ours.address, &format!("{path}?minPosition={wanted}&timeoutMs=5000"));
         assert_eq!(status, 200);
         latencies.push(answered.elapsed().as_secs_f64() * 1e6);
     }

@@ -4,27 +4,23 @@ use serde_json::{Map, Value, json};
 
 /// One run of one side: its value and what it moved.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Run {
-    pub(crate) value: f64,
+pub struct Run {
+    pub value: f64,
     /// Bytes that the log (or the ceiling) was asked to write, read or hash.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Bytes that the device was given, or had to give.
-    pub(crate) device_bytes: Option<u64>,
+    pub device_bytes: Option<u64>,
 }
 
 /// Runs of both sides, taken in turns so that a neighbour's noise meets both.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Runs {
-    pub(crate) ours: Vec<Run>,
-    pub(crate) ceiling: Vec<Run>,
+pub struct Runs {
+    pub ours: Vec<Run>,
+    pub ceiling: Vec<Run>,
 }
 
 impl Runs {
-    pub(crate) fn alternate(
-        count: usize,
-        mut ceiling: impl FnMut() -> Run,
-        mut ours: impl FnMut() -> Run,
-    ) -> Self {
+    pub fn alternate(count: usize, mut ceiling: impl FnMut() -> Run, mut ours: impl FnMut() -> Run) -> Self {
         let mut runs = Self::default();
         for _ in 0..count {
             runs.ceiling.push(ceiling());
@@ -36,7 +32,7 @@ impl Runs {
 
 /// What the project wants of a figure.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Goal {
+pub enum Goal {
     RatioAtLeast(f64),
     AtLeast(f64),
     AtMost(f64),
@@ -65,7 +61,7 @@ impl Goal {
 }
 
 /// A figure on its way to the printer.
-pub(crate) struct Figure {
+pub struct Figure {
     name: String,
     unit: &'static str,
     ceiling_is: Option<&'static str>,
@@ -75,45 +71,45 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    pub(crate) fn new(name: impl Into<String>, unit: &'static str, runs: Runs) -> Self {
+    pub fn new(name: impl Into<String>, unit: &'static str, runs: Runs) -> Self {
         Self { name: name.into(), unit, ceiling_is: None, goals: Vec::new(), runs, extra: Map::new() }
     }
 
     /// A figure that has no ceiling: something is counted, not timed.
-    pub(crate) fn counted(name: impl Into<String>, unit: &'static str, value: f64) -> Self {
+    pub fn counted(name: impl Into<String>, unit: &'static str, value: f64) -> Self {
         let runs = Runs { ours: vec![Run { value, ..Run::default() }], ceiling: Vec::new() };
         Self::new(name, unit, runs)
     }
 
-    pub(crate) fn ceiling_is(mut self, what: &'static str) -> Self {
+    pub fn ceiling_is(mut self, what: &'static str) -> Self {
         self.ceiling_is = Some(what);
         self
     }
 
-    pub(crate) fn goals(mut self, goals: &[Goal]) -> Self {
+    pub fn goals(mut self, goals: &[Goal]) -> Self {
         self.goals.extend_from_slice(goals);
         self
     }
 
-    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extra.insert(name.to_owned(), value.into());
         self
     }
 }
 
 /// How figures leave the bench: a line for people on stderr as each one is ready, data on stdout.
-pub(crate) struct Printer {
+pub struct Printer {
     json: bool,
     markdown: bool,
     rows: Vec<String>,
 }
 
 impl Printer {
-    pub(crate) fn new(json: bool, markdown: bool) -> Self {
+    pub fn new(json: bool, markdown: bool) -> Self {
         Self { json, markdown, rows: Vec::new() }
     }
 
-    pub(crate) fn figure(&mut self, figure: Figure) {
+    pub fn figure(&mut self, figure: Figure) {
         let values = |runs: &[Run]| runs.iter().map(|run| run.value).collect::<Vec<_>>();
         let (ours, ceilings) = (values(&figure.runs.ours), values(&figure.runs.ceiling));
         let value = median(&ours);
@@ -162,7 +158,7 @@ impl Printer {
         }
     }
 
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         if self.markdown {
             println!("| figure | value | spread | ceiling | ratio | goal | met | the ceiling is |");
             println!("| --- | ---: | ---: | ---: | ---: | --- | --- | --- |");
@@ -195,13 +191,13 @@ fn plain(
     line
 }
 
-pub(crate) fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
 /// The value below which so much of `values` lies (nearest rank; the mean of the two middle ones for a median of an
 /// even count).
-pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
+pub fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     if part == 0.5 && sorted.len().is_multiple_of(2) && !sorted.is_empty() {

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Builds binaries as they are released; the path of the first one.
-pub(crate) fn build(root: &Path, binaries: &[&str]) -> PathBuf {
+pub fn build(root: &Path, binaries: &[&str]) -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--workspace"])
         .args(binaries.iter().flat_map(|binary| ["--bin", binary]))
@@ -29,15 +29,15 @@ pub(crate) fn build(root: &Path, binaries: &[&str]) -> PathBuf {
 }
 
 /// A running server. Killed when dropped.
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// From its start until it said that it is ready.
-    pub(crate) ready_after: Duration,
+    pub ready_after: Duration,
 }
 
 impl Server {
-    pub(crate) fn query_api(binary: &Path, data_dir: &Path) -> Self {
+    pub fn query_api(binary: &Path, data_dir: &Path) -> Self {
         let address = free_address();
         let mut command = Command::new(binary);
         command.args(["--query-addr", &address.to_string()]).arg("--data-dir").arg(data_dir);
@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// This very program once more, as a server whose handler gives the bytes of a file.
-    pub(crate) fn empty(bytes: &Path) -> Self {
+    pub fn empty(bytes: &Path) -> Self {
         let address = free_address();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--child-empty", &address.to_string()]).arg(bytes);
@@ -65,12 +65,12 @@ impl Server {
     }
 
     /// Processor time that it has used, µs.
-    pub(crate) fn cpu_us(&self) -> f64 {
+    pub fn cpu_us(&self) -> f64 {
         machine::cpu_us_of(self.child.id())
     }
 
     /// Memory of its own, files that are mapped apart; bytes.
-    pub(crate) fn memory(&self) -> f64 {
+    pub fn memory(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
@@ -89,7 +89,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// One request on a connection of its own: status and body.
-pub(crate) fn ask(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
+pub fn ask(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
     let Ok(mut stream) = TcpStream::connect(address) else { return (0, Vec::new()) };
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     if stream.write_all(request.as_bytes()).is_err() {
@@ -109,7 +109,7 @@ pub(crate) fn ask(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
 }
 
 /// Lines of an answer, counted as they come, chunk by chunk.
-pub(crate) fn count_lines(address: SocketAddr, path: &str) -> usize {
+pub fn count_lines(address: SocketAddr, path: &str) -> usize {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -124,7 +124,7 @@ pub(crate) fn count_lines(address: SocketAddr, path: &str) -> usize {
 }
 
 /// The ceiling: the frame and the server of every service of ours around a handler that gives bytes that it has.
-pub(crate) fn serve_empty(address: &str, file: &Path) {
+pub fn serve_empty(address: &str, file: &Path) {
     let bytes = Bytes::from(std::fs::read(file).unwrap());
     let handler = get(async move || {
         let headers = [

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 const TMPFS_MAGIC: u32 = 0x0102_1994;
 
 /// Nanoseconds of a clock that all processes share.
-pub(crate) fn now_ns() -> i64 {
+pub fn now_ns() -> i64 {
     nanos(ClockId::Monotonic)
 }
 
 /// Nanoseconds of processor time that this process has used, all threads together.
-pub(crate) fn cpu_ns() -> i64 {
+pub fn cpu_ns() -> i64 {
     nanos(ClockId::ProcessCPUTime)
 }
 
@@ -24,7 +24,7 @@ fn nanos(clock: ClockId) -> i64 {
 }
 
 /// Threads that the machine runs at once.
-pub(crate) fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -38,7 +38,7 @@ fn counter(file: &str, name: &str) -> u64 {
 /// Bytes written so far to the block device below a directory, by whomever; `None` where that cannot be said. A
 /// process's own count (`write_bytes` of `/proc/self/io`) would be nicer, but counts whole large folios of which only a
 /// block is written.
-pub(crate) fn device_bytes(dir: &Path) -> Option<u64> {
+pub fn device_bytes(dir: &Path) -> Option<u64> {
     let device = std::fs::metadata(dir).unwrap().dev();
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
@@ -47,23 +47,31 @@ pub(crate) fn device_bytes(dir: &Path) -> Option<u64> {
 }
 
 /// Bytes that this process had fetched from a device, read ahead included.
-pub(crate) fn fetched_bytes() -> u64 {
+pub fn fetched_bytes() -> u64 {
     counter("/proc/self/io", "read_bytes")
 }
 
 /// Memory of this process: anonymous, and mapped from files. Bytes.
-pub(crate) fn resident() -> (u64, u64) {
+pub fn resident() -> (u64, u64) {
     let bytes = |name| counter("/proc/self/status", name) * 1024;
     (bytes("RssAnon"), bytes("RssFile"))
 }
 
+/// Processor time that a process has used, µs, to a hundredth of a second.
+pub fn cpu_us_of(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = [11, 12].iter().map(|index| fields[*index].parse::<u64>().unwrap()).sum();
+    ticks as f64 * 10_000.0
+}
+
 /// A directory for data that goes away with the value.
-pub(crate) fn scratch(below: &Path) -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("bench-log-").tempdir_in(below).unwrap()
+pub fn scratch(below: &Path) -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("bench-").tempdir_in(below).unwrap()
 }
 
 /// Refuses a directory in memory: there a sync costs nothing and says nothing.
-pub(crate) fn assert_on_disk(dir: &Path) {
+pub fn assert_on_disk(dir: &Path) {
     let kind = rustix::fs::statfs(dir).unwrap().f_type;
     assert!(
         kind as u32 != TMPFS_MAGIC,
@@ -73,12 +81,12 @@ pub(crate) fn assert_on_disk(dir: &Path) {
 }
 
 /// Lets everything that earlier runs left dirty reach the disk before the clock starts.
-pub(crate) fn settle(dir: &Path) {
+pub fn settle(dir: &Path) {
     rustix::fs::syncfs(File::open(dir).unwrap()).unwrap();
 }
 
 /// All files below a directory.
-pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -89,14 +97,14 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The segment files of a log, in order.
-pub(crate) fn segments(data_dir: &Path) -> Vec<PathBuf> {
+pub fn segments(data_dir: &Path) -> Vec<PathBuf> {
     let mut all = files(&data_dir.join("log"));
     all.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
     all
 }
 
 /// Asks the kernel to drop the files of a log from the page cache. Pages that are mapped somewhere stay.
-pub(crate) fn drop_cached(data_dir: &Path) {
+pub fn drop_cached(data_dir: &Path) {
     for path in files(data_dir) {
         let file = File::open(path).unwrap();
         file.sync_all().unwrap();
@@ -105,7 +113,7 @@ pub(crate) fn drop_cached(data_dir: &Path) {
 }
 
 /// A line about the machine, so that a figure is never without the place it came from.
-pub(crate) fn describe(dir: &Path) -> String {
+pub fn describe(dir: &Path) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

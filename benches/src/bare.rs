@@ -12,15 +12,15 @@ use std::thread::JoinHandle;
 const ZEROS: usize = 1 << 20;
 
 /// Writes frames into zero-filled segments as the log does: the next segment is made and synced beside the writing.
-pub(crate) struct Segments {
+pub struct Segments {
     dir: PathBuf,
     segment_bytes: u64,
     synced: bool,
     file: File,
     offset: u64,
     next: Option<JoinHandle<File>>,
-    pub(crate) rolls: u32,
-    pub(crate) written: u64,
+    pub rolls: u32,
+    pub written: u64,
 }
 
 fn make(dir: &Path, number: u32, bytes: u64) -> File {
@@ -41,7 +41,7 @@ fn make(dir: &Path, number: u32, bytes: u64) -> File {
 }
 
 impl Segments {
-    pub(crate) fn begin(dir: &Path, segment_bytes: u64, synced: bool) -> Self {
+    pub fn begin(dir: &Path, segment_bytes: u64, synced: bool) -> Self {
         let file = make(dir, 0, segment_bytes);
         let mut segments = Self {
             dir: dir.to_owned(),
@@ -63,7 +63,7 @@ impl Segments {
     }
 
     /// One group: as many frames as fit with one write and one sync, the others in the next segment.
-    pub(crate) fn group(&mut self, frame: usize, frames: usize, bytes: &[u8]) {
+    pub fn group(&mut self, frame: usize, frames: usize, bytes: &[u8]) {
         let mut left = frames;
         while left > 0 {
             let room = (self.segment_bytes - self.offset) as usize / frame;
@@ -86,7 +86,7 @@ impl Segments {
     }
 
     /// The segment under way is waited for, as a store does when it closes.
-    pub(crate) fn end(mut self) {
+    pub fn end(mut self) {
         if let Some(next) = self.next.take() {
             next.join().unwrap();
         }
@@ -94,7 +94,7 @@ impl Segments {
 }
 
 /// Bytes of a segment up to the last one that is not zero. Looks from the end, so a full segment costs nothing.
-pub(crate) fn used_bytes(segment: &Path) -> u64 {
+pub fn used_bytes(segment: &Path) -> u64 {
     let file = File::open(segment).unwrap();
     if file.metadata().unwrap().len() == 0 {
         return 0;
@@ -104,13 +104,13 @@ pub(crate) fn used_bytes(segment: &Path) -> u64 {
 }
 
 /// The used bytes of a log in memory, cut into pieces of one frame, for the ceilings that only compute.
-pub(crate) struct Pieces {
+pub struct Pieces {
     maps: Vec<(Map, usize)>,
     piece: usize,
 }
 
 impl Pieces {
-    pub(crate) fn of(data_dir: &Path, piece: usize) -> Self {
+    pub fn of(data_dir: &Path, piece: usize) -> Self {
         let maps = machine::segments(data_dir)
             .into_iter()
             .map(|path| (Map::new(&File::open(&path).unwrap()).unwrap(), used_bytes(&path) as usize))
@@ -119,7 +119,7 @@ impl Pieces {
         Self { maps, piece }
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.maps.iter().map(|(_, used)| *used as u64).sum()
     }
 
@@ -128,7 +128,7 @@ impl Pieces {
     }
 
     /// CRC-32 of every piece, one thread.
-    pub(crate) fn crc(&self) {
+    pub fn crc(&self) {
         for (map, used) in &self.maps {
             for piece in map.bytes()[..*used].chunks(self.piece) {
                 std::hint::black_box(crc32fast::hash(piece));
@@ -137,7 +137,7 @@ impl Pieces {
     }
 
     /// SHA-256 and CRC-32 of every piece, on so many threads.
-    pub(crate) fn sha_and_crc(&self, threads: usize) {
+    pub fn sha_and_crc(&self, threads: usize) {
         let all = self.all();
         std::thread::scope(|scope| {
             for share in all.chunks(all.len().div_ceil(threads).max(1)) {

@@ -13,18 +13,18 @@ use uuid::Uuid;
 const BOARD_ITEMS: usize = 200;
 const COLUMNS: [&str; 4] = ["Open", "Doing", "Review", "Done"];
 /// Events of a plain stream.
-pub(crate) const STREAM_EVENTS: usize = 100;
+pub const STREAM_EVENTS: usize = 100;
 /// Bytes of a plain event's payload.
-pub(crate) const PAYLOAD_BYTES: usize = 256;
+pub const PAYLOAD_BYTES: usize = 256;
 
 /// The ids of what is asked for.
-pub(crate) struct World {
-    pub(crate) board: BoardId,
-    pub(crate) plain: ItemId,
-    pub(crate) described: ItemId,
+pub struct World {
+    pub board: BoardId,
+    pub plain: ItemId,
+    pub described: ItemId,
 }
 
-pub(crate) fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
+pub fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEvent {
     let encoded = codec::encode(event);
     NewEvent {
         id: Uuid::now_v7(),
@@ -38,7 +38,7 @@ pub(crate) fn event(stream: &str, event: &DomainEvent, scope: &Scope) -> NewEven
     }
 }
 
-pub(crate) fn append(store: &Store, events: Vec<NewEvent>) {
+pub fn append(store: &Store, events: Vec<NewEvent>) {
     let mut commit = CommitBuilder::new();
     events.into_iter().for_each(|event| {
         commit.event(event);
@@ -47,31 +47,31 @@ pub(crate) fn append(store: &Store, events: Vec<NewEvent>) {
 }
 
 /// An item by its number, and where it belongs.
-pub(crate) fn scope_of(number: usize) -> (ItemId, Scope) {
+pub fn scope_of(number: usize) -> (ItemId, Scope) {
     let workspace = WorkspaceId::derive("bench");
     let id = ItemId::derive(workspace, &format!("K-{number}"));
     (id, Scope { workspace, board: Some(board_of(number)), item: Some(id) })
 }
 
 /// The board of an item, by its number.
-pub(crate) fn board_of(number: usize) -> BoardId {
+pub fn board_of(number: usize) -> BoardId {
     let project = ProjectId::derive(WorkspaceId::derive("bench"), "Engine");
     BoardId::derive(project, &format!("board {}", number - number % BOARD_ITEMS))
 }
 
 /// A column of an item's board; items begin in the one of their own number.
-pub(crate) fn column_of(number: usize, column: usize) -> ColumnId {
+pub fn column_of(number: usize, column: usize) -> ColumnId {
     ColumnId::derive(board_of(number), COLUMNS[column % COLUMNS.len()])
 }
 
 /// Fills a log with items: titles of forty characters, one assignee of fifty, two fields, and every tenth with a
 /// description of 2 KiB.
-pub(crate) fn items(store: &Store, count: usize) -> World {
+pub fn items(store: &Store, count: usize) -> World {
     titled(store, count, |number| format!("The candle number {number:012} burns"))
 }
 
 /// As [`items`], with other titles.
-pub(crate) fn titled(store: &Store, count: usize, mut title: impl FnMut(usize) -> String) -> World {
+pub fn titled(store: &Store, count: usize, mut title: impl FnMut(usize) -> String) -> World {
     let workspace = WorkspaceId::derive("bench");
     let project = ProjectId::derive(workspace, "Engine");
     let scope = Scope { workspace, board: None, item: None };
@@ -140,7 +140,7 @@ pub(crate) fn titled(store: &Store, count: usize, mut title: impl FnMut(usize) -
 }
 
 /// Fills a log with plain events: a hundred to a stream, each stream in one commit.
-pub(crate) fn plain(data_dir: &Path, count: usize) {
+pub fn plain(data_dir: &Path, count: usize) {
     let store = Store::open(data_dir, &Default::default()).unwrap();
     let frame = r#"{"total":12,"note":""}"#.len();
     let payload = format!(r#"{{"total":12,"note":"{}"}}"#, "x".repeat(PAYLOAD_BYTES - frame));

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 const READ_BYTES: usize = 64 << 10;
 
 /// Stands in the text of a request where the number of its connection belongs.
-pub(crate) const CONNECTION: &str = "@@@@@@@@@@@@@@@@";
+pub const CONNECTION: &str = "@@@@@@@@@@@@@@@@";
 
 /// Stands where the last version of the connection's own stream belongs, which each of its requests raises.
-pub(crate) const VERSION: &str = "$$$$$$$$$$$$$$$$";
+pub const VERSION: &str = "$$$$$$$$$$$$$$$$";
 
 /// A request whose numbers are written into its bytes just before it is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Template {
+pub struct Template {
     bytes: Vec<u8>,
     /// Where the sixteen digits of a number go.
     slots: Vec<usize>,
@@ -26,18 +26,17 @@ pub(crate) struct Template {
 }
 
 /// Stands in the text of a request wherever a number belongs that no other request has.
-pub(crate) const NUMBER: &str = "################";
+pub const NUMBER: &str = "################";
 
 impl Template {
     /// A plain `GET`.
-    #[allow(dead_code, reason = "commands are posted")]
-    pub(crate) fn get(path: &str) -> Self {
+    pub fn get(path: &str) -> Self {
         let bytes = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes();
         Self { bytes, slots: Vec::new(), connections: Vec::new(), versions: Vec::new() }
     }
 
     /// A `POST` of a JSON body; every [`NUMBER`] in key and body becomes one of its own.
-    pub(crate) fn post(path: &str, token: Option<&str>, header: Option<(&str, &str)>, body: &str) -> Self {
+    pub fn post(path: &str, token: Option<&str>, header: Option<(&str, &str)>, body: &str) -> Self {
         let mut text =
             format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
         if let Some(token) = token {
@@ -76,24 +75,24 @@ impl Template {
 
 /// What a run is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    pub(crate) connections: usize,
+pub struct Plan {
+    pub connections: usize,
     /// Not counted.
-    pub(crate) warm_up: Duration,
-    pub(crate) time: Duration,
+    pub warm_up: Duration,
+    pub time: Duration,
     /// Requests a second, at fixed times whether or not the answers keep up; otherwise each connection sends
     /// its next request when it has its answer.
-    pub(crate) rate: Option<f64>,
+    pub rate: Option<f64>,
 }
 
 /// What came of it, the warm-up left out.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) per_second: f64,
+pub struct Outcome {
+    pub per_second: f64,
     /// Of every answer, µs: from the time when its request was to be sent.
-    pub(crate) latencies: Vec<f64>,
+    pub latencies: Vec<f64>,
     /// Requests answered, warm-up included.
-    pub(crate) answered: u64,
+    pub answered: u64,
 }
 
 struct Connection {
@@ -105,16 +104,19 @@ struct Connection {
 
 /// Numbers of requests go on from run to run, because a server remembers them.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
+pub struct Load {
     number: u64,
     /// Last versions of the streams of the connections.
     versions: Vec<u64>,
+    /// Events that a request brings to its connection's stream.
+    events: u64,
 }
 
 impl Load {
-    /// The streams are where they are when they have their first event.
-    pub(crate) fn begin_streams(&mut self, connections: usize) {
+    /// The streams are where they are when they have their first event; each request brings so many more.
+    pub fn begin_streams(&mut self, connections: usize, events: u64) {
         self.versions = vec![0; connections];
+        self.events = events;
     }
 
     /// The next request of a connection.
@@ -122,12 +124,12 @@ impl Load {
         self.number += 1;
         let version = self.versions.get(connection).copied().unwrap_or(0);
         if !template.versions.is_empty() {
-            self.versions[connection] += crate::requests::BATCH as u64;
+            self.versions[connection] += self.events;
         }
         template.fill(self.number, connection as u64, version)
     }
 
-    pub(crate) fn run(&mut self, address: SocketAddr, template: &Template, plan: Plan) -> Outcome {
+    pub fn run(&mut self, address: SocketAddr, template: &Template, plan: Plan) -> Outcome {
         let mut template = template.clone();
         let mut poll = Poll::new().unwrap();
         let mut connections: Vec<Connection> = (0..plan.connections)
