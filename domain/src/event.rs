@@ -5,6 +5,9 @@
 
 use crate::{board, comment, item, project, workspace};
 
+/// Bytes that most payloads stay below.
+pub(crate) const PAYLOAD_BYTES_USUAL: usize = 512;
+
 /// Declares an aggregate's `Event`: one variant per event type, each wrapping the payload of its name.
 macro_rules! events {
     ($( $(#[$doc:meta])* $variant:ident = $name:literal v $version:literal, )+) => {
@@ -41,7 +44,10 @@ macro_rules! events {
 
             /// The payload as JSON.
             pub(crate) fn payload(&self) -> serde_json::Result<Vec<u8>> {
-                match self { $( Self::$variant(event) => serde_json::to_vec(event), )+ }
+                // Serde's own buffer would grow twice under most payloads.
+                let mut payload = Vec::with_capacity($crate::event::PAYLOAD_BYTES_USUAL);
+                match self { $( Self::$variant(event) => serde_json::to_writer(&mut payload, event), )+ }?;
+                Ok(payload)
             }
 
             /// The schema of a type's payload; `None` where the type is not this aggregate's.

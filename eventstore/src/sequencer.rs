@@ -56,8 +56,8 @@ pub(crate) struct Sequencer {
     closed: VecDeque<Pending>,
     /// Of the group that is being collected.
     open: Pending,
-    /// Tables of a group that was published, to be used again.
-    spare: Option<Pending>,
+    /// Empty tables of groups that were published, to be used again.
+    spare: Vec<Pending>,
 }
 
 /// A command that was carried out.
@@ -80,7 +80,9 @@ struct Pending {
 }
 
 /// Entries of a group whose tables are used again: emptying long ones takes longer than making short ones.
-const SPARE_ENTRIES_MAX: usize = 4096;
+const SPARE_ENTRIES_MAX: usize = 32_768;
+/// Tables that are kept: of one group more than are mostly on their way.
+const SPARE_MAX: usize = 3;
 
 impl Pending {
     /// Entries that its tables have room for.
@@ -114,7 +116,7 @@ impl Sequencer {
             durability,
             closed: VecDeque::new(),
             open: Pending::default(),
-            spare: None,
+            spare: Vec::new(),
         }
     }
 
@@ -185,17 +187,18 @@ impl Sequencer {
 
     /// The open group is on its way to the disk; another one is begun.
     pub(crate) fn close_group(&mut self) {
-        let open = self.spare.take().unwrap_or_default();
+        let open = self.spare.pop().unwrap_or_default();
         self.closed.push_back(std::mem::replace(&mut self.open, open));
     }
 
     /// The oldest group is indexed: from now on `Published` knows it.
     pub(crate) fn group_is_published(&mut self) {
         if let Some(mut published) = self.closed.pop_front()
+            && self.spare.len() < SPARE_MAX
             && published.room() <= SPARE_ENTRIES_MAX
         {
             published.clear();
-            self.spare = Some(published);
+            self.spare.push(published);
         }
     }
 

@@ -68,6 +68,14 @@ impl<'s> Desk<'s> {
         }
     }
 
+    /// With room for the targets of so many orders: entries are large, and moving them as their table grows costs as much as
+    /// looking them up.
+    pub(super) fn with_room(mut self, orders: usize) -> Self {
+        // And for what they rest on.
+        self.entries.reserve(orders + 8);
+        self
+    }
+
     /// A desk for a thread that must not wait: what is not in memory is [`Refusal::NotAtHand`].
     pub(super) fn at_hand(inner: &'s Inner) -> Self {
         let mut desk = Self::new(inner);
