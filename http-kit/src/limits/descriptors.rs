@@ -5,6 +5,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::num::NonZeroU32;
+use std::sync::Once;
 
 /// Descriptors for everything that is no connection: segments, runs, the search index.
 const RESERVED: u64 = 1_024;
@@ -12,18 +13,23 @@ const RESERVED: u64 = 1_024;
 /// Fewest connections of a server, whatever there is.
 const CONNECTIONS_MIN: u64 = 64;
 
+static SAID: Once = Once::new();
+
 /// Raises the process's limit of open files as far as it may, and says how many connections it allows.
 pub(super) fn connections(wanted: u32, servers: NonZeroU32) -> usize {
     let limit = raise();
     let possible = share(limit, servers);
     if possible < u64::from(wanted) {
-        tracing::warn!(
-            open_files = limit,
-            wanted,
-            possible,
-            "the limit of open files allows fewer connections than configured: raise it (ulimit -Hn, or LimitNOFILE= \
-             of a unit), or set SUNDAY_LIMIT_CONNECTIONS"
-        );
+        // Two servers of one process have the same to say.
+        SAID.call_once(|| {
+            tracing::warn!(
+                open_files = limit,
+                wanted,
+                possible,
+                "the limit of open files allows fewer connections than configured: raise it (ulimit -Hn, or \
+                 LimitNOFILE= of a unit), or set SUNDAY_LIMIT_CONNECTIONS"
+            );
+        });
     }
     usize::try_from(possible.min(u64::from(wanted)).max(1)).unwrap_or(usize::MAX)
 }

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::import::Token;
 use crate::progress;
 use eventstore::storage::Environment;
-use eventstore::{Digest, Lineage, Position, Replica, ReplicaError};
+use eventstore::{Digest, Lineage, Position, Replica, ReplicaError, follows};
 use http_kit::shutdown::Shutdown;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -30,6 +30,8 @@ use uuid::Uuid;
 /// The first pause after the source did not answer; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long the first answer of a source is waited for.
+const MEET_TIME_MAX: Duration = Duration::from_secs(10);
 /// Pieces in a row that are not taken before the standby gives up.
 const BAD_PIECES_MAX: u32 = 5;
 
@@ -55,7 +57,7 @@ struct Standby {
 ///
 /// # Errors
 /// When the directory is no standby's, the histories have parted, or the disk does not take more. A source that does
-/// not answer is no error: it is asked again.
+/// not answer is no error, and asked again, once it has answered at all.
 pub fn follow(
     url: &str,
     token: Option<Token>,
@@ -72,6 +74,9 @@ pub fn follow(
     runtime.block_on(async {
         let shutdown = Shutdown::on_signals()
             .map_err(|source| Failure::Io { action: "cannot listen for signals".to_owned(), source })?;
+        if follows(&Environment::default(), data_dir)?.is_none() && !meet(&source, &shutdown).await? {
+            return Ok(());
+        }
         let replica = Replica::open(&Environment::default(), data_dir, url)?;
         let mut following = Following::new(source, replica);
         let done = following.run(&shutdown, json, out).await;
@@ -87,6 +92,35 @@ pub fn follow(
             say(out, &format!("stopped at position {}; follow again to go on", standby.position))
         }
     })
+}
+
+/// Waits until the source of a standby that is to be has answered, before anything is made in its directory; false when it
+/// is stopped before. An address that was mistyped would be asked for ever otherwise.
+async fn meet(source: &Source, shutdown: &Shutdown) -> Result<bool, Failure> {
+    let (began, mut failures) = (Instant::now(), 0);
+    loop {
+        let asked = tokio::select! {
+            () = shutdown.wait() => return Ok(false),
+            asked = source.look(None) => asked,
+        };
+        let reason = match asked {
+            Ok(_) => return Ok(true),
+            Err(SourceError::Passing(reason)) => reason,
+            Err(SourceError::Refused(error)) => return Err(error.into()),
+            Err(error) => return Err(Failure::Part(error.to_string())),
+        };
+        if began.elapsed() >= MEET_TIME_MAX {
+            let detail = format!("there is nobody to follow, and nothing was made here: {reason}");
+            return Err(Failure::Part(detail));
+        }
+        if failures == 0 {
+            tracing::warn!(%reason, "the source is asked again for {} s", MEET_TIME_MAX.as_secs());
+        }
+        tokio::select! {
+            () = shutdown.wait() => return Ok(false),
+            () = tokio::time::sleep(pause(failures)) => failures += 1,
+        }
+    }
 }
 
 /// What to do after a piece.

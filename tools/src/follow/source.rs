@@ -196,6 +196,7 @@ impl Source {
         let Answer { status, .. } = answer;
         let reason = match (problem.code.as_str(), problem.detail.as_str()) {
             ("", _) => status.to_string(),
+            ("no_such_route", detail) => format!("{detail}; is this the address of a query API?"),
             (code, detail) => format!("{code}: {detail}"),
         };
         if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {

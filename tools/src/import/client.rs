@@ -199,6 +199,11 @@ impl Client {
                             return Err(ClientError::Denied { url: self.url.clone(), reason });
                         }
                         // Not about what was sent: this is no command API, or not one for us.
+                        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                            return Err(
+                                self.unexpected(format!("{reason}; is this the address of a command API?"))
+                            );
+                        }
                         status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
                             return Err(self.unexpected(reason));
                         }
