@@ -93,7 +93,9 @@ pub use numbers::{Digest, Lineage, LogOffset, NotADigest, Position, Timestamp, T
 pub use pending::Pending;
 pub use receipt::{Durability, Receipt};
 pub use recorded::{FoundCommand, RecordedCommit, RecordedEvent};
-pub use replica::{Kinship, PieceError, Promoted, Replica, ReplicaError, SegmentPiece, follows, promote};
+pub use replica::{
+    Kinship, PieceError, Promoted, Replica, ReplicaError, SegmentPiece, follows, promote, promoted_at,
+};
 pub use snapshots::{
     Folded, Judge, Judgement, Snapshot, SnapshotOptions, Snapshots, SnapshotsChecked, check_snapshots, fold,
 };

@@ -143,6 +143,17 @@ fn a_standby_follows_through_a_kill_and_goes_on_by_itself() {
     let body = json!({ "name": "after the promotion" });
     let answer = leader.command.post("/api/v1/workspaces", &body).unwrap();
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    // Without its source's key it signs in a name of its own.
+    let started = Instant::now();
+    let signed = loop {
+        if let Some(answer) = leader.query.try_get("/checkpoint").ok().filter(|answer| answer.status == 200) {
+            break String::from_utf8(answer.body).unwrap();
+        }
+        assert!(started.elapsed() < TIME_MAX, "nothing is signed");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let store = promoted["store"].as_str().unwrap();
+    assert_eq!(signed.lines().next(), Some(&*format!("sunday/{store}/promoted-at-{imported}")));
     // And the query API that was there all the time reads it.
     let read = |query: Client| {
         let path = format!("/api/v1/workspaces?minPosition={}&timeoutMs=30000", answer.position());
@@ -180,4 +191,23 @@ fn a_standby_follows_through_a_kill_and_goes_on_by_itself() {
         let (exit, report) = verify(data);
         assert_eq!(exit, 0, "{report}");
     }
+}
+
+#[test]
+fn where_nobody_can_be_followed_nothing_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("standby");
+    let follow = |url: &str| {
+        let refused = run(&["follow", url, "--data-dir", data.to_str().unwrap()]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(!data.exists());
+        String::from_utf8_lossy(&refused.stderr).into_owned()
+    };
+    let said = follow(&format!("http://{}", free_addr()));
+    assert!(said.contains("nobody to follow") && said.contains("refused"), "{said}");
+    let source = tempfile::tempdir().unwrap();
+    let source = Sunday::serve(source.path());
+    let said = follow(&source.command_url());
+    assert!(said.contains("is this the address of a query API?"), "{said}");
+    source.stop();
 }

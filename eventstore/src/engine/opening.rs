@@ -91,7 +91,7 @@ impl Engine {
             Arc::new(Shared::new(Arc::clone(storage), data_dir, recovered.segments.clone(), Role::Writer)?);
         recovered.index(&shared)?;
         if purpose == Purpose::Promote {
-            marker::remove(&**storage, &log_dir)?;
+            marker::promote(&**storage, &log_dir, recovered.next)?;
         }
         // Only a log that is sound as a whole takes over the page.
         let control = control::open_writer(&**storage, data_dir, recovered.store, recovered.epoch)?;

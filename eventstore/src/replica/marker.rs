@@ -1,11 +1,14 @@
-//! The file that makes a log a standby: `log/STANDBY`, a line of text for people that says what the log follows.
+//! The file that makes a log a standby: `log/STANDBY`, a line of text for people that says what the log follows. And what a
+//! promotion leaves in its place: `log/PROMOTED`, with the position from which the log is its own.
 //!
-//! Invariant: it is made before the first segment and removed by a promotion only, so no writer ever opens a log that
-//! has to stay identical to another one.
+//! Invariant: the first is made before the first segment and removed by a promotion only, so no writer ever opens a log that
+//! has to stay identical to another one. The second is there before the first one goes, so no log forgets that another one
+//! has its name.
 
 use crate::archive;
 use crate::control;
 use crate::error::OpenError;
+use crate::numbers::Position;
 use crate::segment;
 use crate::segments;
 use crate::storage::{Access, Environment, Storage};
@@ -13,18 +16,34 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "STANDBY";
+const PROMOTED: &str = "PROMOTED";
 /// More of it is not shown to anybody.
 const TEXT_BYTES_MAX: usize = 1024;
 
 /// What the log of a directory follows; `None` when it is no standby.
 pub(crate) fn read(storage: &dyn Storage, log_dir: &Path) -> Result<Option<String>, OpenError> {
-    let path = log_dir.join(NAME);
+    text(storage, log_dir.join(NAME))
+}
+
+/// The position from which the log of a directory is its own; `None` of one that never was a standby.
+pub(crate) fn promoted_at(storage: &dyn Storage, log_dir: &Path) -> Result<Option<Position>, OpenError> {
+    let path = log_dir.join(PROMOTED);
+    let Some(text) = text(storage, path.clone())? else { return Ok(None) };
+    let position = text.split_whitespace().next().and_then(|first| first.parse().ok());
+    position.map(|position| Some(Position::new(position))).ok_or_else(|| {
+        let source = io::Error::new(io::ErrorKind::InvalidData, "it does not begin with a position");
+        failed("cannot read", path, source)
+    })
+}
+
+/// What a file says, as far as anybody is shown of it.
+fn text(storage: &dyn Storage, path: PathBuf) -> Result<Option<String>, OpenError> {
     let mut text = [0; TEXT_BYTES_MAX];
     let read = storage.open(&path, Access::Read).and_then(|file| file.read_full_at(&mut text, 0));
     match read {
         Ok(len) => Ok(Some(String::from_utf8_lossy(&text[..len]).trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(OpenError::Io { action: "cannot read", path, source }),
+        Err(source) => Err(failed("cannot read", path, source)),
     }
 }
 
@@ -35,8 +54,12 @@ pub(crate) fn write(storage: &dyn Storage, log_dir: &Path, follows: &str) -> Res
     storage.replace(&path, text.as_bytes()).map_err(|source| failed("cannot write", path, source))
 }
 
-/// Makes a standby a writer's log.
-pub(crate) fn remove(storage: &dyn Storage, log_dir: &Path) -> Result<(), OpenError> {
+/// Makes a standby a writer's log, which is its own from `position` on.
+pub(crate) fn promote(storage: &dyn Storage, log_dir: &Path, position: Position) -> Result<(), OpenError> {
+    let path = log_dir.join(PROMOTED);
+    let followed = read(storage, log_dir)?.unwrap_or_default();
+    let text = format!("{position} is the first position of its own; before that it followed {followed}\n");
+    storage.replace(&path, text.as_bytes()).map_err(|source| failed("cannot write", path, source))?;
     let path = log_dir.join(NAME);
     let removed = storage.remove(&path).and_then(|()| storage.sync_dir(log_dir));
     removed.map_err(|source| failed("cannot remove", path, source))

@@ -30,7 +30,7 @@ use crate::format::bytes::{all_zero, first_nonzero};
 use crate::format::segment_header::SEGMENT_HEADER_BYTES;
 use crate::log::Log;
 use crate::names::StreamId;
-use crate::numbers::{Lineage, LogOffset};
+use crate::numbers::{Lineage, LogOffset, Position};
 use crate::page::ControlWriter;
 use crate::recovery::{self, Continue, Recovered};
 use crate::segment;
@@ -48,6 +48,15 @@ use uuid::Uuid;
 /// When the directory cannot be read.
 pub fn follows(environment: &Environment, data_dir: &Path) -> Result<Option<String>, OpenError> {
     marker::read(&*environment.storage, &data_dir.join("log"))
+}
+
+/// The first position of a data directory's log that is its own, where it was a standby until it was promoted: what stands before
+/// is another log's too, which has the same name.
+///
+/// # Errors
+/// When the directory cannot be read, or does not say it well.
+pub fn promoted_at(environment: &Environment, data_dir: &Path) -> Result<Option<Position>, OpenError> {
+    marker::promoted_at(&*environment.storage, &data_dir.join("log"))
 }
 
 /// The one writer of a standby's log, without threads.

@@ -5,7 +5,9 @@ use crate::pair::{
 };
 use crate::support::{Random, one, small, stream};
 use eventstore::storage::Environment;
-use eventstore::{ExpectedVersion, Kinship, Log, OpenError, Replica, ReplicaError, Store, Version, promote};
+use eventstore::{
+    ExpectedVersion, Kinship, Log, OpenError, Replica, ReplicaError, Store, Version, promote, promoted_at,
+};
 
 fn world() -> Environment {
     Environment::default()
@@ -28,6 +30,8 @@ fn a_promoted_standby_takes_commits_and_feeds_standbys() {
 
     let promoted = promote(&world(), dirs[1].path()).unwrap();
     assert_eq!(promoted.lineage, lineage, "nothing is added to its history");
+    assert_eq!(promoted_at(&world(), dirs[1].path()).unwrap(), Some(lineage.next));
+    assert_eq!(promoted_at(&world(), dirs[0].path()).unwrap(), None);
     assert!(promoted.end > place && promoted.epoch > 1, "{promoted:?}");
     assert_intact(dirs[1].path());
     let again = promote(&world(), dirs[1].path()).unwrap_err();

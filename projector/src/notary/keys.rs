@@ -1,12 +1,16 @@
 //! The notary's keys in `keys/`: made at the first start, changed by a note that both keys sign.
 //!
+//! Invariant: no two keys are made for one name. A log that was promoted has the history of another one, whose key signs in
+//! the name of their store; without that key it signs in a name of its own.
 //! Invariant: a key that was told to the world is either the one in use or named by a rotation in which the next one follows; a
 //! crash between the steps of a rotation leaves the one or the other.
 
 use super::files::{self, KEYS_DIR};
+use eventstore::storage::Environment;
 use eventstore::transparency::{
     KeyError, KeyName, NoteError, Rotation, RotationError, SignatureKind, SignedNote, SigningKey, VerifierKey,
 };
+use eventstore::{OpenError, promoted_at};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -57,6 +61,9 @@ pub enum KeysError {
         /// The key's.
         found: KeyName,
     },
+    /// Whether the log was another one's cannot be told.
+    #[error("what name the log has cannot be told: {0}")]
+    Log(#[from] OpenError),
     /// The secret key has gone, and what it signed is there.
     #[error(
         "{path} is not there, but the key that others verify with is: put the secret key back, or restore the log as a new store. \
@@ -116,7 +123,13 @@ pub(super) fn load_or_make(
     let key = match load(data_dir)? {
         Some(key) => key,
         None if dir.join(PUBLIC).exists() => return Err(KeysError::SecretGone { path }),
-        None => make(&path, store, origin)?,
+        None => {
+            let origin = match origin {
+                Some(origin) => origin.clone(),
+                None => name_of(data_dir, store, &path)?,
+            };
+            make(&path, origin)?
+        }
     };
     let found = key.verifier().name();
     if let Some(configured) = origin.filter(|configured| *configured != found) {
@@ -126,12 +139,18 @@ pub(super) fn load_or_make(
     Ok(key)
 }
 
-fn make(path: &Path, store: Uuid, origin: Option<&KeyName>) -> Result<SigningKey, KeysError> {
-    let wrong = |source| KeysError::Key { path: path.to_owned(), source };
-    let origin = match origin {
-        Some(origin) => origin.clone(),
-        None => KeyName::new(&format!("sunday/{store}")).map_err(wrong)?,
+/// The name of a log that was given none. That of a promoted log says so: to those who know the key of the log that it followed,
+/// another key under its name would be a forgery.
+fn name_of(data_dir: &Path, store: Uuid, path: &Path) -> Result<KeyName, KeysError> {
+    let name = match promoted_at(&Environment::default(), data_dir)? {
+        Some(position) => format!("sunday/{store}/promoted-at-{position}"),
+        None => format!("sunday/{store}"),
     };
+    KeyName::new(&name).map_err(|source| KeysError::Key { path: path.to_owned(), source })
+}
+
+fn make(path: &Path, origin: KeyName) -> Result<SigningKey, KeysError> {
+    let wrong = |source| KeysError::Key { path: path.to_owned(), source };
     let key = SigningKey::generate(origin, SignatureKind::Note).map_err(wrong)?;
     files::write_secret(path, &(key.to_secret_text() + "\n")).map_err(io_at(path))?;
     tracing::info!(key = %key.verifier(), "checkpoints are signed with a new key; this is what auditors verify with");
