@@ -29,6 +29,10 @@ enum Part<'a> {
 pub(crate) struct Batch<'a> {
     parts: Vec<Part<'a>>,
     metadata: Vec<u8>,
+    /// Where the metadata hashed last stands in `metadata`, and where in `events` its digest belongs.
+    last_metadata: Option<(Range<usize>, usize)>,
+    /// Events with the same metadata as one before: where in `events` its digest belongs, and where it is found.
+    same_metadata: Vec<(usize, usize)>,
     /// The texts of event digests back to back, and where each ends.
     events: Vec<u8>,
     event_ends: Vec<usize>,
@@ -84,7 +88,18 @@ impl<'a> Batch<'a> {
             let start = self.metadata.len();
             self.metadata.push(metadata.presence());
             self.metadata.extend_from_slice(metadata.bytes());
-            self.parts.push(Part::Metadata(start..self.metadata.len(), metadata_at));
+            let own = start..self.metadata.len();
+            match &self.last_metadata {
+                // The events of an append have all been asked for by the same request.
+                Some((last, found_at)) if self.metadata[last.clone()] == self.metadata[own.clone()] => {
+                    self.same_metadata.push((metadata_at, *found_at));
+                    self.metadata.truncate(start);
+                }
+                _ => {
+                    self.parts.push(Part::Metadata(own.clone(), metadata_at));
+                    self.last_metadata = Some((own, metadata_at));
+                }
+            }
         }
     }
 
@@ -132,7 +147,7 @@ impl<'a> Batch<'a> {
 
     /// Puts the digests of payloads and metadata into the texts of the events.
     fn fill_events(&mut self) {
-        let Self { parts, metadata, events, .. } = self;
+        let Self { parts, metadata, same_metadata, events, .. } = self;
         let part = |index: usize| match &parts[index] {
             Part::Payload(payload, _) => *payload,
             Part::Metadata(range, _) => &metadata[range.clone()],
@@ -141,12 +156,27 @@ impl<'a> Batch<'a> {
             let (Part::Payload(_, place) | Part::Metadata(_, place)) = &parts[index];
             events[*place..place + WIDTH].copy_from_slice(&digest.0);
         });
+        for (place, found_at) in same_metadata {
+            events.copy_within(*found_at..*found_at + WIDTH, *place);
+        }
     }
 
     fn clear(&mut self) {
-        let Self { parts, metadata, events, event_ends, event_places, bodies, body_ends } = self;
+        let Self {
+            parts,
+            metadata,
+            last_metadata,
+            same_metadata,
+            events,
+            event_ends,
+            event_places,
+            bodies,
+            body_ends,
+        } = self;
         parts.clear();
         metadata.clear();
+        *last_metadata = None;
+        same_metadata.clear();
         events.clear();
         event_ends.clear();
         event_places.clear();
@@ -164,10 +194,62 @@ pub(super) fn piece<'t>(text: &'t [u8], ends: &[usize], index: usize) -> &'t [u8
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commit::CommitBuilder;
     use crate::digest::sha256;
+    use crate::event::{ContentType, Metadata, NewEvent};
+    use crate::format::event::EventIter;
+    use crate::format::frame::{Frame, FrameHeader, FrameKind};
+    use crate::names::{EventType, StreamId};
+    use crate::numbers::{LogOffset, Position, Timestamp};
+    use std::collections::HashSet;
+    use uuid::Uuid;
 
     #[test]
     fn the_digest_of_no_metadata_is_that_of_one_zero_byte() {
         assert_eq!(Digest(NO_METADATA), sha256(&[0]));
+    }
+
+    /// Metadata that stands on several events is hashed once: each event has the digest that it has alone, whoever has the same.
+    #[test]
+    fn events_have_the_digests_that_they_have_alone() {
+        let mut commit = CommitBuilder::new();
+        for (number, subject) in (0..).zip(["", "ann", "ann", "bob", "bob", "", "ann", "bob"]) {
+            commit.event(NewEvent {
+                id: Uuid::from_u128(number),
+                stream: StreamId::new("note-1").unwrap(),
+                event_type: EventType::new("noted").unwrap(),
+                content_type: ContentType::Json,
+                schema_version: 1,
+                tags: Vec::new(),
+                metadata: Metadata { extras: subject.as_bytes().to_vec(), ..Metadata::default() },
+                payload: format!("{number}").into_bytes(),
+            });
+        }
+        let commit = commit.prepare().unwrap();
+        let header = FrameHeader {
+            kind: FrameKind::Commit,
+            streams: 1,
+            events: 8,
+            body_len: 0,
+            body_crc: 0,
+            epoch: 0,
+            first: Position::ZERO,
+            recorded_at: Timestamp::ZERO,
+            durable_upto: Position::ZERO,
+            durable_end: LogOffset::default(),
+            chain: Digest::default(),
+        };
+        let frame = Frame::around(header, &[0; 8], &commit.body);
+        let views: Vec<_> = EventIter::new(frame).unwrap().map(Result::unwrap).collect();
+        let digests = |views: &[EventView<'_>]| {
+            let (mut batch, mut digests) = (Batch::default(), vec![Digest::default(); views.len()]);
+            views.iter().for_each(|view| batch.event(view));
+            // Not in their order: some are hashed side by side.
+            batch.hash_events(|index, digest| digests[index] = digest);
+            digests
+        };
+        let alone: Vec<_> = views.chunks(1).flat_map(digests).collect();
+        assert_eq!(digests(&views), alone);
+        assert_eq!(alone.iter().collect::<HashSet<_>>().len(), 8);
     }
 }
