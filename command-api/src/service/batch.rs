@@ -78,9 +78,6 @@ impl Open {
     }
 }
 
-/// Of orders that seem to be new every so many are looked for all the same: a batch may be repeated from its middle on.
-const LOOK_EVERY: usize = 32;
-
 /// How far an order got without waiting.
 enum Step {
     Answered(Result<Done, Refusal>),
@@ -98,9 +95,6 @@ struct Batch<'s, 'r> {
     sent: Vec<Sent>,
     /// Orders that share a commit, at most.
     shared_by: usize,
-    /// Whether the last order that was looked for had been carried out before. Where it had not, the next ones are left to the
-    /// log, which looks for every command itself: it refuses the commit then, and its orders are looked for one by one.
-    may_be_known: bool,
     /// Aggregates that an order on its way has found as they should be.
     unchanged: FxHashSet<Key>,
     /// Commands of this batch: one that stands twice is known only once the first one is durable.
@@ -166,7 +160,6 @@ impl CommandService {
             open: Open::default(),
             sent: Vec::new(),
             shared_by: COMMIT_ORDERS_MAX,
-            may_be_known: true,
             unchanged: FxHashSet::default(),
             shown: Shown::default(),
             seen: FxHashSet::default(),
@@ -221,15 +214,12 @@ impl Batch<'_, '_> {
             }
             Err(_) => return Step::Alone,
         };
-        if self.may_be_known || index.is_multiple_of(LOOK_EVERY) {
-            // All orders of a repeated import end here, so this comes before everything that costs.
-            let known = self.desk.inner.known(&order);
-            self.may_be_known = self.shared_by == 1 || matches!(known, Ok(Some(_)));
-            match known {
-                Ok(None) => {}
-                Ok(Some(found)) => return Step::Answered(self.desk.inner.repeat(&found, key)),
-                Err(refusal) => return Step::Answered(Err(refusal)),
-            }
+        // Most orders of a repeated import end here, so this comes before everything that costs. It cannot be left to the log: what
+        // is decided about an order that was carried out long ago would be on the desk for the orders after it.
+        match self.desk.inner.known(&order) {
+            Ok(None) => {}
+            Ok(Some(found)) => return Step::Answered(self.desk.inner.repeat(&found, key)),
+            Err(refusal) => return Step::Answered(Err(refusal)),
         }
         if self.unchanged.contains(&key) {
             // The log would take this one also where it does not take that one, and that one would follow it then.
@@ -343,7 +333,6 @@ impl Batch<'_, '_> {
             }
         } else if !again.is_empty() {
             let shared_by = std::mem::replace(&mut self.shared_by, 1);
-            self.may_be_known = true;
             for (_, command) in &again {
                 self.seen.remove(command);
             }
