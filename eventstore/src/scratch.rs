@@ -19,7 +19,8 @@ pub(crate) fn take() -> Vec<u8> {
 
 /// Keeps a buffer for the next who wants one.
 pub(crate) fn give_back(mut buffer: Vec<u8>) {
-    if buffer.capacity() <= KEPT_BYTES_MAX {
+    // What was never written into has no room, and must not take the place of what has.
+    if (1..=KEPT_BYTES_MAX).contains(&buffer.capacity()) {
         buffer.clear();
         SPARE.set(buffer);
     }
@@ -37,6 +38,9 @@ mod tests {
         let again = take();
         assert!(again.is_empty() && again.capacity() >= 1000);
         assert_eq!(take().capacity(), 0, "two at a time are two buffers");
+        give_back(again);
+        give_back(Vec::new());
+        assert!(take().capacity() >= 1000, "one without room replaces none");
         give_back(vec![0; KEPT_BYTES_MAX + 1]);
         assert_eq!(take().capacity(), 0);
     }
