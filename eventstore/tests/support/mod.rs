@@ -13,13 +13,23 @@ pub mod seen;
 
 use eventstore::{
     Command, CommandId, CommitBuilder, ContentType, EventType, ExpectedVersion, Fingerprint, Metadata,
-    NewEvent, Outcome, PreparedCommit, Store, StoreOptions, StreamId, Tag,
+    NewEvent, OpenError, Outcome, PreparedCommit, Store, StoreOptions, StreamId, Tag,
 };
 use std::path::Path;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 pub fn open(dir: &Path) -> Store {
-    Store::open(dir, &small()).unwrap()
+    // Between its fork and its exec, a child that another test starts has a copy of every descriptor, and the lock with it.
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Store::open(dir, &small()) {
+            Err(OpenError::Locked { .. }) if Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// Segments of 64 KiB, so that tests roll over them.
