@@ -299,7 +299,12 @@ async fn reached(service: &QueryService, freshness: Freshness) -> Result<Arc<Pub
             Err(Refusal::at(Position::ZERO, not_caught_up(wanted, Position::ZERO)))
         }
         None => {
-            let detail = "no checkpoint has been signed yet: the first one follows the first event";
+            // Why stands where operators look: it may name files.
+            let detail = if service.audit().refusal().is_some() {
+                "no checkpoint is signed: /readyz and the server's log say why"
+            } else {
+                "no checkpoint has been signed yet: the first one follows the first event"
+            };
             Err(Refusal::at(Position::ZERO, Problem::new(StatusCode::NOT_FOUND, "no_checkpoint", detail)))
         }
     }
