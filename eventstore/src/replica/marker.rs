@@ -25,7 +25,7 @@ pub(crate) fn read(storage: &dyn Storage, log_dir: &Path) -> Result<Option<Strin
     text(storage, log_dir.join(NAME))
 }
 
-/// The position from which the log of a directory is its own; `None` of one that never was a standby.
+/// The position from which the log of a directory is its own; `None` of one that was not promoted.
 pub(crate) fn promoted_at(storage: &dyn Storage, log_dir: &Path) -> Result<Option<Position>, OpenError> {
     let path = log_dir.join(PROMOTED);
     let Some(text) = text(storage, path.clone())? else { return Ok(None) };

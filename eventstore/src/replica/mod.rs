@@ -50,8 +50,8 @@ pub fn follows(environment: &Environment, data_dir: &Path) -> Result<Option<Stri
     marker::read(&*environment.storage, &data_dir.join("log"))
 }
 
-/// The first position of a data directory's log that is its own, where it was a standby until it was promoted: what stands before
-/// is another log's too, which has the same name.
+/// The first position of a data directory's log that is its own, where it was promoted (by a build that leaves a file about it): what
+/// stands before is another log's too, which has the same name.
 ///
 /// # Errors
 /// When the directory cannot be read, or does not say it well.

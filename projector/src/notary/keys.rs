@@ -123,30 +123,41 @@ pub(super) fn load_or_make(
     let key = match load(data_dir)? {
         Some(key) => key,
         None if dir.join(PUBLIC).exists() => return Err(KeysError::SecretGone { path }),
-        None => {
-            let origin = match origin {
-                Some(origin) => origin.clone(),
-                None => name_of(data_dir, store, &path)?,
-            };
-            make(&path, origin)?
-        }
+        None => make(&path, name_of(data_dir, store, origin, &path)?)?,
     };
     let found = key.verifier().name();
-    if let Some(configured) = origin.filter(|configured| *configured != found) {
+    if let Some(configured) =
+        origin.filter(|configured| *configured != found && !is_promoted(configured, found))
+    {
         return Err(KeysError::OtherOrigin { path, configured: configured.clone(), found: found.clone() });
     }
     publish(&dir, key.verifier())?;
     Ok(key)
 }
 
-/// The name of a log that was given none. That of a promoted log says so: to those who know the key of the log that it followed,
-/// another key under its name would be a forgery.
-fn name_of(data_dir: &Path, store: Uuid, path: &Path) -> Result<KeyName, KeysError> {
-    let name = match promoted_at(&Environment::default(), data_dir)? {
-        Some(position) => format!("sunday/{store}/promoted-at-{position}"),
-        None => format!("sunday/{store}"),
-    };
+/// What follows the name of the log that a promoted one was a copy of, before the position.
+const PROMOTED: &str = "/promoted-at-";
+
+/// The name of a log whose first key is made: as configured, or made of its store. A promoted log, which has both in common with
+/// the one that it followed, says so; and by a random word it differs from other copies that were promoted at the same place. To
+/// those who know one key of a name, another one would be a forgery.
+fn name_of(
+    data_dir: &Path,
+    store: Uuid,
+    configured: Option<&KeyName>,
+    path: &Path,
+) -> Result<KeyName, KeysError> {
+    let mut name = configured.map_or_else(|| format!("sunday/{store}"), KeyName::to_string);
+    if let Some(position) = promoted_at(&Environment::default(), data_dir)? {
+        let word = Uuid::new_v4().as_fields().0;
+        name = format!("{name}{PROMOTED}{position}-{word:08x}");
+    }
     KeyName::new(&name).map_err(|source| KeysError::Key { path: path.to_owned(), source })
+}
+
+/// Whether a key is that of a promoted copy of the configured log.
+fn is_promoted(configured: &KeyName, found: &KeyName) -> bool {
+    found.as_str().strip_prefix(configured.as_str()).is_some_and(|rest| rest.starts_with(PROMOTED))
 }
 
 fn make(path: &Path, origin: KeyName) -> Result<SigningKey, KeysError> {

@@ -43,8 +43,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// How a notary works.
 #[derive(Debug, Clone)]
 pub struct NotaryOptions {
-    /// The log's name in the world, when its key is made; else `sunday/<store UUID>`, and of a promoted log
-    /// `sunday/<store UUID>/promoted-at-<position>`. A key that is there already keeps its own.
+    /// The log's name in the world, when its key is made; else `sunday/<store UUID>`. To that of a promoted log
+    /// `/promoted-at-<position>-<random>` is added. A key that is there already keeps its own.
     pub origin: Option<KeyName>,
     /// Time between two checkpoints at least.
     pub interval: Duration,

@@ -75,6 +75,7 @@ pub fn follow(
         let shutdown = Shutdown::on_signals()
             .map_err(|source| Failure::Io { action: "cannot listen for signals".to_owned(), source })?;
         if follows(&Environment::default(), data_dir)?.is_none() && !meet(&source, &shutdown).await? {
+            tracing::info!("stopped before there was anything to follow");
             return Ok(());
         }
         let replica = Replica::open(&Environment::default(), data_dir, url)?;
@@ -101,10 +102,11 @@ async fn meet(source: &Source, shutdown: &Shutdown) -> Result<bool, Failure> {
     loop {
         let asked = tokio::select! {
             () = shutdown.wait() => return Ok(false),
-            asked = source.look(None) => asked,
+            asked = tokio::time::timeout(MEET_TIME_MAX, source.look(None)) => asked,
         };
+        let asked = asked.unwrap_or_else(|_| Err(SourceError::Passing("it does not answer".to_owned())));
         let reason = match asked {
-            Ok(_) => return Ok(true),
+            Ok(_) | Err(SourceError::Busy(_)) => return Ok(true),
             Err(SourceError::Passing(reason)) => reason,
             Err(SourceError::Refused(error)) => return Err(error.into()),
             Err(error) => return Err(Failure::Part(error.to_string())),
@@ -205,7 +207,7 @@ impl Following {
         let asked = if self.is_known { self.fetch().await } else { self.look().await };
         match asked {
             Ok(next) => Ok(next),
-            Err(SourceError::Passing(reason)) => {
+            Err(SourceError::Passing(reason) | SourceError::Busy(reason)) => {
                 self.is_known = false;
                 Ok(Next::Pause(reason))
             }

@@ -35,13 +35,13 @@ pub fn promote(data_dir: &Path, json: bool, out: &mut dyn Write) -> Result<(), F
     let text = if json {
         serde_json::to_string(&promoted).map_err(|error| Failure::Output(error.into()))?
     } else {
-        let Promoted { store, position, chain, epoch, .. } = &promoted;
+        let Promoted { position, chain, epoch, .. } = &promoted;
         format!(
             "promoted at position {position}, chain {chain}: epoch {epoch} has begun.\n\
              Start command-api or sunday serve on it, and let other standbys follow it. Never start the old leader \
              again:\nwhat it has beyond position {position} is another history from now on.\n\
              With keys/audit.key of the old leader in {} before the first start, checkpoints go on in its name; without it,\n\
-             they are signed by a new key in the name sunday/{store}/promoted-at-{position}, which auditors have to be told.",
+             they are signed by a new key in a name of its own (…/promoted-at-{position}-…), which auditors have to be told.",
             data_dir.join("keys").display()
         )
     };

@@ -32,6 +32,9 @@ pub(super) enum SourceError {
     /// It may be otherwise in a moment.
     #[error("{0}")]
     Passing(String),
+    /// It is there, and cannot answer now.
+    #[error("{0}")]
+    Busy(String),
     /// It does not have this place; why is to be asked.
     #[error("{0}")]
     Misplaced(String),
@@ -200,7 +203,7 @@ impl Source {
             (code, detail) => format!("{code}: {detail}"),
         };
         if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {
-            SourceError::Passing(format!("{}: {reason}", self.url))
+            SourceError::Busy(format!("{}: {reason}", self.url))
         } else {
             self.unexpected(&reason)
         }
