@@ -234,8 +234,8 @@ async fn what_is_not_in_the_tree_is_refused() {
     assert!(nothing.ask("/checkpoint").await.body.contains("yet"));
     // Where nothing will be signed until somebody has looked, nobody is told to wait.
     let tree = nothing.data_dir().join("tree");
-    std::fs::create_dir_all(&tree).unwrap();
-    std::fs::write(tree.join("REFUSED"), "the key is not there\n").unwrap();
+    fs::create_dir_all(&tree).unwrap();
+    fs::write(tree.join("REFUSED"), "the key is not there\n").unwrap();
     let answer = nothing.ask("/checkpoint").await;
     assert!(answer.body.contains("/readyz") && !answer.body.contains("key"), "{}", answer.body);
 }
