@@ -1,6 +1,7 @@
 //! The load generator: keep-alive connections on one thread, requests prepared as bytes, answers read for no more than
 //! their status and length. It shares the machine with the server, so what it costs is printed beside the figures.
 
+use crate::Bench;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -83,6 +84,19 @@ pub struct Plan {
     /// Requests a second, at fixed times whether or not the answers keep up; otherwise each connection sends
     /// its next request when it has its answer.
     pub rate: Option<f64>,
+}
+
+impl Plan {
+    /// As long as a bench takes for each of its figures; requests are sent as fast as they are answered.
+    pub fn of(bench: &Bench, connections: usize) -> Self {
+        let (warm_up, time) = if bench.quick { (200, 1_000) } else { (500, 3_000) };
+        Self {
+            connections,
+            warm_up: Duration::from_millis(warm_up),
+            time: Duration::from_millis(time),
+            rate: None,
+        }
+    }
 }
 
 /// What came of it, the warm-up left out.

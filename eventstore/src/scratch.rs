@@ -1,7 +1,7 @@
 //! A buffer that a thread uses again and again for what it encodes.
 //!
 //! One that grew anew for every commit would take fresh pages from the system at each step of its growth, and those cost more
-//! than what is written into them: a tenth of a batch of a hundred commands.
+//! than what is written into them.
 
 use std::cell::Cell;
 

@@ -67,16 +67,6 @@ fn check(data_dir: &Path, commands: u64) {
     assert!(items == 0 || mean.abs_diff(PAYLOAD_BYTES) < 16, "payloads of {mean} bytes are not what is said");
 }
 
-fn plan(bench: &Bench, connections: usize) -> Plan {
-    let (warm_up, time) = if bench.quick { (200, 1_000) } else { (500, 3_000) };
-    Plan {
-        connections,
-        warm_up: Duration::from_millis(warm_up),
-        time: Duration::from_millis(time),
-        rate: None,
-    }
-}
-
 /// What a run cost, µs of processor time per request.
 struct Costs {
     server: Vec<f64>,
@@ -100,7 +90,7 @@ fn throughput(
     (ours, empty): (&Template, &Template),
     goals: &[Goal],
 ) -> (f64, u64) {
-    let plan = plan(bench, connections);
+    let plan = Plan::of(bench, connections);
     let [mut costs, mut ceilings] = [(); 2].map(|()| Costs { server: Vec::new(), load: Vec::new() });
     let dir = bench.dir.clone();
     let mut runs = Runs::default();
@@ -180,7 +170,7 @@ fn latencies(bench: &mut Bench, sides: &mut Sides, scratch: &Path) {
     if !bench.wants(name) {
         return;
     }
-    let plan = plan(bench, 1);
+    let plan = Plan::of(bench, 1);
     let mut unused = Costs { server: Vec::new(), load: Vec::new() };
     let ours = sides.place.create(sides.ours.token.as_deref());
     let empty = sides.place.create(sides.empty.token.as_deref());
@@ -262,7 +252,7 @@ fn half_of_the_peak(bench: &mut Bench, sides: &mut Sides, peak: f64, scratch: &P
     if !bench.wants(name) {
         return;
     }
-    let plan = Plan { rate: Some(peak / 2.0), ..plan(bench, 64) };
+    let plan = Plan { rate: Some(peak / 2.0), ..Plan::of(bench, 64) };
     let mut unused = Costs { server: Vec::new(), load: Vec::new() };
     let ours = sides.place.create(sides.ours.token.as_deref());
     let empty = sides.place.create(sides.empty.token.as_deref());

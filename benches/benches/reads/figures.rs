@@ -85,7 +85,7 @@ fn plain(bench: &mut Bench, binary: &Path, scratch: &Path) {
     if bench.wants(of_stream) {
         let path = format!("/api/v1/streams/order-7/events?limit={STREAM_EVENTS}");
         let ceiling = ceiling(&ours, scratch, &path);
-        let plan = plan(bench, 1);
+        let plan = Plan::of(bench, 1);
         let (mut load, mut our, mut null) = (Load::default(), Vec::new(), Vec::new());
         for _ in 0..bench.runs {
             null.push(load.run(ceiling.address, &Template::get(&path), plan).latencies);
@@ -105,16 +105,6 @@ fn plain(bench: &mut Bench, binary: &Path, scratch: &Path) {
         }
         let figure = Figure::new(of_all, "events/s", Runs { ours: runs, ceiling: Vec::new() });
         bench.print(figure.goals(&[Goal::AtLeast(1_000_000.0)]));
-    }
-}
-
-fn plan(bench: &Bench, connections: usize) -> Plan {
-    let (warm_up, time) = if bench.quick { (200, 1_000) } else { (500, 3_000) };
-    Plan {
-        connections,
-        warm_up: Duration::from_millis(warm_up),
-        time: Duration::from_millis(time),
-        rate: None,
     }
 }
 
@@ -154,7 +144,7 @@ fn throughput(
         return None;
     }
     let empty = ceiling(ours, scratch, path);
-    let (plan, template) = (plan(bench, connections), Template::get(path));
+    let (plan, template) = (Plan::of(bench, connections), Template::get(path));
     let (mut load, mut runs) = (Load::default(), Runs::default());
     let (mut costs, mut ceilings) = (Vec::new(), Vec::new());
     for _ in 0..bench.runs {
@@ -172,7 +162,7 @@ fn throughput(
 
 /// Requests at fixed times, half as many as there could be: how long whoever comes then waits.
 fn half_of_the_peak(bench: &mut Bench, ours: &Server, path: &str, peak: f64) {
-    let plan = Plan { rate: Some(peak / 2.0), ..plan(bench, 64) };
+    let plan = Plan { rate: Some(peak / 2.0), ..Plan::of(bench, 64) };
     let mut load = Load::default();
     let our: Vec<_> =
         (0..bench.runs).map(|_| load.run(ours.address, &Template::get(path), plan).latencies).collect();
@@ -187,7 +177,7 @@ fn fresh(bench: &mut Bench, ours: &Server, store: &Store, path: &str) {
     }
     let mut load = Load::default();
     // What an answer that is not waited for takes stands in it, too.
-    let bare = load.run(ours.address, &Template::get(path), plan(bench, 1)).latencies;
+    let bare = load.run(ours.address, &Template::get(path), Plan::of(bench, 1)).latencies;
     let mut latencies = Vec::new();
     let count = if bench.quick { 500 } else { 5_000 };
     for _ in 0..count {
