@@ -68,8 +68,7 @@ impl<'s> Desk<'s> {
         }
     }
 
-    /// With room for the targets of so many orders: entries are large, and moving them as their table grows costs as much as
-    /// looking them up.
+    /// With room for the targets of so many orders: entries are large, and would be moved each time that their table grows.
     pub(super) fn with_room(mut self, orders: usize) -> Self {
         // And for what they rest on.
         self.entries.reserve(orders + 8);
